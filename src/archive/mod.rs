@@ -1,0 +1,3 @@
+//! pg_dump's archive of a schema and the programs that write and read it.
+
+pub(crate) mod program;

@@ -1,0 +1,315 @@
+//! Everything that can end a run, each with what an operator needs to act on it.
+//!
+//! Errors are returned and logged exactly once, in `main.rs`. This module says what happened; which exit
+//! code follows is decided in `exit.rs` alone. There is no `From<tokio_postgres::Error>`: every database
+//! call names its side and its action, because the error itself cannot know them.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::archive::program::Program;
+
+/// The server that a connection, a program or an error belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Side {
+    Source,
+    Target,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Source => "source",
+            Self::Target => "target",
+        })
+    }
+}
+
+/// One thing that is wrong with the environment, named by its variable. Never holds a secret's value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) variable: String,
+    pub(crate) reason: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.variable, self.reason)
+    }
+}
+
+/// Why something was refused, in the words of the contract's exit codes; `exit.rs` gives each its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Refusal {
+    /// Another worker, a schema that is still loading, connections in use: it passes by itself.
+    Transient,
+    /// Rows or objects that the target cannot hold.
+    Data,
+    /// Room that a person has to make: lock table, disk.
+    Resources,
+    /// What is on the target is not ours to replace.
+    Occupied,
+    /// A privilege that is missing.
+    Denied,
+    /// The environment, a server's kind or version, an object that has to exist first.
+    Config,
+}
+
+/// One answer of preflight that stands in the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) refusal: Refusal,
+    pub(crate) side: Side,
+    /// What is wrong, a lowercase fragment.
+    pub(crate) reason: String,
+    /// The statement or setting that cures it; empty where only a person can tell.
+    pub(crate) cure: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.side, self.reason)?;
+        if !self.cure.is_empty() {
+            write!(f, " (cure: {})", self.cure)?;
+        }
+        Ok(())
+    }
+}
+
+/// What asked a run to stop before it was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// SIGINT.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+    /// `MAX_RUNTIME` has passed.
+    Deadline(Duration),
+    /// Nothing moved for `STALL_TIMEOUT`; the text says what each backend was waiting for.
+    Stalled { after: Duration, waits: String },
+    /// A backend of the run waited longer than `LOCK_TIMEOUT` for a lock; the text names who holds it.
+    LockWait { side: Side, holder: String },
+    /// The session that holds the advisory lock is gone, so another worker may take the schema.
+    LockLost(String),
+    /// The session that exported the snapshot is gone.
+    SnapshotLost(String),
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interrupt => f.write_str("stopped by SIGINT"),
+            Self::Terminate => f.write_str("stopped by SIGTERM"),
+            Self::Deadline(limit) => {
+                write!(
+                    f,
+                    "not done within MAX_RUNTIME ({})",
+                    humantime::format_duration(*limit)
+                )
+            }
+            Self::Stalled { after, waits } => write!(
+                f,
+                "nothing moved for STALL_TIMEOUT ({}): {waits}",
+                humantime::format_duration(*after)
+            ),
+            Self::LockWait { side, holder } => {
+                write!(
+                    f,
+                    "waited longer than LOCK_TIMEOUT for a lock on the {side}, held by {holder}"
+                )
+            }
+            Self::LockLost(why) => write!(f, "the session that holds the schema's lock was lost: {why}"),
+            Self::SnapshotLost(why) => write!(f, "the session that exported the snapshot was lost: {why}"),
+        }
+    }
+}
+
+/// How a connection failed before the server could say anything.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error("host name {host} cannot be resolved")]
+    Resolve {
+        host: String,
+        /// The resolver says that it may know later (`EAI_AGAIN`).
+        again: bool,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot reach {address}")]
+    Io {
+        address: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("no connection to {address} within {}", humantime::format_duration(*limit))]
+    Timeout { address: String, limit: Duration },
+    #[error("the server does not support TLS, but sslmode demands it")]
+    TlsUnsupported,
+    #[error("the server's certificate is not accepted: {0}")]
+    Certificate(String),
+    #[error("the TLS handshake was cut")]
+    Handshake(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("sslrootcert {}: {reason}", path.display())]
+    RootCertificate { path: PathBuf, reason: String },
+    #[error("the endpoint hands each statement to another backend (a transaction pooler or proxy)")]
+    Pooled,
+}
+
+/// What ended a run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("invalid configuration: {}", join(.0))]
+    Config(Vec<Problem>),
+    #[error("the {side}'s secret {secret_id}: {reason}")]
+    Secret {
+        side: Side,
+        secret_id: String,
+        /// Code and message of the service, or what is wrong with the secret's form; never its value.
+        reason: String,
+        /// Throttling, a service error or an unreachable endpoint: worth another try.
+        transient: bool,
+    },
+    #[error("preflight refuses: {}", join(.0))]
+    Preflight(Vec<Refused>),
+    #[error("failed to connect to the {side}")]
+    Connect {
+        side: Side,
+        #[source]
+        source: ConnectError,
+    },
+    #[error("failed to {action} on the {side}")]
+    Postgres {
+        side: Side,
+        action: String,
+        #[source]
+        source: tokio_postgres::Error,
+    },
+    #[error("{}", .0)]
+    Refused(Refused),
+    #[error("failed to start {program}")]
+    Spawn {
+        program: Program,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{program} ended with {status}: {reason}")]
+    Program {
+        program: Program,
+        /// The side that the message speaks of.
+        side: Side,
+        status: std::process::ExitStatus,
+        /// The line of standard error that names the cause, without row values.
+        reason: String,
+    },
+    #[error("the archive is not readable: {0}")]
+    Archive(String),
+    #[error("source and target differ: {}", .0.join("; "))]
+    Differ(Vec<String>),
+    #[error("failed to {action} {}", path.display())]
+    File {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{0}")]
+    Stopped(Stop),
+    #[error("the worker panicked: {0}")]
+    Panic(String),
+    #[error("unexpected: {0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// The server's own words, if this error carries them.
+    pub(crate) fn db_error(&self) -> Option<&tokio_postgres::error::DbError> {
+        match self {
+            Self::Postgres { source, .. } => source.as_db_error(),
+            Self::Config(_)
+            | Self::Secret { .. }
+            | Self::Preflight(_)
+            | Self::Connect { .. }
+            | Self::Refused(_)
+            | Self::Spawn { .. }
+            | Self::Program { .. }
+            | Self::Archive(_)
+            | Self::Differ(_)
+            | Self::File { .. }
+            | Self::Stopped(_)
+            | Self::Panic(_)
+            | Self::Internal(_) => None,
+        }
+    }
+
+    /// The side that failed, where there is one.
+    pub(crate) fn side(&self) -> Option<Side> {
+        match self {
+            Self::Secret { side, .. }
+            | Self::Connect { side, .. }
+            | Self::Postgres { side, .. }
+            | Self::Program { side, .. }
+            | Self::Refused(Refused { side, .. })
+            | Self::Stopped(Stop::LockWait { side, .. }) => Some(*side),
+            Self::Preflight(refused) => refused.first().map(|first| first.side),
+            Self::Stopped(Stop::LockLost(_)) => Some(Side::Target),
+            Self::Stopped(Stop::SnapshotLost(_)) => Some(Side::Source),
+            Self::Config(_)
+            | Self::Spawn { .. }
+            | Self::Archive(_)
+            | Self::Differ(_)
+            | Self::File { .. }
+            | Self::Stopped(_)
+            | Self::Panic(_)
+            | Self::Internal(_) => None,
+        }
+    }
+}
+
+/// `a: b: c`, the error and its causes, without row values (they travel in DETAIL and CONTEXT, which are
+/// left out, and in the quoted parts of class 22 and P0 messages, which are withheld).
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        // tokio-postgres displays "db error" and keeps the server's words one level down.
+        let words = match cause.downcast_ref::<tokio_postgres::error::DbError>() {
+            Some(db) => server_message(db.code().code(), db.message()),
+            None => cause.to_string(),
+        };
+        if words != "db error" && !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+/// A server's primary message, with quoted parts withheld where they can hold a row's value.
+pub(crate) fn server_message(sqlstate: &str, message: &str) -> String {
+    if sqlstate.starts_with("22") || sqlstate.starts_with("P0") {
+        withhold_quoted(message)
+    } else {
+        message.to_owned()
+    }
+}
+
+/// The text with everything from the first to the last double quote withheld: a value may itself hold quotes.
+pub(crate) fn withhold_quoted(text: &str) -> String {
+    match (text.find('"'), text.rfind('"')) {
+        (Some(first), Some(last)) if first < last => {
+            let (head, rest) = text.split_at(first);
+            let tail = rest.split_at(last - first).1.trim_start_matches('"');
+            format!("{head}\"…\"{tail}")
+        }
+        (Some(first), _) => format!("{}\"…", text.split_at(first).0),
+        (None, _) => text.to_owned(),
+    }
+}
+
+fn join<T: fmt::Display>(items: &[T]) -> String {
+    let texts: Vec<String> = items.iter().map(ToString::to_string).collect();
+    texts.join("; ")
+}

@@ -1,0 +1,114 @@
+//! One side of the move: where a server is and how it is reached.
+
+pub(crate) mod connect;
+pub(crate) mod passfile;
+pub(crate) mod session;
+
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+
+use crate::error::Side;
+
+/// libpq's six words for `sslmode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SslMode {
+    Disable,
+    Allow,
+    Prefer,
+    Require,
+    VerifyCa,
+    VerifyFull,
+}
+
+impl SslMode {
+    /// The word as libpq, `PGSSLMODE` and the environment spell it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Allow => "allow",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
+        }
+    }
+}
+
+/// Where the certificates come from that a server's certificate is checked against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SslRootCert {
+    /// The operating system's trusted authorities; only with `verify-full`, as in libpq.
+    System,
+    /// A PEM file with one or more authorities.
+    File(PathBuf),
+}
+
+/// A server with everything that is needed to connect. `Debug` shows no password.
+#[derive(Debug, Clone)]
+pub(crate) struct Server {
+    pub(crate) side: Side,
+    /// Host name, address, or a socket directory beginning with `/`.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) dbname: String,
+    pub(crate) user: String,
+    pub(crate) password: Option<SecretString>,
+    pub(crate) sslmode: SslMode,
+    pub(crate) sslrootcert: Option<SslRootCert>,
+}
+
+impl Server {
+    /// `host:port/dbname`, as it stands in records and in the ledger.
+    pub(crate) fn address(&self) -> String {
+        format!("{}:{}/{}", self.host, self.port, self.dbname)
+    }
+}
+
+/// The name that every connection of a run carries, so that a later attempt finds what this one left.
+///
+/// `sf/<16 hex: target, database and schemas>/<8 hex: attempt>/<role>`; the server cuts names at 63 bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ApplicationName {
+    unit: String,
+    attempt: String,
+}
+
+impl ApplicationName {
+    /// The name for one attempt at moving `schemas` to the target at `address`.
+    pub(crate) fn new<'a>(address: &str, schemas: impl Iterator<Item = &'a str>, attempt: u32) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(address);
+        let mut names: Vec<&str> = schemas.collect();
+        names.sort_unstable();
+        for name in names {
+            hash.update([0]);
+            hash.update(name);
+        }
+        let unit = hash
+            .finalize()
+            .iter()
+            .take(8)
+            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        Self {
+            unit,
+            attempt: format!("{attempt:08x}"),
+        }
+    }
+
+    /// `sf/<unit>/`: what every attempt at this unit shares.
+    pub(crate) fn unit_prefix(&self) -> String {
+        format!("sf/{}/", self.unit)
+    }
+
+    /// `sf/<unit>/<attempt>/`: what this attempt alone carries.
+    pub(crate) fn attempt_prefix(&self) -> String {
+        format!("sf/{}/{}/", self.unit, self.attempt)
+    }
+
+    /// The whole name for one role, such as `lock` or `pg_dump`.
+    pub(crate) fn role(&self, role: &str) -> String {
+        format!("sf/{}/{}/{role}", self.unit, self.attempt)
+    }
+}

@@ -1,0 +1,170 @@
+//! One session on one server: the only way this program runs SQL.
+//!
+//! Every call names its action, so that an error says what was attempted and on which side. The task that
+//! drives the connection belongs to the session and is aborted with it.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row};
+
+use crate::error::{Error, Side};
+use crate::server::{Server, connect};
+
+/// Settings of every session: no limit of the server's may end a long load, and every text is read and
+/// written in one form. Settings that a server does not have are passed over; `lock_timeout` is the caller's.
+const SETTINGS: &[(&str, &str)] = &[
+    ("search_path", ""),
+    ("client_encoding", "UTF8"),
+    ("datestyle", "ISO"),
+    ("intervalstyle", "postgres"),
+    ("timezone", "UTC"),
+    ("extra_float_digits", "3"),
+    ("bytea_output", "hex"),
+    ("row_security", "off"),
+    ("statement_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+    ("idle_session_timeout", "0"),
+    ("transaction_timeout", "0"),
+    // A backend whose worker is gone notices within this time even while it computes (14 and newer).
+    ("client_connection_check_interval", "2s"),
+    // Settings of the role or the database that would change what our statements mean.
+    ("standard_conforming_strings", "on"),
+    ("default_transaction_isolation", "read committed"),
+    ("default_transaction_deferrable", "off"),
+    ("client_min_messages", "error"),
+];
+
+/// An open session. Dropping it closes the connection.
+#[derive(Debug)]
+pub(crate) struct Session {
+    side: Side,
+    client: Client,
+    driver: JoinHandle<()>,
+    /// The backend's process id, as `pg_stat_activity` shows it.
+    pub(crate) pid: i32,
+    /// `server_version_num`, such as 150018.
+    pub(crate) version: u32,
+}
+
+impl Session {
+    /// Connects as `application_name`, waiting at most `lock_timeout` for any lock (`None`: without limit).
+    pub(crate) async fn open(
+        server: &Server,
+        application_name: &str,
+        lock_timeout: Option<Duration>,
+    ) -> Result<Self, Error> {
+        let (client, driver) = connect::connect(server, application_name).await?;
+        let mut session = Self {
+            side: server.side,
+            client,
+            driver,
+            pid: 0,
+            version: 0,
+        };
+        let lock_timeout_ms = lock_timeout.map_or(0, |limit| limit.as_millis()).to_string();
+        let mut settings = SETTINGS.to_vec();
+        settings.push(("lock_timeout", &lock_timeout_ms));
+        let (names, values): (Vec<&str>, Vec<&str>) = settings.into_iter().unzip();
+        let row = session
+            .query_one(
+                "prepare the session",
+                "SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('server_version_num')::int, \
+                 (SELECT pg_catalog.count(pg_catalog.set_config(s.name, v.value, false)) \
+                  FROM pg_catalog.unnest($1::text[], $2::text[]) AS v(name, value) \
+                  JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) = v.name)",
+                &[&names, &values],
+            )
+            .await?;
+        session.pid = row.get(0);
+        session.version = u32::try_from(row.get::<_, i32>(1)).unwrap_or(0);
+        Ok(session)
+    }
+
+    /// The side that this session is connected to.
+    pub(crate) fn side(&self) -> Side {
+        self.side
+    }
+
+    /// The server's major version, such as 15.
+    pub(crate) fn major(&self) -> u32 {
+        self.version / 10_000
+    }
+
+    /// Whether the connection has ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Runs one statement and returns its rows. `action` completes "failed to …".
+    pub(crate) async fn query(
+        &self,
+        action: &str,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
+        self.client
+            .query(sql, params)
+            .await
+            .map_err(|source| self.failed(action, source))
+    }
+
+    /// Runs one statement that returns exactly one row.
+    pub(crate) async fn query_one(
+        &self,
+        action: &str,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, Error> {
+        self.client
+            .query_one(sql, params)
+            .await
+            .map_err(|source| self.failed(action, source))
+    }
+
+    /// Runs one statement and returns how many rows it touched.
+    pub(crate) async fn execute(
+        &self,
+        action: &str,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, Error> {
+        self.client
+            .execute(sql, params)
+            .await
+            .map_err(|source| self.failed(action, source))
+    }
+
+    /// Runs statements separated by semicolons, without parameters and without results.
+    pub(crate) async fn batch(&self, action: &str, sql: &str) -> Result<(), Error> {
+        self.client
+            .batch_execute(sql)
+            .await
+            .map_err(|source| self.failed(action, source))
+    }
+
+    fn failed(&self, action: &str, source: tokio_postgres::Error) -> Error {
+        Error::Postgres {
+            side: self.side,
+            action: action.to_owned(),
+            source,
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// An identifier as SQL writes it, always quoted.
+pub(crate) fn quote_ident(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A string as SQL writes it under `standard_conforming_strings`.
+pub(crate) fn quote_literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
