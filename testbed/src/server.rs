@@ -1,7 +1,7 @@
 //! Server installations: which PostgreSQL majors this machine can start.
 //!
 //! `TEST_POSTGRES` names them (directories of programs, separated by colons). Without it, the newest of the
-//! distribution's and the one that `setup/postgres-18` unpacked are taken.
+//! distribution's and the one that `setup/install` unpacked are taken.
 
 use std::env;
 use std::fs;
@@ -20,7 +20,7 @@ impl Server {
     /// Every installation of this machine, in the order of `TEST_POSTGRES`; never empty.
     #[must_use]
     pub fn all() -> Vec<Self> {
-        let directories = match env::var_os("TEST_POSTGRES") {
+        let directories = match env::var_os("TEST_POSTGRES").filter(|list| !list.is_empty()) {
             Some(list) => env::split_paths(&list).collect(),
             None => installed(),
         };
@@ -88,7 +88,7 @@ impl Server {
     }
 }
 
-/// What is installed where the distribution and `setup/postgres-18` put it.
+/// What is installed where the distribution and `setup/install` put it.
 fn installed() -> Vec<PathBuf> {
     let distribution = newest_below(Path::new("/usr/lib/postgresql"), "bin");
     let home = env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
