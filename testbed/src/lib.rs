@@ -1,1 +1,26 @@
 //! What tests, demo and bench share: clusters, the demo warehouse, running the worker.
+//!
+//! Nothing here returns an error: a server that doesn't start or a statement that fails is a failed
+//! test, and the panic says what was tried and what the server answered.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "spawning servers and reading the environment is what this crate is for"
+)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed setup step is a failed test"
+)]
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "everything here panics on failure: see the crate's own text"
+)]
+
+pub mod certificates;
+pub mod cluster;
+pub mod server;
+pub mod worker;
+
+pub use cluster::Cluster;
+pub use server::Server;
+pub use worker::{Output, Running, Worker};

@@ -1,0 +1,25 @@
+# Everything here installs what it lacks (setup/install), Rust excepted.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint setup
+
+help: ## say what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: setup ## move three schemas between two throwaway servers and compare them
+	@cargo build --release --locked --package schemaferry --package testbed
+	@TEST_POSTGRES="$$(setup/servers)" target/release/demo
+
+test: setup ## run every test, on each server that is installed
+	TEST_POSTGRES="$$(setup/servers)" cargo test --workspace --locked
+
+lint: setup ## check format, lints, links of the documentation, shell scripts
+	@setup/install shellcheck
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D rustdoc::broken_intra_doc_links' \
+		cargo doc --workspace --no-deps --document-private-items --locked --quiet
+	shellcheck $$(git grep -lE '^#!(/bin/|/usr/bin/env )(ba)?sh')
+
+setup:
+	@setup/install
