@@ -1,3 +1,4 @@
 //! pg_dump's archive of a schema and the programs that write and read it.
 
 pub(crate) mod program;
+pub(crate) mod toc;

