@@ -9,5 +9,7 @@ mod exit;
 mod preflight;
 mod server;
 mod shutdown;
+mod source;
+mod target;
 
 fn main() {}

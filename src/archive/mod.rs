@@ -1,4 +1,5 @@
 //! pg_dump's archive of a schema and the programs that write and read it.
 
+pub(crate) mod dump;
 pub(crate) mod program;
 pub(crate) mod toc;

@@ -1,6 +1,21 @@
 //! Child programs: the only place that spawns.
+//!
+//! Each child leads a process group of its own, gets a cleared environment with an explicit list, and is killed
+//! with its whole group when its owner is dropped, whatever ended the run. What it leaves on the servers is
+//! ended by the sweep (`target/lock.rs`), because a killed client does not end its backend.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
+
+use crate::error::{Error, Side, withhold_quoted};
+use crate::server::connect::CONNECT_TIMEOUT;
+use crate::server::{Server, SslRootCert};
 
 /// A client program of PostgreSQL's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,11 +24,354 @@ pub(crate) enum Program {
     PgRestore,
 }
 
-impl fmt::Display for Program {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Program {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
             Self::PgDump => "pg_dump",
             Self::PgRestore => "pg_restore",
+        }
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One run of a program against one server.
+#[derive(Debug)]
+pub(crate) struct Invocation<'a> {
+    pub(crate) program: Program,
+    /// The directory that holds the program.
+    pub(crate) directory: &'a Path,
+    /// The client's major version.
+    pub(crate) client_major: u32,
+    pub(crate) server: &'a Server,
+    /// The server's major version.
+    pub(crate) server_major: u32,
+    pub(crate) passfile: &'a Path,
+    pub(crate) application_name: String,
+    pub(crate) args: Vec<String>,
+}
+
+/// What a program writes on standard error while all is well, one line at a time.
+pub(crate) type OnLine<'a> = &'a (dyn Fn(&str) + Sync);
+
+/// A program that runs. Dropping it kills its process group.
+#[derive(Debug)]
+pub(crate) struct Running {
+    program: Program,
+    side: Side,
+    child: Child,
+    group: Option<Pid>,
+    stderr: Option<ChildStderr>,
+    pub(crate) stdin: Option<ChildStdin>,
+    pub(crate) stdout: Option<ChildStdout>,
+}
+
+impl Invocation<'_> {
+    /// Starts the program with closed standard input and discarded output, unless asked to pipe them.
+    pub(crate) fn spawn(&self, stdin: Stdio, stdout: Stdio) -> Result<Running, Error> {
+        #[expect(clippy::disallowed_methods, reason = "this module is the only spawner")]
+        let mut command = tokio::process::Command::new(self.directory.join(self.program.name()));
+        command
+            .args(&self.args)
+            .env_clear()
+            .envs(self.environment())
+            .stdin(stdin)
+            .stdout(stdout)
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        tracing::debug!(program = self.program.name(), args = ?self.args, "program started");
+        let mut child = command.spawn().map_err(|source| Error::Spawn {
+            program: self.program,
+            source,
+        })?;
+        let group = child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .map(Pid::from_raw);
+        Ok(Running {
+            program: self.program,
+            side: self.server.side,
+            group,
+            stderr: child.stderr.take(),
+            stdin: child.stdin.take(),
+            stdout: child.stdout.take(),
+            child,
         })
+    }
+
+    /// Everything libpq reads, and nothing else. The password is in the passfile only.
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        let mut variables = vec![
+            ("PATH", self.directory.display().to_string()),
+            ("LC_ALL", "C".to_owned()),
+            ("PGHOST", self.server.host.clone()),
+            ("PGPORT", self.server.port.to_string()),
+            ("PGDATABASE", self.server.dbname.clone()),
+            ("PGUSER", self.server.user.clone()),
+            ("PGPASSFILE", self.passfile.display().to_string()),
+            ("PGAPPNAME", self.application_name.clone()),
+            ("PGCONNECT_TIMEOUT", CONNECT_TIMEOUT.as_secs().to_string()),
+            ("PGGSSENCMODE", "disable".to_owned()),
+            ("PGSSLMODE", self.server.sslmode.word().to_owned()),
+        ];
+        if let Some(root) = &self.server.sslrootcert {
+            variables.push(("PGSSLROOTCERT", root_certificate(root, self.client_major)));
+        }
+        if self.server_major >= 14 {
+            variables.push(("PGOPTIONS", "-c client_connection_check_interval=2s".to_owned()));
+        }
+        variables
+    }
+}
+
+/// libpq's word for the system's authorities, or their file for clients that do not know the word.
+fn root_certificate(root: &SslRootCert, client_major: u32) -> String {
+    const BUNDLES: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/cert.pem"];
+    match root {
+        SslRootCert::File(path) => path.display().to_string(),
+        SslRootCert::System if client_major >= 16 => "system".to_owned(),
+        SslRootCert::System => {
+            let [first, second] = BUNDLES;
+            if Path::new(first).exists() {
+                first.to_owned()
+            } else {
+                second.to_owned()
+            }
+        }
+    }
+}
+
+/// Keepalives for the programs' connections, which libpq takes from no variable; to be given as `--dbname`.
+pub(crate) const KEEPALIVES: &str =
+    "keepalives_idle=30 keepalives_interval=10 keepalives_count=3 tcp_user_timeout=30000";
+
+impl Running {
+    /// Waits for the end; anything but status 0 is an error that names the cause in the program's words.
+    pub(crate) async fn finish(mut self, on_line: OnLine<'_>) -> Result<(), Error> {
+        let stderr = self.stderr.take();
+        let (status, cause) = tokio::join!(self.child.wait(), relay_lines(self.program, stderr, on_line));
+        self.group = None;
+        let status = status.map_err(|source| Error::Spawn {
+            program: self.program,
+            source,
+        })?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(Error::Program {
+            program: self.program,
+            side: self.side,
+            status,
+            reason: cause.join(": "),
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(group) = self.group {
+            killpg(group, Signal::SIGKILL).ok();
+        }
+    }
+}
+
+/// Logs every line and returns those that name the cause of a failure.
+async fn relay_lines(
+    program: Program,
+    stderr: Option<impl AsyncRead + Unpin>,
+    on_line: OnLine<'_>,
+) -> Vec<String> {
+    const CAUSES_MAX: usize = 3;
+    let mut causes = Vec::new();
+    let Some(stderr) = stderr else { return causes };
+    let mut reader = BufReader::new(stderr);
+    let mut bytes = Vec::new();
+    while matches!(reader.read_until(b'\n', &mut bytes).await, Ok(length) if length > 0) {
+        let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
+        bytes.clear();
+        on_line(&line);
+        let Some(safe) = without_row_values(program, &line) else {
+            tracing::debug!(program = program.name(), pipe = "stderr", "line withheld");
+            continue;
+        };
+        let is_error = safe.contains("error: ") || safe.contains("Error message from server");
+        if is_error && causes.len() < CAUSES_MAX {
+            causes.push(safe.clone());
+        }
+        if is_error {
+            tracing::error!(
+                program = program.name(),
+                pipe = "stderr",
+                line = safe,
+                "program wrote"
+            );
+        } else if safe.contains("warning: ") {
+            tracing::warn!(
+                program = program.name(),
+                pipe = "stderr",
+                line = safe,
+                "program wrote"
+            );
+        } else {
+            tracing::debug!(
+                program = program.name(),
+                pipe = "stderr",
+                line = safe,
+                "program wrote"
+            );
+        }
+    }
+    causes
+}
+
+/// The line as it may be logged. Row values come in DETAIL, CONTEXT and their continuation lines, none of
+/// which begins with the program's name, and in the quoted parts of messages about values.
+fn without_row_values(program: Program, line: &str) -> Option<String> {
+    const ABOUT_NAMES: &[&str] = &[
+        "does not exist",
+        "already exists",
+        "violates",
+        "permission denied",
+        "must be owner",
+        "could not create unique index",
+        "connection to server",
+        "server version",
+    ];
+    if !line.starts_with(&format!("{}: ", program.name())) {
+        return None;
+    }
+    match line.split_once("ERROR:") {
+        Some((head, message)) if !ABOUT_NAMES.iter().any(|text| message.contains(text)) => {
+            Some(format!("{head}ERROR:{}", withhold_quoted(message)))
+        }
+        _ => Some(line.to_owned()),
+    }
+}
+
+/// An installed pair of pg_dump and pg_restore.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Client {
+    pub(crate) directory: PathBuf,
+    pub(crate) major: u32,
+    /// Whether libpq was built with TLS.
+    pub(crate) tls: bool,
+}
+
+/// Every pair of client programs on this machine: the directories of `path` and the places where Alpine and
+/// Debian put their majors.
+pub(crate) async fn installed(path: &str) -> Vec<Client> {
+    let mut directories: Vec<PathBuf> = path
+        .split(':')
+        .filter(|part| !part.is_empty())
+        .map(PathBuf::from)
+        .collect();
+    directories.push(PathBuf::from("/usr/local/bin"));
+    for (parent, prefix, suffix) in [
+        ("/usr/libexec", "postgresql", ""),
+        ("/usr/lib/postgresql", "", "bin"),
+    ] {
+        let Ok(entries) = std::fs::read_dir(parent) else {
+            continue;
+        };
+        let names = entries
+            .flatten()
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
+        directories.extend(names.map(|entry| entry.path().join(suffix)));
+    }
+    let mut clients: Vec<Client> = Vec::new();
+    for directory in directories {
+        if let Some(client) = probe(directory).await
+            && !clients.iter().any(|known| known.directory == client.directory)
+        {
+            clients.push(client);
+        }
+    }
+    clients
+}
+
+async fn probe(directory: PathBuf) -> Option<Client> {
+    let version = output(&directory, Program::PgRestore, &["--version"]).await?;
+    output(&directory, Program::PgDump, &["--version"])
+        .await
+        .filter(|dump| major(dump) == major(&version))?;
+    // libpq checks sslmode before it connects, and there is no server in this directory.
+    let refused = output(
+        &directory,
+        Program::PgDump,
+        &["--dbname=host=/nonexistent sslmode=require"],
+    )
+    .await?;
+    Some(Client {
+        major: major(&version)?,
+        tls: !refused.contains("not compiled in"),
+        directory,
+    })
+}
+
+/// Standard output and standard error of a short run.
+async fn output(directory: &Path, program: Program, args: &[&str]) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "this module is the only spawner")]
+    let mut command = tokio::process::Command::new(directory.join(program.name()));
+    command
+        .args(args)
+        .env_clear()
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let output = command.output().await.ok()?;
+    Some(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+/// `pg_dump (PostgreSQL) 15.18 (Debian …)` → 15.
+fn major(version: &str) -> Option<u32> {
+    let number = version.split_whitespace().nth(2)?;
+    number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_values_are_withheld() {
+        let cases = [
+            (
+                "pg_restore: error: COPY failed for table \"t\": ERROR:  invalid input syntax for type integer: \"a\"b\"",
+                Some(
+                    "pg_restore: error: COPY failed for table \"t\": ERROR:  invalid input syntax for type integer: \"…\"",
+                ),
+            ),
+            (
+                "pg_restore: error: COPY failed for table \"t\": ERROR:  new row for relation \"t\" violates check constraint \"c\"",
+                Some(
+                    "pg_restore: error: COPY failed for table \"t\": ERROR:  new row for relation \"t\" violates check constraint \"c\"",
+                ),
+            ),
+            ("DETAIL:  Failing row contains (secret).", None),
+            ("CONTEXT:  COPY t, line 1: \"secret\"", None),
+            ("a second line of a value", None),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(
+                without_row_values(Program::PgRestore, line).as_deref(),
+                expected,
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn majors_are_read_from_version_lines() {
+        assert_eq!(
+            major("pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"),
+            Some(15)
+        );
+        assert_eq!(major("pg_restore (PostgreSQL) 18beta1"), Some(18));
+        assert_eq!(major("nonsense"), None);
     }
 }

@@ -6,6 +6,9 @@ use tokio_postgres::{Client, NoTls};
 use crate::error::{ConnectError, Error};
 use crate::server::Server;
 
+/// How long one attempt to connect may take; the child programs get the same.
+pub(crate) const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Connects and returns the client with the task that drives it.
 pub(crate) async fn connect(
     server: &Server,

@@ -1,0 +1,249 @@
+//! The archive of a unit: pg_dump's pre-data and post-data under the run's snapshot, and its list.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use crate::archive::program::{Client, Invocation, KEEPALIVES, Program};
+use crate::archive::toc::{self, Entry};
+use crate::config::SchemaName;
+use crate::error::{Error, Refusal, Refused, Side};
+use crate::server::session::quote_ident;
+use crate::server::{Server, SslMode};
+
+/// A section of an archive, in pg_dump's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Section {
+    PreData,
+    Data,
+    PostData,
+}
+
+impl Section {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::PreData => "pre-data",
+            Self::Data => "data",
+            Self::PostData => "post-data",
+        }
+    }
+}
+
+/// Where and how pg_dump and pg_restore reach one server.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) server: &'a Server,
+    pub(crate) server_major: u32,
+    pub(crate) passfile: &'a Path,
+    /// `application_name` for the program.
+    pub(crate) application_name: String,
+}
+
+/// The archive on disk with its table of contents.
+#[derive(Debug)]
+pub(crate) struct Archive {
+    pub(crate) path: PathBuf,
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// The lowest installed major that both servers understand: pg_dump refuses servers newer than itself, the
+/// target is dumped too when objects are compared, and what pg_restore 17 and newer sends is an error on
+/// servers older than 17.
+pub(crate) fn choose(
+    clients: &[Client],
+    source: (u32, SslMode),
+    target: (u32, SslMode),
+) -> Result<&Client, Error> {
+    let plain = source.1 == SslMode::Disable && target.1 == SslMode::Disable;
+    let lowest = source.0.max(target.0);
+    let highest = if target.0 < 17 { 16 } else { u32::MAX };
+    let fitting = clients
+        .iter()
+        .filter(|client| (lowest..=highest).contains(&client.major) && (client.tls || plain));
+    fitting.min_by_key(|client| client.major).ok_or_else(|| {
+        let installed: Vec<String> = clients
+            .iter()
+            .map(|client| format!("{}{}", client.major, if client.tls { "" } else { " without TLS" }))
+            .collect();
+        Error::Refused(Refused {
+            refusal: Refusal::Config,
+            side: Side::Source,
+            reason: format!(
+                "no installed pg_dump and pg_restore serve a source of major {} and a target of major {} (installed: {})",
+                source.0,
+                target.0,
+                if installed.is_empty() { "none".to_owned() } else { installed.join(", ") }
+            ),
+            cure: format!("install the PostgreSQL client programs of major {lowest}"),
+        })
+    })
+}
+
+/// Arguments that name the schemas literally: a quoted pattern matches nothing but itself.
+fn schema_args(schemas: &[SchemaName]) -> impl Iterator<Item = String> {
+    schemas
+        .iter()
+        .map(|schema| format!("--schema={}", quote_ident(schema.as_str())))
+}
+
+fn dump_args(schemas: &[SchemaName], snapshot: Option<&str>, lock_wait_ms: u128) -> Vec<String> {
+    let mut args = vec![
+        format!("--dbname={KEEPALIVES}"),
+        "--format=custom".to_owned(),
+        "--strict-names".to_owned(),
+    ];
+    args.extend(schema_args(schemas));
+    args.extend(snapshot.map(|snapshot| format!("--snapshot={snapshot}")));
+    if lock_wait_ms > 0 {
+        args.push(format!("--lock-wait-timeout={lock_wait_ms}"));
+    }
+    args
+}
+
+/// What is dumped and under which limits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dump<'a> {
+    pub(crate) schemas: &'a [SchemaName],
+    /// The exported snapshot; `None` for the target, whose objects are only compared.
+    pub(crate) snapshot: Option<&'a str>,
+    /// `LOCK_TIMEOUT` in milliseconds, 0 for none.
+    pub(crate) lock_wait_ms: u128,
+}
+
+impl<'a> Endpoint<'a> {
+    fn invocation(&self, program: Program, args: Vec<String>) -> Invocation<'a> {
+        Invocation {
+            program,
+            directory: &self.client.directory,
+            client_major: self.client.major,
+            server: self.server,
+            server_major: self.server_major,
+            passfile: self.passfile,
+            application_name: self.application_name.clone(),
+            args,
+        }
+    }
+
+    /// Writes pre-data and post-data to `path` and reads the table of contents.
+    pub(crate) async fn archive(&self, dump: Dump<'_>, path: PathBuf) -> Result<Archive, Error> {
+        let mut args = dump_args(dump.schemas, dump.snapshot, dump.lock_wait_ms);
+        args.push("--section=pre-data".to_owned());
+        args.push("--section=post-data".to_owned());
+        args.push(format!("--file={}", path.display()));
+        self.invocation(Program::PgDump, args)
+            .spawn(Stdio::null(), Stdio::null())?
+            .finish(&|_| ())
+            .await?;
+        let bytes = tokio::fs::read(&path).await.map_err(|source| Error::File {
+            action: "read the archive",
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Archive {
+            entries: toc::read(&bytes)?,
+            path,
+        })
+    }
+
+    /// Starts pg_dump for the rows, to be read from its standard output. Not compressed: the bytes go no further
+    /// than this machine's memory.
+    pub(crate) fn dump_rows(&self, dump: Dump<'_>) -> Result<crate::archive::program::Running, Error> {
+        let mut args = dump_args(dump.schemas, dump.snapshot, dump.lock_wait_ms);
+        args.push("--section=data".to_owned());
+        args.push("--compress=0".to_owned());
+        self.invocation(Program::PgDump, args)
+            .spawn(Stdio::null(), Stdio::piped())
+    }
+
+    /// Starts pg_restore for the rows, to be written to its standard input.
+    pub(crate) fn restore_rows(&self) -> Result<crate::archive::program::Running, Error> {
+        let mut args = restore_args(Section::Data);
+        args.push("--verbose".to_owned());
+        self.invocation(Program::PgRestore, args)
+            .spawn(Stdio::piped(), Stdio::null())
+    }
+
+    /// Restores the entries of one section that `keep` holds.
+    pub(crate) async fn restore(
+        &self,
+        archive: &Archive,
+        section: Section,
+        keep: &BTreeSet<i32>,
+    ) -> Result<(), Error> {
+        let list = archive.path.with_extension(section.word());
+        let lines: String = archive
+            .entries
+            .iter()
+            .filter(|entry| keep.contains(&entry.dump_id))
+            .fold(String::new(), |lines, entry| {
+                lines + &format!("{};\n", entry.dump_id)
+            });
+        tokio::fs::write(&list, lines)
+            .await
+            .map_err(|source| Error::File {
+                action: "write the list",
+                path: list.clone(),
+                source,
+            })?;
+        let mut args = restore_args(section);
+        args.push(format!("--use-list={}", list.display()));
+        args.push(archive.path.display().to_string());
+        self.invocation(Program::PgRestore, args)
+            .spawn(Stdio::null(), Stdio::null())?
+            .finish(&|_| ())
+            .await
+    }
+}
+
+fn restore_args(section: Section) -> Vec<String> {
+    let fixed = [
+        "--no-owner",
+        "--no-acl",
+        "--no-tablespaces",
+        "--no-publications",
+        "--no-subscriptions",
+        "--exit-on-error",
+    ];
+    let mut args = vec![
+        format!("--dbname={KEEPALIVES}"),
+        format!("--section={}", section.word()),
+    ];
+    args.extend(fixed.map(str::to_owned));
+    args
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(major: u32, tls: bool) -> Client {
+        Client {
+            directory: PathBuf::from(format!("/{major}")),
+            major,
+            tls,
+        }
+    }
+
+    #[test]
+    fn the_lowest_client_that_serves_both_is_chosen() {
+        let clients = [
+            client(18, false),
+            client(17, true),
+            client(16, true),
+            client(15, true),
+        ];
+        let chosen = |source, target, sslmode| {
+            choose(&clients, (source, sslmode), (target, sslmode))
+                .map(|client| client.major)
+                .ok()
+        };
+        assert_eq!(chosen(13, 15, SslMode::Prefer), Some(15));
+        assert_eq!(chosen(15, 15, SslMode::Prefer), Some(15));
+        assert_eq!(chosen(16, 15, SslMode::Prefer), Some(16));
+        assert_eq!(chosen(15, 17, SslMode::Prefer), Some(17));
+        assert_eq!(chosen(17, 15, SslMode::Prefer), None, "no client serves both");
+        assert_eq!(chosen(15, 18, SslMode::Prefer), None, "18 has no TLS here");
+        assert_eq!(chosen(15, 18, SslMode::Disable), Some(18));
+    }
+}

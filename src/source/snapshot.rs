@@ -1,0 +1,167 @@
+//! The snapshot that everything of one run is read under.
+//!
+//! Tables are locked first and the snapshot is exported afterwards: the other way round, a TRUNCATE or a
+//! rewriting ALTER in between makes a table read as empty, without an error.
+
+use std::time::{Duration, Instant};
+
+use crate::config::SchemaName;
+use crate::error::{Error, Refusal, Refused, Side};
+use crate::server::session::Session;
+use crate::source::catalog::{self, Relation, Table};
+
+/// Between two attempts to lock: long enough to stay out of the way, short beside any `LOCK_TIMEOUT`.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// Tables named in one LOCK statement.
+const LOCK_CHUNK: usize = 500;
+
+/// An exported snapshot. Its session must stay open until every other session and program has imported it, and
+/// holds ACCESS SHARE locks on all tables of the unit until then.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) session: Session,
+    /// What `SET TRANSACTION SNAPSHOT` and `pg_dump --snapshot` take.
+    pub(crate) id: String,
+    /// Write-ahead log position of the source at that moment.
+    pub(crate) lsn: String,
+    /// The source's clock at that moment, ISO 8601.
+    pub(crate) taken_at: String,
+    /// Tables with rows of their own, largest first.
+    pub(crate) tables: Vec<Table>,
+}
+
+impl Snapshot {
+    /// Locks every table of the unit and exports a snapshot; waits for locks up to `lock_timeout` in all.
+    pub(crate) async fn export(
+        session: Session,
+        schemas: &[SchemaName],
+        lock_timeout: Option<Duration>,
+    ) -> Result<Self, Error> {
+        let started = Instant::now();
+        loop {
+            let wanted = lockable(&session, schemas).await?;
+            if lock(&session, &wanted).await? {
+                // In the transaction that holds the locks: what was listed is what is there.
+                if lockable(&session, schemas).await? == wanted {
+                    break;
+                }
+            } else if lock_timeout.is_some_and(|limit| started.elapsed() >= limit) {
+                session.batch("give up the locks", "ROLLBACK").await?;
+                return Err(blocked(&session, schemas, started.elapsed()).await?);
+            }
+            session.batch("give up the locks", "ROLLBACK").await?;
+            tokio::time::sleep(RETRY_INTERVAL).await;
+        }
+        let row = session
+            .query_one(
+                "export the snapshot",
+                "SELECT pg_catalog.pg_export_snapshot(), \
+                 (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
+                  ELSE pg_catalog.pg_current_wal_lsn() END)::text, \
+                 pg_catalog.to_char(pg_catalog.clock_timestamp(), 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+                &[],
+            )
+            .await?;
+        let tables = catalog::tables(&session, schemas).await?;
+        Ok(Self {
+            id: row.get(0),
+            lsn: row.get(1),
+            taken_at: row.get(2),
+            tables,
+            session,
+        })
+    }
+
+    /// A session that reads under this snapshot until its transaction ends.
+    pub(crate) async fn import(&self, session: &Session) -> Result<(), Error> {
+        let sql = format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{}'",
+            self.id.replace('\'', "''")
+        );
+        session.batch("import the snapshot", &sql).await
+    }
+}
+
+/// OID and name of every table that has to be locked.
+async fn lockable(session: &Session, schemas: &[SchemaName]) -> Result<Vec<(u32, Relation)>, Error> {
+    let sql = include_str!("sql/lockable.sql");
+    let rows = session
+        .query("list tables to lock", sql, &[&catalog::names(schemas)])
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            (
+                row.get("oid"),
+                Relation {
+                    schema: row.get("nspname"),
+                    name: row.get("relname"),
+                },
+            )
+        })
+        .collect())
+}
+
+/// Begins the transaction and locks, without waiting: a queue behind someone's ALTER would hold up everyone
+/// who comes after us. False if another lock is in the way or a table is gone.
+async fn lock(session: &Session, tables: &[(u32, Relation)]) -> Result<bool, Error> {
+    session
+        .batch(
+            "begin the snapshot",
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        )
+        .await?;
+    for chunk in tables.chunks(LOCK_CHUNK) {
+        let names: Vec<String> = chunk
+            .iter()
+            .map(|(_, relation)| format!("ONLY {}", relation.quoted()))
+            .collect();
+        let sql = format!("LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT", names.join(", "));
+        match session.batch("lock tables", &sql).await {
+            Ok(()) => {}
+            Err(error) => match error.db_error().map(|db| db.code().code()) {
+                Some("55P03" | "42P01" | "3F000") => return Ok(false),
+                _ => return Err(error),
+            },
+        }
+    }
+    Ok(true)
+}
+
+/// Says who is in the way.
+async fn blocked(session: &Session, schemas: &[SchemaName], waited: Duration) -> Result<Error, Error> {
+    let sql = include_str!("sql/blockers.sql");
+    let rows = session
+        .query("look who holds the locks", sql, &[&catalog::names(schemas)])
+        .await?;
+    let holders: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            let held = if row.get::<_, bool>("granted") {
+                "held"
+            } else {
+                "awaited"
+            };
+            format!(
+                "{} {held} by pid {} ({})",
+                row.get::<_, String>("relation"),
+                row.get::<_, i32>("pid"),
+                row.get::<_, String>("application_name")
+            )
+        })
+        .collect();
+    Ok(Error::Refused(Refused {
+        refusal: Refusal::Transient,
+        side: Side::Source,
+        reason: format!(
+            "tables could not be locked within LOCK_TIMEOUT ({} s): {}",
+            waited.as_secs(),
+            if holders.is_empty() {
+                "the holder is gone by now".to_owned()
+            } else {
+                holders.join(", ")
+            }
+        ),
+        cure: "wait until that statement is done".to_owned(),
+    }))
+}

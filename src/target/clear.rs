@@ -1,0 +1,332 @@
+//! What is done with a schema that the target already has: replaced, adopted, or left to a person.
+//!
+//! Nothing is dropped that a load of ours did not create, unless `ON_EXISTING=replace` says so, and never
+//! anything outside of the schema.
+
+use crate::config::{OnExisting, SchemaName};
+use crate::error::{Error, Refusal, Refused, Side};
+use crate::server::session::{Session, quote_ident};
+use crate::target::ledger::{self, Entry, Load, State};
+
+/// Objects dropped in one transaction. A table takes some seven locks with its key and TOAST, and the lock
+/// table of a server with default settings holds 6400.
+const DROP_CHUNK: usize = 100;
+/// Changes named in a refusal.
+const NAMED_MAX: usize = 5;
+
+/// A schema on the target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Existing {
+    pub(crate) oid: u32,
+    owner: String,
+    /// Whether the target user has the owner's rights without `SET ROLE`.
+    may_drop: bool,
+    has_extension: bool,
+    /// Whether it holds nothing, or nothing but extensions and their members.
+    empty: bool,
+}
+
+/// What a load does with one schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// It is not there.
+    Create,
+    /// It is there and holds nothing of its own: it keeps its owner.
+    Adopt(Existing),
+    /// It is emptied object by object and kept: it was adopted before, holds an extension, or is `public`.
+    Empty(Existing),
+    /// It is dropped whole and made again.
+    Replace(Existing),
+}
+
+impl Decision {
+    /// The schema as it stands, if it does.
+    pub(crate) fn existing(&self) -> Option<&Existing> {
+        match self {
+            Self::Create => None,
+            Self::Adopt(existing) | Self::Empty(existing) | Self::Replace(existing) => Some(existing),
+        }
+    }
+
+    /// Whether the schema outlives the load that empties it.
+    pub(crate) fn adopts(&self) -> bool {
+        match self {
+            Self::Create | Self::Replace(_) => false,
+            Self::Adopt(_) | Self::Empty(_) => true,
+        }
+    }
+}
+
+/// Looks at one schema and decides, changing nothing.
+pub(crate) async fn decide(
+    target: &Session,
+    schema: &SchemaName,
+    on_existing: OnExisting,
+    entry: &Entry,
+) -> Result<Decision, Error> {
+    let Some(existing) = look(target, schema).await? else {
+        return Ok(Decision::Create);
+    };
+    let load = ledger::latest(target, schema)
+        .await?
+        .filter(|load| load.schema_oid == Some(existing.oid));
+    if load.as_ref().is_some_and(|load| load.state == State::Sealed) {
+        return Err(occupied(
+            format!("schema \"{schema}\" is sealed"),
+            "schemaferry never touches a sealed schema",
+        ));
+    }
+    let keep = schema.as_str() == "public"
+        || existing.has_extension
+        || load.as_ref().is_some_and(|load| load.adopted);
+    if existing.empty {
+        let ours = load.as_ref().is_some_and(|load| !load.adopted) && !existing.has_extension;
+        return Ok(if ours {
+            Decision::Replace(existing)
+        } else {
+            Decision::Adopt(existing)
+        });
+    }
+    permit(target, schema, &existing, load.as_ref(), (on_existing, entry)).await?;
+    Ok(if keep {
+        Decision::Empty(existing)
+    } else {
+        Decision::Replace(existing)
+    })
+}
+
+async fn look(target: &Session, schema: &SchemaName) -> Result<Option<Existing>, Error> {
+    let rows = target
+        .query(
+            "look at the schema",
+            include_str!("sql/schema.sql"),
+            &[&schema.as_str()],
+        )
+        .await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let oid: u32 = row.get("oid");
+    let empty = contents(target, oid).await?.is_empty();
+    Ok(Some(Existing {
+        oid,
+        owner: row.get("owner"),
+        may_drop: row.get("may_drop"),
+        has_extension: row.get("has_extension"),
+        empty,
+    }))
+}
+
+/// Whether what is there may be dropped.
+async fn permit(
+    target: &Session,
+    schema: &SchemaName,
+    existing: &Existing,
+    load: Option<&Load>,
+    (on_existing, entry): (OnExisting, &Entry),
+) -> Result<(), Error> {
+    const CURE: &str = "drop or rename it, or set ON_EXISTING=replace";
+    match on_existing {
+        OnExisting::Replace => Ok(()),
+        OnExisting::Fail => {
+            let leftover = load.is_some_and(|load| load.state != State::Complete && load.is_of(entry));
+            if leftover {
+                Ok(())
+            } else {
+                Err(occupied(format!("schema \"{schema}\" is not empty"), CURE))
+            }
+        }
+        OnExisting::Own => match load {
+            None => Err(occupied(
+                format!("schema \"{schema}\" was not made by a load of ours"),
+                CURE,
+            )),
+            Some(load) if load.state != State::Complete => Ok(()),
+            Some(load) => {
+                let changes = load.changes(target, existing.oid).await?;
+                if changes.is_empty() {
+                    return Ok(());
+                }
+                let more = changes.len().saturating_sub(NAMED_MAX);
+                let mut named = changes;
+                named.truncate(NAMED_MAX);
+                if more > 0 {
+                    named.push(format!("and {more} more"));
+                }
+                Err(occupied(
+                    format!(
+                        "schema \"{schema}\" was changed since our load: {}",
+                        named.join(", ")
+                    ),
+                    CURE,
+                ))
+            }
+        },
+    }
+}
+
+fn occupied(reason: String, cure: &str) -> Error {
+    Error::Refused(Refused {
+        refusal: Refusal::Occupied,
+        side: Side::Target,
+        reason,
+        cure: cure.to_owned(),
+    })
+}
+
+/// A schema of the unit with what is to be done and its row in the ledger.
+#[derive(Debug, Clone)]
+pub(crate) struct Room {
+    pub(crate) schema: SchemaName,
+    pub(crate) decision: Decision,
+    /// The ledger row that says `clearing`.
+    pub(crate) id: i64,
+}
+
+/// Makes room for the unit: afterwards its schemas exist, hold nothing of their own, and the ledger says
+/// `loading`. Returns ledger row and OID of each.
+pub(crate) async fn make_room(target: &Session, rooms: &[Room]) -> Result<Vec<(i64, u32)>, Error> {
+    let unit: Vec<u32> = rooms
+        .iter()
+        .filter_map(|room| room.decision.existing())
+        .map(|existing| existing.oid)
+        .collect();
+    for room in rooms {
+        if let Decision::Empty(existing) | Decision::Replace(existing) = &room.decision {
+            empty(target, existing, &unit).await?;
+        }
+    }
+    target.batch("begin", "BEGIN").await?;
+    let mut loads = Vec::new();
+    for room in rooms {
+        let oid = match &room.decision {
+            Decision::Adopt(existing) | Decision::Empty(existing) => existing.oid,
+            Decision::Create => create(target, &room.schema).await?,
+            Decision::Replace(existing) => {
+                become_owner(target, existing).await?;
+                // Not CASCADE: whatever appeared meanwhile keeps the schema.
+                let name = quote_ident(room.schema.as_str());
+                target
+                    .batch(
+                        &format!("drop schema {name}"),
+                        &format!("DROP SCHEMA {name}; RESET ROLE"),
+                    )
+                    .await?;
+                create(target, &room.schema).await?
+            }
+        };
+        ledger::loading(target, room.id, oid).await?;
+        loads.push((room.id, oid));
+    }
+    target.batch("commit", "COMMIT").await?;
+    Ok(loads)
+}
+
+async fn create(target: &Session, schema: &SchemaName) -> Result<u32, Error> {
+    let name = quote_ident(schema.as_str());
+    target
+        .batch(&format!("create schema {name}"), &format!("CREATE SCHEMA {name}"))
+        .await?;
+    let sql = "SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1";
+    Ok(target
+        .query_one("look at the schema", sql, &[&schema.as_str()])
+        .await?
+        .get(0))
+}
+
+/// Drops everything in the schema, a chunk at a time, so that no schema is too large for the lock table.
+async fn empty(target: &Session, existing: &Existing, unit: &[u32]) -> Result<(), Error> {
+    loop {
+        let objects = contents(target, existing.oid).await?;
+        if objects.is_empty() {
+            return Ok(());
+        }
+        target.batch("begin", "BEGIN").await?;
+        become_owner(target, existing).await?;
+        refuse_dependents(target, unit).await?;
+        let drops: Vec<String> = objects
+            .iter()
+            .take(DROP_CHUNK)
+            .map(|(kind, identity)| drop_statement(kind, identity))
+            .collect();
+        target.batch("drop objects", &drops.join("; ")).await?;
+        target.batch("commit", "RESET ROLE; COMMIT").await?;
+    }
+}
+
+/// The owner of a schema may drop whatever is in it, whoever owns that. A member without inherited rights has to
+/// take the role first.
+async fn become_owner(target: &Session, existing: &Existing) -> Result<(), Error> {
+    if existing.may_drop {
+        return Ok(());
+    }
+    let sql = format!("SET LOCAL ROLE {}", quote_ident(&existing.owner));
+    target
+        .batch(&format!("take the role {}", existing.owner), &sql)
+        .await
+}
+
+/// What outside of the unit would go with it. Asked in the transaction that drops.
+async fn refuse_dependents(target: &Session, unit: &[u32]) -> Result<(), Error> {
+    let rows = target
+        .query("list dependents", include_str!("sql/dependents.sql"), &[&unit])
+        .await?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<String> = rows.iter().take(NAMED_MAX).map(|row| row.get(0)).collect();
+    Err(occupied(
+        format!(
+            "{} objects outside of the schema depend on it: {}",
+            rows.len(),
+            named.join(", ")
+        ),
+        "drop them, or move their schemas in one unit with this one",
+    ))
+}
+
+/// Type and identity of everything that stands in the schema by itself.
+async fn contents(target: &Session, oid: u32) -> Result<Vec<(String, String)>, Error> {
+    let rows = target
+        .query(
+            "list what the schema holds",
+            include_str!("sql/contents.sql"),
+            &[&oid],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| (row.get("type"), row.get("identity")))
+        .collect())
+}
+
+/// `pg_identify_object` names types in the words that DROP takes, with these exceptions. `IF EXISTS`, because an
+/// earlier CASCADE of the same chunk may have taken it along.
+fn drop_statement(kind: &str, identity: &str) -> String {
+    let word = match kind {
+        "function" | "procedure" | "aggregate" => "ROUTINE".to_owned(),
+        "statistics object" => "STATISTICS".to_owned(),
+        "composite type" => "TYPE".to_owned(),
+        other => other.to_uppercase(),
+    };
+    format!("DROP {word} IF EXISTS {identity} CASCADE")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_use_the_words_of_sql() {
+        assert_eq!(
+            drop_statement("function", "s.f(integer)"),
+            "DROP ROUTINE IF EXISTS s.f(integer) CASCADE"
+        );
+        assert_eq!(
+            drop_statement("materialized view", "s.m"),
+            "DROP MATERIALIZED VIEW IF EXISTS s.m CASCADE"
+        );
+        assert_eq!(
+            drop_statement("statistics object", "s.x"),
+            "DROP STATISTICS IF EXISTS s.x CASCADE"
+        );
+    }
+}

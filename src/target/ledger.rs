@@ -1,0 +1,325 @@
+//! The ledger on the target: one row per schema and load, what a retry is decided by.
+
+use serde_json::{Value, json};
+use tokio_postgres::Row;
+
+use crate::config::{Config, SchemaName};
+use crate::error::Error;
+use crate::server::session::Session;
+
+/// A row's state. `clearing` is committed before the first drop, `complete` after every other session has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Clearing,
+    Loading,
+    Complete,
+    Sealed,
+}
+
+impl State {
+    fn from_word(word: &str) -> Self {
+        match word {
+            "complete" => Self::Complete,
+            "sealed" => Self::Sealed,
+            "loading" => Self::Loading,
+            // Anything else was begun and not finished.
+            _ => Self::Clearing,
+        }
+    }
+}
+
+/// The latest load of one schema.
+#[derive(Debug, Clone)]
+pub(crate) struct Load {
+    pub(crate) id: i64,
+    pub(crate) state: State,
+    /// OID of the schema that the load made or adopted; `None` while it was not created yet.
+    pub(crate) schema_oid: Option<u32>,
+    pub(crate) adopted: bool,
+    pub(crate) run_id: Option<String>,
+    source: String,
+    variables: Value,
+    inventory: Option<Value>,
+    activity: Option<Value>,
+}
+
+/// What a run writes into its rows.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) run_id: Option<String>,
+    pub(crate) attempt: String,
+    /// The source's address.
+    pub(crate) source: String,
+    /// Variables that change what a load makes.
+    pub(crate) variables: Value,
+}
+
+impl Entry {
+    /// The entry of a run under `config`, from the source at `source`.
+    pub(crate) fn new(config: &Config, source: String, attempt: String) -> Self {
+        let variables = json!({
+            "SCHEMA_NAME": config.schemas.iter().map(SchemaName::as_str).collect::<Vec<_>>(),
+            "PRIVILEGES": format!("{:?}", config.privileges),
+            "VERIFY": format!("{:?}", config.verify),
+            "ROLE_MAP": config.role_map,
+            "ACCEPT": config.accept.iter().map(|hazard| hazard.word()).collect::<Vec<_>>(),
+        });
+        Self {
+            run_id: config.run_id.clone(),
+            attempt,
+            source,
+            variables,
+        }
+    }
+}
+
+impl Load {
+    fn from_row(row: &Row) -> Self {
+        Self {
+            id: row.get("id"),
+            state: State::from_word(row.get("state")),
+            schema_oid: row.get("schema_oid"),
+            adopted: row.get("adopted"),
+            run_id: row.get("run_id"),
+            source: row.get("source"),
+            variables: row.get("variables"),
+            inventory: row.get("inventory"),
+            activity: row.get("activity"),
+        }
+    }
+
+    /// Whether this load was made by a run with the same identifier, source and variables.
+    pub(crate) fn is_of(&self, entry: &Entry) -> bool {
+        entry.run_id.is_some()
+            && self.run_id == entry.run_id
+            && self.source == entry.source
+            && self.variables == entry.variables
+    }
+
+    /// What in the schema is no longer as the load left it; empty if nothing. Counters that were lost to a
+    /// crash or a reset are unknown and do not count.
+    pub(crate) async fn changes(&self, target: &Session, schema_oid: u32) -> Result<Vec<String>, Error> {
+        let mut changes = differences(self.inventory.as_ref(), &inventory(target, schema_oid).await?);
+        changes.extend(writes(
+            self.activity.as_ref(),
+            &activity(target, schema_oid).await?,
+        ));
+        Ok(changes)
+    }
+}
+
+/// The latest load of a schema, if this database has a ledger that knows one.
+pub(crate) async fn latest(target: &Session, schema: &SchemaName) -> Result<Option<Load>, Error> {
+    if !exists(target).await? {
+        return Ok(None);
+    }
+    let sql = "SELECT * FROM schemaferry.load WHERE schema_name = $1 ORDER BY id DESC LIMIT 1";
+    let rows = target.query("read the ledger", sql, &[&schema.as_str()]).await?;
+    Ok(rows.first().map(Load::from_row))
+}
+
+/// Creates the ledger where it is missing. Concurrent `CREATE … IF NOT EXISTS` collide in the catalogue, so this
+/// is serialised by an advisory lock of its own.
+pub(crate) async fn open(target: &Session) -> Result<(), Error> {
+    if exists(target).await? {
+        return Ok(());
+    }
+    let sql = format!(
+        "BEGIN; SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('schemaferry ledger', 0)); {} COMMIT",
+        include_str!("sql/ledger.sql")
+    );
+    target.batch("create the ledger", &sql).await
+}
+
+async fn exists(target: &Session) -> Result<bool, Error> {
+    let row = target
+        .query_one(
+            "look for the ledger",
+            "SELECT pg_catalog.to_regclass('schemaferry.load') IS NOT NULL",
+            &[],
+        )
+        .await?;
+    Ok(row.get(0))
+}
+
+/// Adds a row in state `clearing` and returns its id.
+pub(crate) async fn begin(
+    target: &Session,
+    entry: &Entry,
+    schema: &SchemaName,
+    existing: Option<u32>,
+    adopted: bool,
+) -> Result<i64, Error> {
+    let sql = "INSERT INTO schemaferry.load (schema_name, schema_oid, adopted, state, run_id, attempt, source, variables) \
+               VALUES ($1, $2, $3, 'clearing', $4, $5, $6, $7) RETURNING id";
+    let row = target
+        .query_one(
+            "write the ledger",
+            sql,
+            &[
+                &schema.as_str(),
+                &existing,
+                &adopted,
+                &entry.run_id,
+                &entry.attempt,
+                &entry.source,
+                &entry.variables,
+            ],
+        )
+        .await?;
+    Ok(row.get(0))
+}
+
+/// Moves a row to `loading`, with the OID of the schema that now exists. Runs in the caller's transaction.
+pub(crate) async fn loading(target: &Session, id: i64, schema_oid: u32) -> Result<(), Error> {
+    let sql = "UPDATE schemaferry.load SET state = 'loading', schema_oid = $2, \
+               updated_at = pg_catalog.clock_timestamp() WHERE id = $1";
+    target
+        .execute("write the ledger", sql, &[&id, &schema_oid])
+        .await
+        .map(|_| ())
+}
+
+/// What a complete load leaves in its row.
+#[derive(Debug, Clone)]
+pub(crate) struct Completion {
+    pub(crate) snapshot_at: String,
+    pub(crate) snapshot_lsn: String,
+    /// Foreign keys that leave the unit, as statements.
+    pub(crate) deferred: Value,
+    pub(crate) summary: Value,
+}
+
+/// Marks every row of the unit complete, in one durable transaction. To be called after all other sessions of
+/// the run have ended, because the counters of what they wrote are final only then.
+pub(crate) async fn complete(
+    target: &Session,
+    loads: &[(i64, u32)],
+    completion: &Completion,
+) -> Result<(), Error> {
+    // What ended sessions counted is visible once this session has let go of its own view of the counters.
+    target
+        .batch(
+            "begin the ledger's transaction",
+            "BEGIN; SET LOCAL synchronous_commit = on",
+        )
+        .await?;
+    let sql = "UPDATE schemaferry.load SET state = 'complete', snapshot_at = $2, snapshot_lsn = $3, deferred = $4, \
+               summary = $5, inventory = $6, activity = $7, updated_at = pg_catalog.clock_timestamp() WHERE id = $1";
+    for (id, oid) in loads {
+        let (inventory, activity) = (inventory(target, *oid).await?, activity(target, *oid).await?);
+        target
+            .execute(
+                "complete the ledger",
+                sql,
+                &[
+                    id,
+                    &completion.snapshot_at,
+                    &completion.snapshot_lsn,
+                    &completion.deferred,
+                    &completion.summary,
+                    &inventory,
+                    &activity,
+                ],
+            )
+            .await?;
+    }
+    target.batch("complete the ledger", "COMMIT").await
+}
+
+/// `{"type identity": "hash of the definition"}`.
+async fn inventory(target: &Session, schema_oid: u32) -> Result<Value, Error> {
+    let rows = target
+        .query("list objects", include_str!("sql/inventory.sql"), &[&schema_oid])
+        .await?;
+    let object = |row: &Row| {
+        (
+            format!(
+                "{} {}",
+                row.get::<_, &str>("type"),
+                row.get::<_, &str>("identity")
+            ),
+            json!(row.get::<_, &str>("definition")),
+        )
+    };
+    Ok(Value::Object(rows.iter().map(object).collect()))
+}
+
+/// `{"name": {"writes": "text or null", "file": number, "sequence": bool}}`.
+async fn activity(target: &Session, schema_oid: u32) -> Result<Value, Error> {
+    let rows = target
+        .query("read counters", include_str!("sql/activity.sql"), &[&schema_oid])
+        .await?;
+    let counter = |row: &Row| {
+        let value = json!({
+            "writes": row.get::<_, Option<&str>>("writes"),
+            "file": row.get::<_, Option<i64>>("file"),
+            "sequence": row.get::<_, bool>("is_sequence"),
+        });
+        (row.get::<_, String>("name"), value)
+    };
+    Ok(Value::Object(rows.iter().map(counter).collect()))
+}
+
+fn differences(before: Option<&Value>, now: &Value) -> Vec<String> {
+    let empty = serde_json::Map::new();
+    let before = before.and_then(Value::as_object).unwrap_or(&empty);
+    let now = now.as_object().unwrap_or(&empty);
+    let mut changes: Vec<String> = before
+        .keys()
+        .filter(|name| !now.contains_key(*name))
+        .map(|name| format!("{name} was dropped"))
+        .collect();
+    for (name, definition) in now {
+        match before.get(name) {
+            None => changes.push(format!("{name} was added")),
+            Some(known) if known != definition => changes.push(format!("{name} was altered")),
+            Some(_) => {}
+        }
+    }
+    changes
+}
+
+fn writes(before: Option<&Value>, now: &Value) -> Vec<String> {
+    let empty = serde_json::Map::new();
+    let before = before.and_then(Value::as_object).unwrap_or(&empty);
+    let number = |value: &Value| value["writes"].as_str().and_then(|text| text.parse::<i64>().ok());
+    let mut changes = Vec::new();
+    for (name, known) in before {
+        let Some(current) = now.get(name) else { continue };
+        if known["sequence"] == json!(true) {
+            if known["writes"] != current["writes"]
+                && !known["writes"].is_null()
+                && !current["writes"].is_null()
+            {
+                changes.push(format!("sequence {name} has moved"));
+            }
+        } else if matches!((number(known), number(current)), (Some(then), Some(now)) if now > then) {
+            changes.push(format!("rows of {name} were written"));
+        } else if known["file"] != current["file"] {
+            changes.push(format!("{name} was truncated or rewritten"));
+        }
+    }
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_named_and_lost_counters_are_not() {
+        let before = json!({"t": {"writes": "10", "file": 1, "sequence": false}, "s": {"writes": "5", "file": 2, "sequence": true}});
+        let same = writes(Some(&before), &before);
+        assert!(same.is_empty());
+        let reset = json!({"t": {"writes": "0", "file": 1, "sequence": false}, "s": {"writes": null, "file": 2, "sequence": true}});
+        assert!(writes(Some(&before), &reset).is_empty(), "unknown is not changed");
+        let written = json!({"t": {"writes": "11", "file": 1, "sequence": false}, "s": {"writes": "6", "file": 2, "sequence": true}});
+        assert_eq!(
+            writes(Some(&before), &written),
+            ["sequence s has moved", "rows of t were written"]
+        );
+        let emptied = json!({"t": {"writes": "10", "file": 9, "sequence": false}});
+        assert_eq!(writes(Some(&before), &emptied), ["t was truncated or rewritten"]);
+    }
+}

@@ -1,0 +1,5 @@
+//! The server that is written: who may, what is there, what happened to it.
+
+pub(crate) mod clear;
+pub(crate) mod ledger;
+pub(crate) mod lock;

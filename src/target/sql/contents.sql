@@ -1,0 +1,14 @@
+-- Objects that stand in a schema by themselves, relations first, members of extensions left out.
+-- $1 oid: the schema
+SELECT i.type, i.identity
+FROM (
+    SELECT d.classid, d.objid
+    FROM pg_catalog.pg_depend d
+    WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass
+      AND d.refobjid = $1
+      AND d.deptype = 'n'
+      AND NOT EXISTS (
+          SELECT 1 FROM pg_catalog.pg_depend e
+          WHERE e.classid = d.classid AND e.objid = d.objid AND e.deptype IN ('e', 'i', 'a'))
+) o, LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, 0) i
+ORDER BY o.classid <> 'pg_catalog.pg_class'::pg_catalog.regclass, o.objid

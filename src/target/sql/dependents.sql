@@ -1,0 +1,40 @@
+-- What outside of the unit's schemas would be dropped with their contents. Members of extensions stand for their extension;
+-- what only follows an object that is listed anyway (columns, row types, internal triggers) is left out.
+-- $1 oid[]: the schemas
+WITH RECURSIVE d (classid, objid, objsubid) AS (
+    SELECT 'pg_catalog.pg_namespace'::pg_catalog.regclass::oid, unit.oid, 0
+    FROM pg_catalog.unnest($1::oid[]) AS unit (oid)
+    UNION
+    SELECT p.classid, p.objid, p.objsubid
+    FROM pg_catalog.pg_depend p
+    JOIN d ON p.refclassid = d.classid AND p.refobjid = d.objid
+          AND (d.objsubid = 0 OR d.objsubid = p.refobjsubid)
+    WHERE p.deptype IN ('n', 'a', 'i', 'I', 'P', 'S', 'x')
+      AND p.classid <> 0
+      AND p.classid <> 'pg_catalog.pg_extension'::pg_catalog.regclass
+), outside AS (
+    SELECT o.type, o.identity,
+           coalesce(o.schema, CASE WHEN o.type IN ('table constraint', 'domain constraint', 'trigger', 'rule',
+                                                   'policy', 'default value')
+                                   THEN (a.object_names)[1] END) AS schema
+    FROM d,
+         LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) o,
+         LATERAL pg_catalog.pg_identify_object_as_address(d.classid, d.objid, d.objsubid) a
+    WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend e
+                      WHERE e.classid = d.classid AND e.objid = d.objid AND e.deptype = 'e')
+      AND NOT (d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass
+               AND EXISTS (SELECT 1 FROM pg_catalog.pg_type t
+                           WHERE t.oid = d.objid AND (t.typrelid <> 0 OR t.typelem <> 0)))
+      AND NOT (d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass
+               AND EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.oid = d.objid AND t.tgisinternal))
+      AND NOT (d.classid = 'pg_catalog.pg_cast'::pg_catalog.regclass
+               AND EXISTS (SELECT 1 FROM pg_catalog.pg_depend i
+                           WHERE i.classid = d.classid AND i.objid = d.objid AND i.deptype = 'i'))
+)
+SELECT DISTINCT type || ' ' || identity
+FROM outside
+WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n WHERE n.oid = ANY ($1) AND n.nspname = outside.schema)
+  AND coalesce(schema, '') !~ '^pg_toast'
+  AND type NOT IN ('schema', 'table column', 'default acl', 'function of access method',
+                   'operator of access method', 'toast table', 'index')
+ORDER BY 1

@@ -1,0 +1,12 @@
+-- Who holds the advisory lock of a key.
+-- $1 text: the key's text
+SELECT pg_catalog.format('pid %s, %s, %s, connected %s', l.pid, a.application_name,
+                         coalesce(pg_catalog.host(a.client_addr), 'address hidden or local'),
+                         coalesce(a.backend_start::text, 'at a time hidden'))
+FROM pg_catalog.pg_locks l
+JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'advisory'
+  AND l.granted
+  AND l.objsubid = 1
+  AND (l.classid::bigint << 32 | l.objid::bigint) = pg_catalog.hashtextextended($1, 0)
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
