@@ -1,12 +1,16 @@
 //! The environment, read once and checked whole: every problem is reported, each by its variable's name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde_json::{Value, json};
+use tracing::Level;
 
+use crate::error::{Error, Problem};
 use crate::preflight::hazard::Hazard;
 use crate::server::{SslMode, SslRootCert};
 
@@ -34,6 +38,14 @@ pub(crate) enum Method {
     Pipe,
 }
 
+impl Method {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Pipe => "pipe",
+        }
+    }
+}
+
 /// How far a load is checked before it counts as complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verify {
@@ -42,12 +54,32 @@ pub(crate) enum Verify {
     None,
 }
 
+impl Verify {
+    /// The word of `VERIFY`.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::None => "none",
+        }
+    }
+}
+
 /// Whether owners, grants, default privileges and policies' roles are carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Privileges {
     Keep,
     /// Everything belongs to the target user.
     Skip,
+}
+
+impl Privileges {
+    /// The word of `PRIVILEGES`.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Skip => "skip",
+        }
+    }
 }
 
 /// What happens to a schema that the target already has.
@@ -59,6 +91,16 @@ pub(crate) enum OnExisting {
     Fail,
     /// Whatever is there, unless it is sealed.
     Replace,
+}
+
+impl OnExisting {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Fail => "fail",
+            Self::Replace => "replace",
+        }
+    }
 }
 
 /// Where a side's password comes from.
@@ -114,10 +156,732 @@ pub(crate) struct Config {
     pub(crate) wait_timeout: Duration,
     /// The directory under which the run's private directory is made.
     pub(crate) run_dir: PathBuf,
-    pub(crate) log_level: tracing::Level,
+    pub(crate) log_level: Level,
     pub(crate) log_format: LogFormat,
     /// `PATH`, searched for client programs.
     pub(crate) path: String,
     /// Variables that belong to the other METHOD, noted at the start.
     pub(crate) unused: Vec<String>,
+}
+
+/// A variable of the environment, as `--help` and the README describe it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Variable {
+    /// Its name; one that begins with `…_` exists for SOURCE and for TARGET.
+    pub(crate) name: &'static str,
+    pub(crate) default: &'static str,
+    pub(crate) meaning: &'static str,
+}
+
+const fn variable(name: &'static str, default: &'static str, meaning: &'static str) -> Variable {
+    Variable {
+        name,
+        default,
+        meaning,
+    }
+}
+
+/// Every variable that is read, in the README's order.
+pub(crate) const VARIABLES: &[Variable] = &[
+    variable(
+        "SCHEMA_NAME",
+        "required",
+        "a schema, or several separated by commas that move together, all or nothing; names are literal, \
+         one with a comma, a double quote or outer blanks is written as in SQL: \"a,b\"",
+    ),
+    variable(
+        "…_HOST",
+        "required unless the secret holds `host`",
+        "host name, address, or a socket directory beginning with /",
+    ),
+    variable("…_PORT", "5432", "TCP port, or the number in the socket's name"),
+    variable("…_DBNAME", "postgres", "database"),
+    variable("…_USER", "postgres", "role to log in as"),
+    variable(
+        "…_PASSWORD",
+        "none",
+        "the password itself; at most one of PASSWORD, PASSWORD_FILE and SECRET_ID per side",
+    ),
+    variable(
+        "…_PASSWORD_FILE",
+        "none",
+        "a file that holds the password; one line end at its end is not part of it",
+    ),
+    variable(
+        "…_SECRET_ID",
+        "none",
+        "name or ARN of a secret in AWS Secrets Manager: the password alone, or JSON with username and password, \
+         and host, port, dbname where it has them; a variable that is set wins over the secret",
+    ),
+    variable(
+        "…_SSLMODE",
+        "prefer",
+        "libpq's words: disable, allow, prefer, require, verify-ca, verify-full",
+    ),
+    variable(
+        "…_SSLROOTCERT",
+        "none",
+        "PEM file of the authorities that the server's certificate is checked against, or `system` (verify-full)",
+    ),
+    variable("METHOD", "pipe", "how rows travel: pipe (pg_dump | pg_restore)"),
+    variable(
+        "VERIFY",
+        "rows",
+        "rows: exact counts, sequences and the set of objects are compared before a load counts as complete; none",
+    ),
+    variable(
+        "PRIVILEGES",
+        "keep",
+        "keep: owners, grants, default privileges and policies are carried; skip: all belongs to the target's user",
+    ),
+    variable(
+        "ROLE_MAP",
+        "none",
+        "old=new,… for roles that have another name on the target; quoted as in SCHEMA_NAME",
+    ),
+    variable(
+        "ON_EXISTING",
+        "own",
+        "own: replace only what a load of ours made and nobody changed since; fail: only leftovers of the same \
+         RUN_ID; replace: whatever is there",
+    ),
+    variable(
+        "ACCEPT",
+        "none",
+        "hazards to accept, by name, separated by commas",
+    ),
+    variable(
+        "RUN_ID",
+        "none",
+        "names the run; a load that is already complete under the same RUN_ID exits 0 and does nothing",
+    ),
+    variable("MAX_RUNTIME", "none", "longest time a run may take"),
+    variable(
+        "STALL_TIMEOUT",
+        "10m",
+        "longest time in which no byte moves, no statement ends and no backend of the run is at work",
+    ),
+    variable("LOCK_TIMEOUT", "60s", "longest wait for any lock, on either side"),
+    variable(
+        "WAIT_TIMEOUT",
+        "0",
+        "how long to wait for another worker that holds this schema, or for a schema that this one needs",
+    ),
+    variable(
+        "RUN_DIR",
+        "the system's temporary directory",
+        "where the run keeps passfile and archive, in a private directory that it removes; fit for tmpfs",
+    ),
+    variable("LOG_LEVEL", "info", "error, warn, info, debug"),
+    variable(
+        "LOG_FORMAT",
+        "auto",
+        "json: bunyan, one object a line; text; auto: json unless standard output is a terminal",
+    ),
+];
+
+/// Variables of METHOD=copy: noted, not an error.
+const OTHER_METHOD: &[&str] = &["JOBS", "SPLIT", "TOAST_COMPRESSION"];
+
+/// Names have to fit the server's identifiers (`NAMEDATALEN` - 1); longer ones would be cut and hit another schema.
+const NAME_MAX_BYTES: usize = 63;
+
+/// Variables and values as the process was given them, known names only, empty ones left out.
+type Given = BTreeMap<String, OsString>;
+
+/// Collects every problem while the environment is read.
+struct Reader {
+    given: Given,
+    problems: Vec<Problem>,
+}
+
+impl Config {
+    /// Reads this process's environment.
+    pub(crate) fn from_env() -> Result<Self, Error> {
+        #[expect(clippy::disallowed_methods, reason = "this module is the only reader")]
+        Self::read(std::env::vars_os())
+    }
+
+    /// Reads an environment; the error names everything that is wrong with it.
+    fn read(environment: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, Error> {
+        let known = known_names();
+        let given = environment
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+            .filter(|(name, value)| known.contains(name) && !value.is_empty())
+            .collect();
+        let mut reader = Reader {
+            given,
+            problems: Vec::new(),
+        };
+        let config = Self {
+            schemas: reader.schemas(),
+            source: reader.server("SOURCE"),
+            target: reader.server("TARGET"),
+            method: reader.parsed("METHOD", method).unwrap_or(Method::Pipe),
+            verify: reader.parsed("VERIFY", verify).unwrap_or(Verify::Rows),
+            privileges: reader
+                .parsed("PRIVILEGES", privileges)
+                .unwrap_or(Privileges::Keep),
+            role_map: reader.parsed("ROLE_MAP", role_map).unwrap_or_default(),
+            on_existing: reader
+                .parsed("ON_EXISTING", on_existing)
+                .unwrap_or(OnExisting::Own),
+            accept: reader.parsed("ACCEPT", accept).unwrap_or_default(),
+            run_id: reader.text("RUN_ID"),
+            max_runtime: reader.limit("MAX_RUNTIME", None),
+            stall_timeout: reader.limit("STALL_TIMEOUT", Some(Duration::from_mins(10))),
+            lock_timeout: reader.limit("LOCK_TIMEOUT", Some(Duration::from_mins(1))),
+            wait_timeout: reader.parsed("WAIT_TIMEOUT", duration).unwrap_or_default(),
+            run_dir: reader.run_dir(),
+            log_level: reader.parsed("LOG_LEVEL", log_level).unwrap_or(Level::INFO),
+            log_format: reader.parsed("LOG_FORMAT", log_format).unwrap_or(LogFormat::Auto),
+            path: reader.text("PATH").unwrap_or_default(),
+            unused: OTHER_METHOD
+                .iter()
+                .filter(|name| reader.given.contains_key(**name))
+                .map(|name| (*name).to_owned())
+                .collect(),
+        };
+        if reader.problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(Error::Config(reader.problems))
+        }
+    }
+
+    /// The effective configuration without any secret, for the start record.
+    pub(crate) fn record(&self) -> Value {
+        let limit = |limit: Option<Duration>| {
+            limit.map_or_else(
+                || "none".to_owned(),
+                |limit| humantime::format_duration(limit).to_string(),
+            )
+        };
+        json!({
+            "SCHEMA_NAME": self.schemas.iter().map(SchemaName::as_str).collect::<Vec<_>>(),
+            "SOURCE": self.source.record(),
+            "TARGET": self.target.record(),
+            "METHOD": self.method.word(),
+            "VERIFY": self.verify.word(),
+            "PRIVILEGES": self.privileges.word(),
+            "ROLE_MAP": self.role_map.iter().map(|(old, new)| format!("{old}={new}")).collect::<Vec<_>>(),
+            "ON_EXISTING": self.on_existing.word(),
+            "ACCEPT": self.accept.iter().map(|hazard| hazard.word()).collect::<Vec<_>>(),
+            "RUN_ID": self.run_id,
+            "MAX_RUNTIME": limit(self.max_runtime),
+            "STALL_TIMEOUT": limit(self.stall_timeout),
+            "LOCK_TIMEOUT": limit(self.lock_timeout),
+            "WAIT_TIMEOUT": limit(Some(self.wait_timeout)),
+            "RUN_DIR": self.run_dir,
+        })
+    }
+}
+
+impl ServerConfig {
+    fn record(&self) -> Value {
+        let (password, secret) = match &self.password {
+            PasswordSource::None => ("none", None),
+            PasswordSource::Value(_) => ("variable", None),
+            PasswordSource::File(_) => ("file", None),
+            PasswordSource::Secret(id) => ("secret", Some(id)),
+        };
+        json!({
+            "HOST": self.host,
+            "PORT": self.port,
+            "DBNAME": self.dbname,
+            "USER": self.user,
+            "password_from": password,
+            "SECRET_ID": secret,
+            "SSLMODE": self.sslmode.word(),
+            "SSLROOTCERT": self.sslrootcert.as_ref().map(|root| match root {
+                SslRootCert::System => "system".to_owned(),
+                SslRootCert::File(path) => path.display().to_string(),
+            }),
+        })
+    }
+}
+
+fn known_names() -> BTreeSet<String> {
+    let mut names: BTreeSet<String> = OTHER_METHOD.iter().map(|name| (*name).to_owned()).collect();
+    names.extend(["PATH".to_owned(), "TMPDIR".to_owned()]);
+    for variable in VARIABLES {
+        match variable.name.strip_prefix('…') {
+            Some(rest) => names.extend([format!("SOURCE{rest}"), format!("TARGET{rest}")]),
+            None => names.extend([variable.name.to_owned()]),
+        }
+    }
+    names
+}
+
+impl Reader {
+    fn problem(&mut self, variable: &str, reason: impl Into<String>) {
+        self.problems.push(Problem {
+            variable: variable.to_owned(),
+            reason: reason.into(),
+        });
+    }
+
+    fn text(&mut self, name: &str) -> Option<String> {
+        let value = self.given.get(name)?;
+        let text = value.to_str().map(str::to_owned);
+        if text.is_none() {
+            self.problem(name, "is not valid UTF-8");
+        }
+        text
+    }
+
+    fn parsed<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let text = self.text(name)?;
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(reason) => {
+                self.problem(name, reason);
+                None
+            }
+        }
+    }
+
+    /// A duration, `none` to switch it off.
+    fn limit(&mut self, name: &str, default: Option<Duration>) -> Option<Duration> {
+        let parse = |text: &str| match text {
+            "none" => Ok(None),
+            text => match duration(text)? {
+                Duration::ZERO => Err("is zero: write none to switch it off".to_owned()),
+                limit => Ok(Some(limit)),
+            },
+        };
+        self.parsed(name, parse).unwrap_or(default)
+    }
+
+    fn schemas(&mut self) -> Vec<SchemaName> {
+        const NAME: &str = "SCHEMA_NAME";
+        if !self.given.contains_key(NAME) {
+            self.problem(NAME, "is not set: name the schema to move");
+            return Vec::new();
+        }
+        let names = self
+            .parsed(NAME, |text| list(text, &[',']))
+            .unwrap_or_default()
+            .into_iter()
+            .flatten();
+        let mut schemas: Vec<SchemaName> = Vec::new();
+        for name in names {
+            let schema = SchemaName(name);
+            match schema.refused() {
+                Some(reason) => self.problem(NAME, reason),
+                None if schemas.contains(&schema) => {}
+                None => schemas.push(schema),
+            }
+        }
+        schemas
+    }
+
+    fn server(&mut self, side: &str) -> ServerConfig {
+        let name = |rest: &str| format!("{side}_{rest}");
+        let password = self.password(side);
+        let host = self.parsed(&name("HOST"), |text| {
+            if !text.starts_with('/') && text.contains(',') {
+                Err("names more than one host".to_owned())
+            } else {
+                Ok(text.to_owned())
+            }
+        });
+        let has_secret = matches!(password, PasswordSource::Secret(_));
+        if !self.given.contains_key(&name("HOST")) && !has_secret {
+            self.problem(&name("HOST"), "is not set: name the server");
+        }
+        let sslrootcert = self.parsed(&name("SSLROOTCERT"), root_certificate);
+        let default = match sslrootcert {
+            Some(SslRootCert::System) => SslMode::VerifyFull,
+            Some(SslRootCert::File(_)) | None => SslMode::Prefer,
+        };
+        let sslmode = self.parsed(&name("SSLMODE"), sslmode).unwrap_or(default);
+        let checks = matches!(sslmode, SslMode::VerifyCa | SslMode::VerifyFull);
+        if checks && !self.given.contains_key(&name("SSLROOTCERT")) {
+            let reason = format!("is not set, but {side}_SSLMODE={} needs it", sslmode.word());
+            self.problem(&name("SSLROOTCERT"), reason);
+        }
+        if sslrootcert == Some(SslRootCert::System) && sslmode != SslMode::VerifyFull {
+            let reason = format!(
+                "{} is too weak for {side}_SSLROOTCERT=system: use verify-full",
+                sslmode.word()
+            );
+            self.problem(&name("SSLMODE"), reason);
+        }
+        ServerConfig {
+            host,
+            port: self.parsed(&name("PORT"), port),
+            dbname: self.text(&name("DBNAME")),
+            user: self.text(&name("USER")),
+            password,
+            sslmode,
+            sslrootcert,
+        }
+    }
+
+    fn password(&mut self, side: &str) -> PasswordSource {
+        let names = ["PASSWORD", "PASSWORD_FILE", "SECRET_ID"].map(|rest| format!("{side}_{rest}"));
+        let given: Vec<&String> = names
+            .iter()
+            .filter(|name| self.given.contains_key(*name))
+            .collect();
+        if let [_, second, ..] = given.as_slice() {
+            let reason = format!(
+                "is one source of the password too many: set one of {}",
+                names.join(", ")
+            );
+            self.problem(second, reason);
+        }
+        let [value, file, secret] = &names;
+        if let Some(password) = self.parsed(value, password) {
+            return PasswordSource::Value(password);
+        }
+        if let Some(path) = self.parsed(file, |path| {
+            readable(Path::new(path)).map(|()| PathBuf::from(path))
+        }) {
+            return PasswordSource::File(path);
+        }
+        self.text(secret)
+            .map_or(PasswordSource::None, PasswordSource::Secret)
+    }
+
+    fn run_dir(&mut self) -> PathBuf {
+        let given = self.text("RUN_DIR").or_else(|| self.text("TMPDIR"));
+        let path = given.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
+        // The only way to know: permissions, a read-only mount and a missing directory all show here.
+        if let Err(error) = tempfile::tempfile_in(&path) {
+            let reason = format!("{}: no file can be made there: {error}", path.display());
+            self.problem("RUN_DIR", reason);
+        }
+        path
+    }
+}
+
+impl SchemaName {
+    fn refused(&self) -> Option<String> {
+        let name = self.as_str();
+        if name.len() > NAME_MAX_BYTES {
+            Some(format!(
+                "{name:?} has {} bytes, and the server cuts names at {NAME_MAX_BYTES}",
+                name.len()
+            ))
+        } else if name.contains('\0') {
+            Some(format!("{name:?} holds a NUL byte"))
+        } else if name.starts_with("pg_") || name == "information_schema" {
+            Some(format!("{name:?} is a system schema"))
+        } else if name == "schemaferry" {
+            Some("\"schemaferry\" is the ledger's own schema".to_owned())
+        } else {
+            None
+        }
+    }
+}
+
+/// A password that both the driver and a passfile can hold.
+pub(crate) fn password(text: &str) -> Result<SecretString, String> {
+    if text.contains(['\n', '\r', '\0']) {
+        return Err("holds a line end or a NUL byte, which no passfile can hold".to_owned());
+    }
+    Ok(SecretString::from(text))
+}
+
+fn readable(path: &Path) -> Result<(), String> {
+    std::fs::File::open(path)
+        .and_then(|mut file| std::io::Read::read(&mut file, &mut [0]))
+        .map(|_| ())
+        .map_err(|error| format!("{} cannot be read: {error}", path.display()))
+}
+
+fn root_certificate(text: &str) -> Result<SslRootCert, String> {
+    if text == "system" {
+        return Ok(SslRootCert::System);
+    }
+    let path = PathBuf::from(text);
+    readable(&path).map(|()| SslRootCert::File(path))
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err(format!("{text:?} is no port: 1 to 65535")),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{text:?} is no duration such as 90s, 10m or 2h 30m: {error}"))
+}
+
+/// The value that `text` names among `words`; `later` are those that a later release brings.
+fn word<T: Copy>(text: &str, words: &[(&str, T)], later: &[&str]) -> Result<T, String> {
+    if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+        return Ok(*value);
+    }
+    let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    let known = known.join(", ");
+    Err(if later.contains(&text) {
+        format!("{text} comes with a later release; this one knows {known}")
+    } else {
+        format!("{text:?} is not one of {known}")
+    })
+}
+
+fn method(text: &str) -> Result<Method, String> {
+    word(text, &[(Method::Pipe.word(), Method::Pipe)], &["copy"])
+}
+
+fn verify(text: &str) -> Result<Verify, String> {
+    let words = [Verify::Rows, Verify::None].map(|value| (value.word(), value));
+    word(text, &words, &["hash"])
+}
+
+fn privileges(text: &str) -> Result<Privileges, String> {
+    let words = [Privileges::Keep, Privileges::Skip].map(|value| (value.word(), value));
+    word(text, &words, &[])
+}
+
+fn on_existing(text: &str) -> Result<OnExisting, String> {
+    let words = [OnExisting::Own, OnExisting::Fail, OnExisting::Replace].map(|value| (value.word(), value));
+    word(text, &words, &[])
+}
+
+fn sslmode(text: &str) -> Result<SslMode, String> {
+    word(text, &SslMode::ALL.map(|mode| (mode.word(), mode)), &[])
+}
+
+fn log_level(text: &str) -> Result<Level, String> {
+    let words = [
+        ("error", Level::ERROR),
+        ("warn", Level::WARN),
+        ("info", Level::INFO),
+        ("debug", Level::DEBUG),
+    ];
+    word(text, &words, &[])
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    let words = [
+        ("auto", LogFormat::Auto),
+        ("json", LogFormat::Json),
+        ("text", LogFormat::Text),
+    ];
+    word(text, &words, &[])
+}
+
+fn accept(text: &str) -> Result<BTreeSet<Hazard>, String> {
+    let words = Hazard::ALL.map(|hazard| (hazard.word(), hazard));
+    let names = list(text, &[','])?.into_iter().flatten();
+    names.map(|name| word(&name, &words, &[])).collect()
+}
+
+fn role_map(text: &str) -> Result<Vec<(String, String)>, String> {
+    let mut map: Vec<(String, String)> = Vec::new();
+    for item in list(text, &[',', '='])? {
+        let [old, new] = item.as_slice() else {
+            return Err("is not of the form old=new,…".to_owned());
+        };
+        if map.iter().any(|(known, _)| known == old) {
+            return Err(format!("maps {old:?} twice"));
+        }
+        map.push((old.clone(), new.clone()));
+    }
+    Ok(map)
+}
+
+/// Items separated by commas, each of one or more names separated by the other `stops`. A name is literal with
+/// outer blanks cut, or quoted as in SQL.
+fn list(text: &str, stops: &[char]) -> Result<Vec<Vec<String>>, String> {
+    let mut items = vec![Vec::new()];
+    let mut rest = text;
+    loop {
+        let (name, after) = name(rest, stops)?;
+        if let Some(item) = items.last_mut() {
+            item.push(name);
+        }
+        let mut characters = after.chars();
+        match characters.next() {
+            None => return Ok(items),
+            Some(',') => items.push(Vec::new()),
+            Some(_) => {}
+        }
+        rest = characters.as_str();
+    }
+}
+
+fn name<'a>(text: &'a str, stops: &[char]) -> Result<(String, &'a str), String> {
+    let trimmed = text.trim_start();
+    let Some(mut rest) = trimmed.strip_prefix('"') else {
+        let end = trimmed.find(stops).unwrap_or(trimmed.len());
+        let (name, after) = trimmed.split_at(end);
+        let name = name.trim_end();
+        return if name.is_empty() {
+            Err("has an empty name".to_owned())
+        } else if name.contains('"') {
+            Err(format!(
+                "has a double quote inside of {name}: write it as in SQL, \"a\"\"b\""
+            ))
+        } else {
+            Ok((name.to_owned(), after))
+        };
+    };
+    let mut name = String::new();
+    loop {
+        let Some((part, after)) = rest.split_once('"') else {
+            return Err("has a double quote that is never closed".to_owned());
+        };
+        name.push_str(part);
+        let Some(quoted) = after.strip_prefix('"') else {
+            let after = after.trim_start();
+            return if name.is_empty() {
+                Err("has an empty name".to_owned())
+            } else if after.is_empty() || after.starts_with(stops) {
+                Ok((name, after))
+            } else {
+                Err(format!("has something after the closing quote of \"{name}\""))
+            };
+        };
+        name.push('"');
+        rest = quoted;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        let base = [("SCHEMA_NAME", "s"), ("SOURCE_HOST", "a"), ("TARGET_HOST", "b")];
+        let environment: BTreeMap<OsString, OsString> = base
+            .iter()
+            .chain(variables)
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        match Config::read(environment.into_iter()) {
+            Ok(config) => Ok(config),
+            Err(Error::Config(problems)) => Err(problems.iter().map(ToString::to_string).collect()),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    fn names(text: &str) -> Result<Vec<String>, String> {
+        list(text, &[',']).map(|items| items.into_iter().flatten().collect())
+    }
+
+    #[test]
+    fn names_are_literal_unless_quoted() {
+        let cases: &[(&str, &[&str])] = &[
+            ("finance", &["finance"]),
+            (" a , b\t", &["a", "b"]),
+            ("Camel*Case.x", &["Camel*Case.x"]),
+            ("\"a,b\",c", &["a,b", "c"]),
+            ("\"say \"\"hi\"\"\"", &["say \"hi\""]),
+            ("\" outer \" , x", &[" outer ", "x"]),
+            ("a=b", &["a=b"]),
+            ("with\nnewline", &["with\nnewline"]),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(names(text).unwrap(), *expected, "{text}");
+        }
+        for text in ["a,", ",", "\"\"", "\"a", "a\"b", "\"a\"b", " "] {
+            assert!(names(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_problem_is_reported_by_its_variable() {
+        let cases: &[(&[(&str, &str)], &[&str])] = &[
+            (&[("SCHEMA_NAME", "")], &["SCHEMA_NAME is not set"]),
+            (
+                &[("SCHEMA_NAME", "pg_temp_1,schemaferry")],
+                &["system schema", "ledger's own"],
+            ),
+            (&[("SCHEMA_NAME", &"é".repeat(32))], &["has 64 bytes"]),
+            (
+                &[("SOURCE_HOST", ""), ("TARGET_PORT", "0")],
+                &["SOURCE_HOST", "TARGET_PORT"],
+            ),
+            (
+                &[("SOURCE_HOST", "a,b")],
+                &["SOURCE_HOST names more than one host"],
+            ),
+            (
+                &[("SOURCE_PASSWORD", "x"), ("SOURCE_SECRET_ID", "y")],
+                &["SOURCE_SECRET_ID is one source"],
+            ),
+            (
+                &[("SOURCE_PASSWORD", "a\nb")],
+                &["SOURCE_PASSWORD holds a line end"],
+            ),
+            (
+                &[("TARGET_PASSWORD_FILE", "/nonexistent")],
+                &["TARGET_PASSWORD_FILE /nonexistent cannot be read"],
+            ),
+            (
+                &[("TARGET_SSLMODE", "verify-full")],
+                &["TARGET_SSLROOTCERT is not set"],
+            ),
+            (
+                &[("TARGET_SSLMODE", "prefer"), ("TARGET_SSLROOTCERT", "system")],
+                &["TARGET_SSLMODE prefer is too weak"],
+            ),
+            (
+                &[("SOURCE_SSLMODE", "on")],
+                &["SOURCE_SSLMODE \"on\" is not one of disable, allow"],
+            ),
+            (&[("METHOD", "copy")], &["METHOD copy comes with a later release"]),
+            (&[("VERIFY", "hash")], &["VERIFY hash comes with a later release"]),
+            (&[("ROLE_MAP", "a=b,a=c")], &["ROLE_MAP maps \"a\" twice"]),
+            (&[("ROLE_MAP", "a")], &["ROLE_MAP is not of the form"]),
+            (
+                &[("ACCEPT", "large-objects,moon")],
+                &["ACCEPT \"moon\" is not one of"],
+            ),
+            (
+                &[("STALL_TIMEOUT", "soon")],
+                &["STALL_TIMEOUT \"soon\" is no duration"],
+            ),
+            (&[("LOCK_TIMEOUT", "0")], &["LOCK_TIMEOUT is zero"]),
+            (&[("RUN_DIR", "/nonexistent")], &["RUN_DIR /nonexistent"]),
+        ];
+        for (variables, expected) in cases {
+            let problems = read(variables).map(|_| ()).unwrap_err();
+            assert_eq!(problems.len(), expected.len(), "{problems:?}");
+            for (problem, text) in problems.iter().zip(*expected) {
+                assert!(problem.contains(text), "{problem:?} lacks {text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn values_and_defaults() {
+        let config = read(&[
+            ("TARGET_SSLROOTCERT", "system"),
+            ("ROLE_MAP", "\"a=b\"=c, postgres = admin"),
+            ("STALL_TIMEOUT", "none"),
+            ("WAIT_TIMEOUT", "2h 30m"),
+            ("ACCEPT", "publications"),
+            ("JOBS", "8"),
+            ("RUN_ID", ""),
+        ])
+        .unwrap();
+        assert_eq!(config.source.sslmode, SslMode::Prefer);
+        assert_eq!(config.target.sslmode, SslMode::VerifyFull);
+        let map = [("a=b", "c"), ("postgres", "admin")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+        assert_eq!(config.role_map, map);
+        assert_eq!(config.stall_timeout, None);
+        assert_eq!(config.lock_timeout, Some(Duration::from_secs(60)));
+        assert_eq!(config.wait_timeout, Duration::from_secs(9000));
+        assert_eq!(config.accept, BTreeSet::from([Hazard::Publications]));
+        assert_eq!(config.unused, ["JOBS"]);
+        assert_eq!(config.run_id, None);
+    }
+
+    #[test]
+    fn neither_record_nor_debug_shows_a_password() {
+        let config = read(&[("SOURCE_PASSWORD", "hunter2")]).unwrap();
+        assert!(!format!("{config:?} {}", config.record()).contains("hunter2"));
+    }
 }

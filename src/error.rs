@@ -153,6 +153,10 @@ pub(crate) enum ConnectError {
     Handshake(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("sslrootcert {}: {reason}", path.display())]
     RootCertificate { path: PathBuf, reason: String },
+    #[error("the server asks for a password, and none is given")]
+    NoPassword,
+    #[error("the server's way of authentication is not supported, or its answer is wrong: {0}")]
+    Authentication(String),
     #[error("the endpoint hands each statement to another backend (a transaction pooler or proxy)")]
     Pooled,
 }
@@ -168,8 +172,8 @@ pub(crate) enum Error {
         secret_id: String,
         /// Code and message of the service, or what is wrong with the secret's form; never its value.
         reason: String,
-        /// Throttling, a service error or an unreachable endpoint: worth another try.
-        transient: bool,
+        /// Transient: throttling, a service error, an unreachable endpoint; denied: what IAM refuses.
+        refusal: Refusal,
     },
     #[error("preflight refuses: {}", join(.0))]
     Preflight(Vec<Refused>),

@@ -1,6 +1,9 @@
 //! From what happened to the exit code, and to what the operator should do: one place, and pure.
 
 use std::error::Error as _;
+use std::os::unix::process::ExitStatusExt;
+
+use nix::libc::{SIGHUP, SIGINT, SIGKILL, SIGTERM};
 
 use crate::error::{ConnectError, Error, Refusal, Refused, Side, Stop};
 
@@ -94,13 +97,6 @@ impl Exit {
 pub(crate) fn classify(error: &Error, established: bool, changing: bool) -> Exit {
     match error {
         Error::Config(_) | Error::Spawn { .. } => Exit::Config,
-        Error::Secret { transient, .. } => {
-            if *transient {
-                Exit::Transient
-            } else {
-                Exit::Config
-            }
-        }
         Error::Preflight(refused) => {
             // The gravest decides: what a person has to do first, rather than what passes by itself.
             refused
@@ -108,10 +104,15 @@ pub(crate) fn classify(error: &Error, established: bool, changing: bool) -> Exit
                 .max_by_key(|one| one.refusal)
                 .map_or(Exit::Internal, |worst| refusal(worst.refusal))
         }
-        Error::Refused(Refused { refusal: kind, .. }) => refusal(*kind),
+        Error::Secret { refusal: kind, .. } | Error::Refused(Refused { refusal: kind, .. }) => refusal(*kind),
         Error::Connect { source, .. } => connect(source, established),
         Error::Postgres { side, source, .. } => postgres(*side, source, established, changing),
-        Error::Program { reason, .. } => program(reason, established),
+        Error::Program { status, reason, .. } => match status.signal() {
+            // Someone else's kill, the kernel's for want of memory included; a crash is a bug.
+            Some(SIGHUP | SIGINT | SIGKILL | SIGTERM) => Exit::Transient,
+            Some(_) => Exit::Internal,
+            None => program(reason, established),
+        },
         Error::Archive(_) | Error::Panic(_) | Error::Internal(_) => Exit::Internal,
         Error::Differ(_) => Exit::Data,
         Error::File { source, .. } => file(source),
@@ -264,6 +265,7 @@ fn connect(error: &ConnectError, established: bool) -> Exit {
         ConnectError::Io { .. } | ConnectError::Timeout { .. } | ConnectError::Handshake(_) => {
             Exit::Transient
         }
+        ConnectError::NoPassword | ConnectError::Authentication(_) => Exit::Denied,
         ConnectError::TlsUnsupported
         | ConnectError::Certificate(_)
         | ConnectError::RootCertificate { .. }

@@ -1,15 +1,183 @@
 //! schemaferry moves one PostgreSQL schema from one server to another as one atomic, retryable unit.
+//!
+//! Start-up has two phases: command line, environment and log first, then the runtime. This is the only place that
+//! ends the process and the only one that logs an error.
 
-#![expect(dead_code, reason = "the modules are wired together one by one")]
+#![expect(dead_code, reason = "preflight is being widened")]
 
 mod archive;
+mod cli;
 mod config;
 mod error;
 mod exit;
+mod load;
+mod log;
+mod pipe;
 mod preflight;
+mod progress;
+mod secret;
 mod server;
 mod shutdown;
 mod source;
 mod target;
+mod verify;
+mod watchdog;
 
-fn main() {}
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use tracing::Level;
+
+use crate::cli::Command;
+use crate::config::{Config, LogFormat, SchemaName};
+use crate::error::{Error, Stop};
+use crate::exit::Exit;
+use crate::progress::Progress;
+use crate::shutdown::Shutdown;
+
+fn main() -> ExitCode {
+    let command = match cli::parse(std::env::args_os()) {
+        Ok(command) => command,
+        Err(answer) => {
+            log::print(&answer.text);
+            return ExitCode::from(answer.exit.code());
+        }
+    };
+    let progress = Progress::new();
+    let ended = match Config::from_env() {
+        Ok(config) => {
+            log::init(config.log_format, config.log_level, fields(&config));
+            run(command, &config, &progress)
+        }
+        Err(error) => {
+            log::init(LogFormat::Auto, Level::INFO, HashMap::new());
+            Err(error)
+        }
+    };
+    log::end_bar();
+    ExitCode::from(conclude(&ended, &progress).code())
+}
+
+/// What every record carries.
+fn fields(config: &Config) -> HashMap<String, Value> {
+    let names: Vec<&str> = config.schemas.iter().map(SchemaName::as_str).collect();
+    HashMap::from([
+        ("schema".to_owned(), json!(names.join(","))),
+        ("run_id".to_owned(), json!(config.run_id)),
+    ])
+}
+
+/// The second phase: everything that waits. A panic ends it as an error.
+fn run(command: Command, config: &Config, progress: &Progress) -> Result<(), Error> {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        command = match command {
+            Command::Load => "load",
+            Command::Check => "check",
+        },
+        configuration = config.record().to_string(),
+        "run started"
+    );
+    for name in &config.unused {
+        tracing::warn!(variable = name, "this variable has no effect under METHOD=pipe");
+    }
+    // The last record says it; the default hook would write past the log.
+    std::panic::set_hook(Box::new(|_| ()));
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| Error::Internal(format!("the runtime does not start: {error}")))?;
+    let work = AssertUnwindSafe(|| runtime.block_on(work(command, config, progress)));
+    let ended = catch_unwind(work).unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(Error::Panic(text.unwrap_or("without a message").to_owned()))
+    });
+    // A look-up of a host name cannot be cancelled and is not waited for.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn work(command: Command, config: &Config, progress: &Progress) -> Result<(), Error> {
+    let shutdown = Shutdown::default();
+    let deadline = async {
+        if let Some(limit) = config.max_runtime {
+            tokio::time::sleep(limit).await;
+            shutdown.stop(Stop::Deadline(limit));
+        }
+        std::future::pending().await
+    };
+    let asked = async {
+        match command {
+            Command::Load => load::load(config, &shutdown, progress).await,
+            Command::Check => {
+                let answers = load::check(config, &shutdown, progress).await?;
+                if log::is_terminal() {
+                    log::print(&answers.list());
+                } else {
+                    answers.record();
+                }
+                progress.not_carried(answers.notes());
+                answers.permit().map(|_| ())
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        failed = shutdown.watch_signals() => Err(failed),
+        never = deadline => never,
+        never = progress.report() => match never {},
+        ended = asked => ended,
+    }
+}
+
+/// Writes the last record: the whole outcome.
+fn conclude(ended: &Result<(), Error>, progress: &Progress) -> Exit {
+    let exit = match ended {
+        Ok(()) => Exit::Ok,
+        Err(error) => exit::classify(error, progress.established(), progress.changing()),
+    };
+    let error = ended.as_ref().err();
+    let reason = error.map(|error| error::chain(error));
+    let side = error.and_then(Error::side).map(|side| side.to_string());
+    let sqlstate = error
+        .and_then(Error::db_error)
+        .map(|db| db.code().code().to_owned());
+    let findings = match error {
+        Some(Error::Preflight(refused)) => {
+            let records: Vec<Value> = refused.iter().map(error::Refused::record).collect();
+            Some(Value::from(records).to_string())
+        }
+        _ => None,
+    };
+    let summary = progress.summary();
+    let part = |name: &str| summary.get(name).map(Value::to_string);
+    macro_rules! last_record {
+        ($level:ident) => {
+            tracing::$level!(
+                exit = exit.code(),
+                outcome = exit.name(),
+                reason,
+                advice = exit.advice(),
+                side,
+                sqlstate,
+                phase = progress.phase().word(),
+                findings,
+                already_complete = progress.is_already_complete(),
+                totals = part("totals"),
+                phases = part("phases"),
+                slowest = part("slowest"),
+                not_carried = part("not_carried"),
+                deferred = part("deferred"),
+                "run ended"
+            )
+        };
+    }
+    match exit {
+        Exit::Ok => last_record!(info),
+        _ => last_record!(error),
+    }
+    exit
+}

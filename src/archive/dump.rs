@@ -54,7 +54,7 @@ pub(crate) fn choose(
     clients: &[Client],
     source: (u32, SslMode),
     target: (u32, SslMode),
-) -> Result<&Client, Error> {
+) -> Result<&Client, Refused> {
     let plain = source.1 == SslMode::Disable && target.1 == SslMode::Disable;
     let lowest = source.0.max(target.0);
     let highest = if target.0 < 17 { 16 } else { u32::MAX };
@@ -66,7 +66,7 @@ pub(crate) fn choose(
             .iter()
             .map(|client| format!("{}{}", client.major, if client.tls { "" } else { " without TLS" }))
             .collect();
-        Error::Refused(Refused {
+        Refused {
             refusal: Refusal::Config,
             side: Side::Source,
             reason: format!(
@@ -76,7 +76,7 @@ pub(crate) fn choose(
                 if installed.is_empty() { "none".to_owned() } else { installed.join(", ") }
             ),
             cure: format!("install the PostgreSQL client programs of major {lowest}"),
-        })
+        }
     })
 }
 

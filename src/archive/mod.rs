@@ -1,5 +1,6 @@
 //! pg_dump's archive of a schema and the programs that write and read it.
 
 pub(crate) mod dump;
+pub(crate) mod parts;
 pub(crate) mod program;
 pub(crate) mod toc;

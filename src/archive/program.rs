@@ -106,9 +106,12 @@ impl Invocation<'_> {
 
     /// Everything libpq reads, and nothing else. The password is in the passfile only.
     fn environment(&self) -> Vec<(&'static str, String)> {
+        let home = self.passfile.parent().unwrap_or(self.passfile);
         let mut variables = vec![
             ("PATH", self.directory.display().to_string()),
             ("LC_ALL", "C".to_owned()),
+            // Where libpq looks for certificates and service files of its own.
+            ("HOME", home.display().to_string()),
             ("PGHOST", self.server.host.clone()),
             ("PGPORT", self.server.port.to_string()),
             ("PGDATABASE", self.server.dbname.clone()),

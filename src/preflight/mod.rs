@@ -2,7 +2,18 @@
 
 pub(crate) mod hazard;
 
-use crate::error::Refused;
+use std::fmt::Write as _;
+
+use serde_json::json;
+
+use crate::archive::dump;
+use crate::archive::program::Client;
+use crate::config::{Config, SchemaName};
+use crate::error::{Error, Refused};
+use crate::server::Server;
+use crate::server::session::Session;
+use crate::target::clear::{self, Decision};
+use crate::target::ledger;
 
 /// One answer of preflight.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,4 +31,156 @@ pub(crate) enum Verdict {
     /// Worth knowing, such as an object that is not carried.
     Noted(String),
     Refused(Refused),
+}
+
+/// What the questions are asked about.
+pub(crate) struct Questions<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) source: &'a Session,
+    pub(crate) target: &'a Session,
+    pub(crate) source_server: &'a Server,
+    pub(crate) target_server: &'a Server,
+    /// The installed client programs.
+    pub(crate) clients: &'a [Client],
+    pub(crate) entry: &'a ledger::Entry,
+}
+
+/// All answers, and what follows from them.
+#[derive(Debug)]
+pub(crate) struct Answers {
+    findings: Vec<Finding>,
+    /// What is done with each schema of the unit on the target.
+    pub(crate) decisions: Vec<(SchemaName, Decision)>,
+    /// The client programs that serve both servers.
+    pub(crate) client: Option<Client>,
+    /// Extensions that the load creates, each with the schema of the unit that it lives in.
+    pub(crate) extensions: Vec<(String, String)>,
+}
+
+/// Asks everything; an error means that a question could not be asked.
+pub(crate) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
+    let mut answers = Answers {
+        findings: Vec::new(),
+        decisions: Vec::new(),
+        client: None,
+        extensions: Vec::new(),
+    };
+    answers.choose_client(questions);
+    answers.decide(questions).await?;
+    Ok(answers)
+}
+
+impl Answers {
+    fn add(&mut self, check: &'static str, verdict: Verdict) {
+        self.findings.push(Finding { check, verdict });
+    }
+
+    fn choose_client(&mut self, questions: &Questions<'_>) {
+        let side = |session: &Session, server: &Server| (session.major(), server.sslmode);
+        let chosen = dump::choose(
+            questions.clients,
+            side(questions.source, questions.source_server),
+            side(questions.target, questions.target_server),
+        );
+        let verdict = match chosen {
+            Ok(client) => {
+                self.client = Some(client.clone());
+                Verdict::Fine(format!("pg_dump and pg_restore {}", client.major))
+            }
+            Err(refused) => Verdict::Refused(refused),
+        };
+        self.add("client programs", verdict);
+    }
+
+    async fn decide(&mut self, questions: &Questions<'_>) -> Result<(), Error> {
+        let config = questions.config;
+        for schema in &config.schemas {
+            let decided = clear::decide(questions.target, schema, config.on_existing, questions.entry).await;
+            let verdict = match decided {
+                Ok(decision) => {
+                    let verdict = Verdict::Fine(format!("schema \"{schema}\" {}", decision.words()));
+                    self.decisions.push((schema.clone(), decision));
+                    verdict
+                }
+                Err(Error::Refused(refused)) => Verdict::Refused(refused),
+                Err(error) => return Err(error),
+            };
+            self.add("target schema", verdict);
+        }
+        Ok(())
+    }
+
+    /// What stands in the way.
+    pub(crate) fn refusals(&self) -> Vec<Refused> {
+        let refused = |finding: &Finding| match &finding.verdict {
+            Verdict::Refused(refused) => Some(refused.clone()),
+            Verdict::Fine(_) | Verdict::Noted(_) => None,
+        };
+        self.findings.iter().filter_map(refused).collect()
+    }
+
+    /// What is not carried or worth knowing.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let noted = |finding: &Finding| match &finding.verdict {
+            Verdict::Noted(text) => Some(text.clone()),
+            Verdict::Fine(_) | Verdict::Refused(_) => None,
+        };
+        self.findings.iter().filter_map(noted).collect()
+    }
+
+    /// Writes one record for each answer.
+    pub(crate) fn record(&self) {
+        for Finding { check, verdict } in &self.findings {
+            match verdict {
+                Verdict::Fine(found) => tracing::info!(phase = "preflight", check, found, "checked"),
+                Verdict::Noted(found) => tracing::warn!(phase = "preflight", check, found, "noted"),
+                Verdict::Refused(refused) => tracing::error!(
+                    phase = "preflight",
+                    check,
+                    side = %refused.side,
+                    reason = refused.reason,
+                    cure = refused.cure,
+                    "refused"
+                ),
+            }
+        }
+    }
+
+    /// The answers as a list to be read.
+    pub(crate) fn list(&self) -> String {
+        let mut text = String::new();
+        for Finding { check, verdict } in &self.findings {
+            let line = match verdict {
+                Verdict::Fine(found) => format!("  ok      {check}: {found}"),
+                Verdict::Noted(found) => format!("  note    {check}: {found}"),
+                Verdict::Refused(refused) => {
+                    let cure = if refused.cure.is_empty() {
+                        String::new()
+                    } else {
+                        format!("\n          → {}", refused.cure)
+                    };
+                    format!("  REFUSED {check}: {}: {}{cure}", refused.side, refused.reason)
+                }
+            };
+            writeln!(text, "{line}").ok();
+        }
+        text
+    }
+
+    /// The answers, unless one of them refuses.
+    pub(crate) fn permit(self) -> Result<Self, Error> {
+        let refusals = self.refusals();
+        if refusals.is_empty() {
+            Ok(self)
+        } else {
+            Err(Error::Preflight(refusals))
+        }
+    }
+}
+
+impl Refused {
+    /// The refusal as a field of the last record.
+    pub(crate) fn record(&self) -> serde_json::Value {
+        json!({"side": self.side.to_string(), "reason": self.reason, "cure": self.cure})
+    }
 }

@@ -1,64 +1,438 @@
-//! Every connection of this program: address, TLS as libpq's sslmode means it, keepalives.
+//! Every connection of this program: address, TLS as libpq's `sslmode` means it, keepalives.
+//!
+//! tokio-postgres knows three of the six words and asks for TLS itself. Here TLS is agreed on before it gets the
+//! stream, so that one type of stream serves every word, sockets included, and the second try that `prefer` and
+//! `allow` mean is ours.
 
+use std::future::{Ready, ready};
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::config::{SslMode as Negotiated, SslNegotiation};
+use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
+use tokio_postgres::{Client, Config};
 
 use crate::error::{ConnectError, Error};
-use crate::server::Server;
+use crate::server::{Server, SslMode, SslRootCert};
 
-/// How long one attempt to connect may take; the child programs get the same.
-pub(crate) const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+/// How long one attempt to connect may take, from the look-up to the session; the child programs get the same.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// `SSLRequest`: length 8, code 80877103.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+/// NAT gateways and load balancers forget idle connections after some 350 s.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_RETRIES: u32 = 3;
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Connects and returns the client with the task that drives it.
-pub(crate) async fn connect(
-    server: &Server,
-    application_name: &str,
-) -> Result<(Client, JoinHandle<()>), Error> {
-    use secrecy::ExposeSecret;
-    let mut config = tokio_postgres::Config::new();
+/// A connection with the task that drives it.
+#[derive(Debug)]
+pub(crate) struct Connected {
+    pub(crate) client: Client,
+    pub(crate) driver: JoinHandle<()>,
+    /// The process id that the server announced when the session began.
+    pub(crate) announced_pid: i32,
+}
+
+/// Connects, with libpq's second try: `prefer` goes without TLS where the server refuses the session over TLS or
+/// the handshake fails, `allow` the other way round. The first try's error is the one that is reported.
+pub(crate) async fn connect(server: &Server, application_name: &str) -> Result<Connected, Error> {
+    let first = match server.sslmode {
+        SslMode::Disable | SslMode::Allow => Tls::Off,
+        SslMode::Prefer => Tls::IfOffered,
+        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => Tls::On,
+    };
+    let error = match attempt(server, application_name, first).await {
+        Ok(connected) => return Ok(connected),
+        Err(error) => error,
+    };
+    let second = match server.sslmode {
+        SslMode::Allow => Tls::On,
+        SslMode::Prefer => Tls::Off,
+        SslMode::Disable | SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => return Err(error),
+    };
+    if server.host.starts_with('/') || !deserves_second_try(&error) {
+        return Err(error);
+    }
+    attempt(server, application_name, second).await.or(Err(error))
+}
+
+/// Whether the other kind of connection may fare better: `pg_hba.conf` can tell them apart, and a handshake can
+/// fail. A wrong password is wrong both ways.
+fn deserves_second_try(error: &Error) -> bool {
+    if let Error::Connect { source, .. } = error {
+        return matches!(source, ConnectError::Certificate(_) | ConnectError::Handshake(_));
+    }
+    error.db_error().is_some_and(|db| db.code().code() == "28000")
+}
+
+/// Whether one attempt uses TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tls {
+    Off,
+    IfOffered,
+    On,
+}
+
+async fn attempt(server: &Server, application_name: &str, tls: Tls) -> Result<Connected, Error> {
+    let failed = |source| Error::Connect {
+        side: server.side,
+        source,
+    };
+    let open = async {
+        let stream = reach(server, tls).await.map_err(failed)?;
+        begin(server, application_name, stream).await
+    };
+    tokio::time::timeout(CONNECT_TIMEOUT, open)
+        .await
+        .unwrap_or_else(|_elapsed| {
+            Err(failed(ConnectError::Timeout {
+                address: endpoint(server),
+                limit: CONNECT_TIMEOUT,
+            }))
+        })
+}
+
+fn endpoint(server: &Server) -> String {
+    format!("{}:{}", server.host, server.port)
+}
+
+/// Starts the session on an open stream.
+async fn begin(server: &Server, application_name: &str, stream: Stream) -> Result<Connected, Error> {
+    let mut config = Config::new();
     config
         .user(&server.user)
         .dbname(&server.dbname)
-        .application_name(application_name);
+        .application_name(application_name)
+        .ssl_mode(Negotiated::Require)
+        .ssl_negotiation(SslNegotiation::Direct);
     if let Some(password) = &server.password {
         config.password(password.expose_secret());
     }
-    let address = format!("{}:{}", server.host, server.port);
-    let io = |source| Error::Connect {
-        side: server.side,
-        source: ConnectError::Io {
-            address: address.clone(),
+    let (stream, announced) = Watched::new(stream);
+    #[expect(clippy::disallowed_methods, reason = "every connection is made here")]
+    let (client, connection) = config
+        .connect_raw(stream, Agreed)
+        .await
+        .map_err(|source| refused(server, source))?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the session that owns the task aborts it"
+    )]
+    let driver = tokio::spawn(async move {
+        // Every statement in flight gets the error itself.
+        connection.await.ok();
+    });
+    Ok(Connected {
+        client,
+        driver,
+        announced_pid: announced.load(Ordering::Relaxed),
+    })
+}
+
+fn refused(server: &Server, source: tokio_postgres::Error) -> Error {
+    // The driver has no other mark for these two than its words.
+    match source.to_string().as_str() {
+        "invalid configuration" if server.password.is_none() => Error::Connect {
+            side: server.side,
+            source: ConnectError::NoPassword,
+        },
+        "authentication error" => Error::Connect {
+            side: server.side,
+            source: ConnectError::Authentication(crate::error::chain(&source)),
+        },
+        _ => Error::Postgres {
+            side: server.side,
+            action: "connect".to_owned(),
             source,
         },
-    };
-    let failed = |source| Error::Postgres {
-        side: server.side,
-        action: "connect".to_owned(),
+    }
+}
+
+/// An open stream to the server, TLS agreed on.
+async fn reach(server: &Server, tls: Tls) -> Result<Stream, ConnectError> {
+    let unreachable = |source| ConnectError::Io {
+        address: endpoint(server),
         source,
     };
     if server.host.starts_with('/') {
-        let stream = tokio::net::UnixStream::connect(format!("{}/.s.PGSQL.{}", server.host, server.port))
-            .await
-            .map_err(io)?;
-        #[expect(clippy::disallowed_methods, reason = "the one place")]
-        let (client, connection) = config.connect_raw(stream, NoTls).await.map_err(failed)?;
-        #[expect(clippy::disallowed_methods, reason = "the one place")]
-        Ok((
-            client,
-            tokio::spawn(async move {
-                connection.await.ok();
-            }),
-        ))
+        let path = Path::new(&server.host).join(format!(".s.PGSQL.{}", server.port));
+        let socket = UnixStream::connect(path).await.map_err(unreachable)?;
+        return Ok(Stream::Unix(socket));
+    }
+    let mut socket = dial(server).await?;
+    if tls == Tls::Off {
+        return Ok(Stream::Plain(socket));
+    }
+    socket.write_all(&SSL_REQUEST).await.map_err(unreachable)?;
+    match socket.read_u8().await.map_err(unreachable)? {
+        b'S' => handshake(server, socket).await,
+        _ if tls == Tls::IfOffered => Ok(Stream::Plain(socket)),
+        _ => Err(ConnectError::TlsUnsupported),
+    }
+}
+
+/// Connects to the first address that answers.
+async fn dial(server: &Server) -> Result<TcpStream, ConnectError> {
+    let addresses = tokio::net::lookup_host((server.host.as_str(), server.port))
+        .await
+        .map_err(|source| ConnectError::Resolve {
+            host: server.host.clone(),
+            again: may_resolve_later(&source),
+            source,
+        })?;
+    let mut failure = None;
+    for address in addresses {
+        match TcpStream::connect(address).await.and_then(keep_alive) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => {
+                failure.get_or_insert(error);
+            }
+        }
+    }
+    Err(ConnectError::Io {
+        address: endpoint(server),
+        source: failure.unwrap_or_else(|| io::Error::other("the name has no address")),
+    })
+}
+
+/// `EAI_AGAIN` in glibc's and in musl's words; the standard library keeps nothing else of it.
+fn may_resolve_later(error: &io::Error) -> bool {
+    let text = error.to_string();
+    ["Temporary failure in name resolution", "Try again"]
+        .iter()
+        .any(|words| text.contains(words))
+}
+
+fn keep_alive(socket: TcpStream) -> io::Result<TcpStream> {
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(KEEPALIVE_IDLE)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_RETRIES);
+    let reference = socket2::SockRef::from(&socket);
+    reference.set_tcp_keepalive(&keepalive)?;
+    reference.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT))?;
+    socket.set_nodelay(true)?;
+    Ok(socket)
+}
+
+/// A server's TLS settings as the library wants them, made once: reading the system's authorities takes 0.1 s.
+#[derive(Clone, Default)]
+#[expect(
+    clippy::disallowed_types,
+    reason = "native-tls is named here and nowhere else"
+)]
+pub(crate) struct Connector(Arc<OnceLock<native_tls::TlsConnector>>);
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connector").finish_non_exhaustive()
+    }
+}
+
+async fn handshake(server: &Server, socket: TcpStream) -> Result<Stream, ConnectError> {
+    let connector = if let Some(connector) = server.connector.0.get() {
+        connector.clone()
     } else {
-        let stream = tokio::net::TcpStream::connect(&address).await.map_err(io)?;
-        #[expect(clippy::disallowed_methods, reason = "the one place")]
-        let (client, connection) = config.connect_raw(stream, NoTls).await.map_err(failed)?;
-        #[expect(clippy::disallowed_methods, reason = "the one place")]
-        Ok((
-            client,
-            tokio::spawn(async move {
-                connection.await.ok();
-            }),
-        ))
+        let connector = connector(server)?;
+        server.connector.0.get_or_init(|| connector).clone()
+    };
+    let tls = postgres_native_tls::TlsConnector::new(connector, &server.host);
+    let stream = tls.connect(socket).await.map_err(|error| {
+        let text = crate::error::chain(&error);
+        if text.contains("certificate verify failed") || text.contains("mismatch") {
+            ConnectError::Certificate(text)
+        } else {
+            ConnectError::Handshake(error.into())
+        }
+    })?;
+    Ok(Stream::Tls(Box::new(stream)))
+}
+
+/// As in libpq, a root certificate means that the chain is checked whatever the word says; the name is checked
+/// under `verify-full` only.
+#[expect(
+    clippy::disallowed_types,
+    reason = "native-tls is named here and nowhere else"
+)]
+fn connector(server: &Server) -> Result<native_tls::TlsConnector, ConnectError> {
+    let failed = |path: &Path, reason: String| ConnectError::RootCertificate {
+        path: path.to_owned(),
+        reason,
+    };
+    let mut builder = native_tls::TlsConnector::builder();
+    match &server.sslrootcert {
+        None => {
+            builder.danger_accept_invalid_certs(true);
+        }
+        Some(SslRootCert::System) => {}
+        Some(SslRootCert::File(path)) => {
+            let pem = std::fs::read(path).map_err(|error| failed(path, error.to_string()))?;
+            let authorities = native_tls::Certificate::stack_from_pem(&pem)
+                .map_err(|error| failed(path, crate::error::chain(&error)))?;
+            if authorities.is_empty() {
+                return Err(failed(path, "holds no certificate in PEM form".to_owned()));
+            }
+            builder.disable_built_in_roots(true);
+            for authority in authorities {
+                builder.add_root_certificate(authority);
+            }
+        }
+    }
+    builder
+        .danger_accept_invalid_hostnames(server.sslmode != SslMode::VerifyFull)
+        .build()
+        .map_err(|error| ConnectError::Handshake(error.into()))
+}
+
+/// A connection's bytes, with or without TLS.
+enum Stream {
+    Plain(TcpStream),
+    Unix(UnixStream),
+    Tls(Box<postgres_native_tls::TlsStream<TcpStream>>),
+}
+
+/// A stream whose first messages are read along, for the process id that the server announces: behind a pooler
+/// it is not that of the backend.
+struct Watched {
+    stream: Stream,
+    /// What was read so far; `None` as soon as the id was seen.
+    seen: Option<Vec<u8>>,
+    announced: Arc<AtomicI32>,
+}
+
+impl Watched {
+    fn new(stream: Stream) -> (Self, Arc<AtomicI32>) {
+        let announced = Arc::new(AtomicI32::new(0));
+        let watched = Self {
+            stream,
+            seen: Some(Vec::new()),
+            announced: Arc::clone(&announced),
+        };
+        (watched, announced)
+    }
+
+    fn note(&mut self, bytes: &[u8]) {
+        let Some(seen) = &mut self.seen else { return };
+        seen.extend_from_slice(bytes);
+        if let Some(pid) = announced_pid(seen) {
+            self.announced.store(pid, Ordering::Relaxed);
+            self.seen = None;
+        }
+    }
+}
+
+/// The process id of `BackendKeyData`, if that message is among the whole ones of `bytes`; 0 where the server is
+/// ready without having sent one.
+fn announced_pid(mut bytes: &[u8]) -> Option<i32> {
+    while let Some(([kind, a, b, c, d], rest)) = bytes.split_first_chunk() {
+        let length = u32::from_be_bytes([*a, *b, *c, *d]).checked_sub(4)?;
+        let (body, after) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+        match kind {
+            b'K' => return body.first_chunk().copied().map(i32::from_be_bytes),
+            b'Z' => return Some(0),
+            _ => bytes = after,
+        }
+    }
+    None
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        let polled = match &mut this.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        };
+        if let Some(new) = buf.filled().get(before..) {
+            this.note(new);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+impl TlsStream for Watched {
+    /// Without this SCRAM would lose its protection against a server in the middle.
+    fn channel_binding(&self) -> ChannelBinding {
+        match &self.stream {
+            Stream::Plain(_) | Stream::Unix(_) => ChannelBinding::none(),
+            Stream::Tls(stream) => stream.channel_binding(),
+        }
+    }
+}
+
+/// Hands tokio-postgres the stream as it is: TLS was agreed on before.
+struct Agreed;
+
+impl TlsConnect<Watched> for Agreed {
+    type Stream = Watched;
+    type Error = io::Error;
+    type Future = Ready<io::Result<Watched>>;
+
+    fn connect(self, stream: Watched) -> Self::Future {
+        ready(Ok(stream))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_announced_process_id_is_found_however_the_bytes_come() {
+        let messages = [
+            b"R\0\0\0\x08\0\0\0\0".as_slice(),
+            b"S\0\0\0\x0aa\0bcd\0",
+            b"K\0\0\0\x0c\0\0\x30\x39\0\0\0\x01",
+            b"Z\0\0\0\x05I",
+        ]
+        .concat();
+        let key_data_ends = messages.len() - 6;
+        for length in 0..messages.len() {
+            let expected = (length >= key_data_ends).then_some(12345);
+            assert_eq!(announced_pid(&messages[..length]), expected, "{length}");
+        }
+        assert_eq!(
+            announced_pid(b"Z\0\0\0\x05I"),
+            Some(0),
+            "a server without key data"
+        );
     }
 }

@@ -23,6 +23,16 @@ pub(crate) enum SslMode {
 }
 
 impl SslMode {
+    /// Every word, weakest first.
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Disable,
+        Self::Allow,
+        Self::Prefer,
+        Self::Require,
+        Self::VerifyCa,
+        Self::VerifyFull,
+    ];
+
     /// The word as libpq, `PGSSLMODE` and the environment spell it.
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -57,6 +67,7 @@ pub(crate) struct Server {
     pub(crate) password: Option<SecretString>,
     pub(crate) sslmode: SslMode,
     pub(crate) sslrootcert: Option<SslRootCert>,
+    pub(crate) connector: connect::Connector,
 }
 
 impl Server {
@@ -95,6 +106,16 @@ impl ApplicationName {
             unit,
             attempt: format!("{attempt:08x}"),
         }
+    }
+
+    /// The 16 hexadecimal digits that every attempt at this unit shares.
+    pub(crate) fn unit(&self) -> &str {
+        &self.unit
+    }
+
+    /// The 8 hexadecimal digits of this attempt.
+    pub(crate) fn attempt(&self) -> &str {
+        &self.attempt
     }
 
     /// `sf/<unit>/`: what every attempt at this unit shares.

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
-use crate::error::{Error, Side};
+use crate::error::{ConnectError, Error, Side};
 use crate::server::{Server, connect};
 
 /// Settings of every session: no limit of the server's may end a long load, and every text is read and
@@ -55,11 +55,11 @@ impl Session {
         application_name: &str,
         lock_timeout: Option<Duration>,
     ) -> Result<Self, Error> {
-        let (client, driver) = connect::connect(server, application_name).await?;
+        let connected = connect::connect(server, application_name).await?;
         let mut session = Self {
             side: server.side,
-            client,
-            driver,
+            client: connected.client,
+            driver: connected.driver,
             pid: 0,
             version: 0,
         };
@@ -72,12 +72,18 @@ impl Session {
                 "prepare the session",
                 "SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('server_version_num')::int, \
                  (SELECT pg_catalog.count(pg_catalog.set_config(s.name, v.value, false)) \
-                  FROM pg_catalog.unnest($1::text[], $2::text[]) AS v(name, value) \
+                  FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS v(name, value) \
                   JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) = v.name)",
                 &[&names, &values],
             )
             .await?;
         session.pid = row.get(0);
+        if session.pid != connected.announced_pid {
+            return Err(Error::Connect {
+                side: server.side,
+                source: ConnectError::Pooled,
+            });
+        }
         session.version = u32::try_from(row.get::<_, i32>(1)).unwrap_or(0);
         Ok(session)
     }

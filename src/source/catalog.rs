@@ -1,5 +1,7 @@
 //! Tables and sequences: what holds data of its own, and how it is counted.
 
+use std::collections::BTreeSet;
+
 use crate::config::SchemaName;
 use crate::error::Error;
 use crate::server::session::{Session, quote_ident, quote_literal};
@@ -18,6 +20,11 @@ impl Relation {
     /// `"schema"."name"`, as SQL writes it.
     pub(crate) fn quoted(&self) -> String {
         format!("{}.{}", quote_ident(&self.schema), quote_ident(&self.name))
+    }
+
+    /// `schema.name`, as records and pg_restore's messages have it.
+    pub(crate) fn plain(&self) -> String {
+        format!("{}.{}", self.schema, self.name)
     }
 }
 
@@ -95,22 +102,13 @@ pub(crate) async fn tables(session: &Session, schemas: &[SchemaName]) -> Result<
     Ok(rows.iter().map(table).collect())
 }
 
-/// Exact row counts, in the order asked for.
-pub(crate) async fn count(session: &Session, units: &[Counted]) -> Result<Vec<u64>, Error> {
-    let mut counts = Vec::with_capacity(units.len());
-    // One statement a table: on large tables the counting decides, and each statement that ends is progress.
-    for unit in units {
-        let sql = format!("SELECT pg_catalog.count(*) FROM {}", unit.sql());
-        let row = session
-            .query_one(
-                &format!("count the rows of {}", unit.relation().quoted()),
-                &sql,
-                &[],
-            )
-            .await?;
-        counts.push(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0));
-    }
-    Ok(counts)
+/// An exact row count. One statement a table: on large tables the counting decides, and each one that ends is
+/// progress.
+pub(crate) async fn count(session: &Session, unit: &Counted) -> Result<u64, Error> {
+    let sql = format!("SELECT pg_catalog.count(*) FROM {}", unit.sql());
+    let action = format!("count the rows of {}", unit.relation().quoted());
+    let row = session.query_one(&action, &sql, &[]).await?;
+    Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
 }
 
 /// The state of every sequence. Sequences obey no snapshot: the answer is of this moment.
@@ -171,6 +169,39 @@ pub(crate) async fn set_sequences(target: &Session, states: &[SequenceState]) ->
         target
             .query("set sequences", &format!("SELECT {}", calls.join(", ")), &[])
             .await?;
+    }
+    Ok(())
+}
+
+/// OIDs of foreign keys that reference tables outside of the unit.
+pub(crate) async fn leaving_foreign_keys(
+    session: &Session,
+    schemas: &[SchemaName],
+) -> Result<BTreeSet<u32>, Error> {
+    let sql = include_str!("sql/leaving_foreign_keys.sql");
+    let rows = session
+        .query("list foreign keys that leave the unit", sql, &[&names(schemas)])
+        .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Collects statistics, table by table. Partitioned roots and inheritance parents get those of their whole tree,
+/// which autovacuum never collects; a root's partitions are analyzed with it.
+pub(crate) async fn analyze(target: &Session, schemas: &[SchemaName], done: impl Fn()) -> Result<(), Error> {
+    let sql = include_str!("sql/analyzable.sql");
+    let rows = target
+        .query("list tables to analyze", sql, &[&names(schemas)])
+        .await?;
+    for row in rows {
+        let relation = Relation {
+            schema: row.get("schema"),
+            name: row.get("name"),
+        };
+        let name = relation.quoted();
+        target
+            .batch(&format!("analyze {name}"), &format!("ANALYZE {name}"))
+            .await?;
+        done();
     }
     Ok(())
 }

@@ -6,12 +6,14 @@
 use std::time::{Duration, Instant};
 
 use crate::config::SchemaName;
-use crate::error::{Error, Refusal, Refused, Side};
+use crate::error::{Error, Refusal, Refused, Side, Stop};
 use crate::server::session::Session;
 use crate::source::catalog::{self, Relation, Table};
 
 /// Between two attempts to lock: long enough to stay out of the way, short beside any `LOCK_TIMEOUT`.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// Between two looks whether the exporter still lives.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 /// Tables named in one LOCK statement.
 const LOCK_CHUNK: usize = 500;
 
@@ -72,7 +74,15 @@ impl Snapshot {
         })
     }
 
-    /// A session that reads under this snapshot until its transaction ends.
+    /// Waits until the exporting session is gone, and says so.
+    pub(crate) async fn lost(&self) -> Error {
+        while !self.session.is_closed() {
+            tokio::time::sleep(WATCH_INTERVAL).await;
+        }
+        Error::Stopped(Stop::SnapshotLost("its connection was closed".to_owned()))
+    }
+
+    /// Makes a session read under this snapshot until its transaction ends.
     pub(crate) async fn import(&self, session: &Session) -> Result<(), Error> {
         let sql = format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{}'",

@@ -48,6 +48,16 @@ impl Decision {
         }
     }
 
+    /// What will happen, to be read after the schema's name.
+    pub(crate) fn words(&self) -> &'static str {
+        match self {
+            Self::Create => "is not there and will be created",
+            Self::Adopt(_) => "is empty and will be filled",
+            Self::Empty(_) => "will be emptied and filled again",
+            Self::Replace(_) => "will be dropped and made again",
+        }
+    }
+
     /// Whether the schema outlives the load that empties it.
     pub(crate) fn adopts(&self) -> bool {
         match self {

@@ -6,6 +6,10 @@ use tokio_postgres::Row;
 use crate::config::{Config, SchemaName};
 use crate::error::Error;
 use crate::server::session::Session;
+use crate::target::lock::Lock;
+
+/// How far the statistics collector of servers before 15 may lag behind.
+const COLLECTOR_DELAY: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// A row's state. `clearing` is committed before the first drop, `complete` after every other session has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +35,6 @@ impl State {
 /// The latest load of one schema.
 #[derive(Debug, Clone)]
 pub(crate) struct Load {
-    pub(crate) id: i64,
     pub(crate) state: State,
     /// OID of the schema that the load made or adopted; `None` while it was not created yet.
     pub(crate) schema_oid: Option<u32>,
@@ -59,8 +62,8 @@ impl Entry {
     pub(crate) fn new(config: &Config, source: String, attempt: String) -> Self {
         let variables = json!({
             "SCHEMA_NAME": config.schemas.iter().map(SchemaName::as_str).collect::<Vec<_>>(),
-            "PRIVILEGES": format!("{:?}", config.privileges),
-            "VERIFY": format!("{:?}", config.verify),
+            "PRIVILEGES": config.privileges.word(),
+            "VERIFY": config.verify.word(),
             "ROLE_MAP": config.role_map,
             "ACCEPT": config.accept.iter().map(|hazard| hazard.word()).collect::<Vec<_>>(),
         });
@@ -76,7 +79,6 @@ impl Entry {
 impl Load {
     fn from_row(row: &Row) -> Self {
         Self {
-            id: row.get("id"),
             state: State::from_word(row.get("state")),
             schema_oid: row.get("schema_oid"),
             adopted: row.get("adopted"),
@@ -190,14 +192,24 @@ pub(crate) struct Completion {
     pub(crate) summary: Value,
 }
 
-/// Marks every row of the unit complete, in one durable transaction. To be called after all other sessions of
-/// the run have ended, because the counters of what they wrote are final only then.
+/// Marks every row of the unit complete, in one durable transaction. To be called after all sessions that wrote
+/// have ended, because the counters of what they wrote are final only then. `reader` looks; the session that
+/// holds the unit's lock writes, so that a run that has lost its lock cannot complete anything.
 pub(crate) async fn complete(
-    target: &Session,
+    reader: &Session,
+    lock: &Lock,
     loads: &[(i64, u32)],
     completion: &Completion,
 ) -> Result<(), Error> {
-    // What ended sessions counted is visible once this session has let go of its own view of the counters.
+    if reader.major() < 15 {
+        // The collector of older servers may answer with what it knew half a second ago.
+        tokio::time::sleep(COLLECTOR_DELAY).await;
+    }
+    let mut rows = Vec::new();
+    for (id, oid) in loads {
+        rows.push((id, inventory(reader, *oid).await?, activity(reader, *oid).await?));
+    }
+    let target = lock.session();
     target
         .batch(
             "begin the ledger's transaction",
@@ -206,8 +218,7 @@ pub(crate) async fn complete(
         .await?;
     let sql = "UPDATE schemaferry.load SET state = 'complete', snapshot_at = $2, snapshot_lsn = $3, deferred = $4, \
                summary = $5, inventory = $6, activity = $7, updated_at = pg_catalog.clock_timestamp() WHERE id = $1";
-    for (id, oid) in loads {
-        let (inventory, activity) = (inventory(target, *oid).await?, activity(target, *oid).await?);
+    for (id, inventory, activity) in rows {
         target
             .execute(
                 "complete the ledger",
@@ -225,6 +236,36 @@ pub(crate) async fn complete(
             .await?;
     }
     target.batch("complete the ledger", "COMMIT").await
+}
+
+/// Whether every schema of the unit was completed by a load with this identifier, source and variables, and
+/// still stands as that load left it. A sealed one is believed by its OID alone.
+pub(crate) async fn is_complete(
+    target: &Session,
+    schemas: &[SchemaName],
+    entry: &Entry,
+) -> Result<bool, Error> {
+    for schema in schemas {
+        let Some(load) = latest(target, schema).await?.filter(|load| load.is_of(entry)) else {
+            return Ok(false);
+        };
+        let sql = "SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1";
+        let rows = target
+            .query("look at the schema", sql, &[&schema.as_str()])
+            .await?;
+        let oid: Option<u32> = rows.first().map(|row| row.get(0));
+        let stands = match (load.state, oid) {
+            (State::Sealed, Some(oid)) => load.schema_oid == Some(oid),
+            (State::Complete, Some(oid)) => {
+                load.schema_oid == Some(oid) && load.changes(target, oid).await?.is_empty()
+            }
+            _ => false,
+        };
+        if !stands {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// `{"type identity": "hash of the definition"}`.

@@ -1,5 +1,6 @@
 //! One worker per schema: advisory locks on the target, their heartbeat, and the sweep of what others left.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::config::SchemaName;
@@ -21,6 +22,7 @@ const SWEEP_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(crate) struct Lock {
     session: Session,
+    last_beat: Mutex<Instant>,
 }
 
 impl Lock {
@@ -48,7 +50,10 @@ impl Lock {
                 tokio::time::sleep(RETRY_INTERVAL).await;
             }
         }
-        Ok(Self { session })
+        Ok(Self {
+            session,
+            last_beat: Mutex::new(Instant::now()),
+        })
     }
 
     /// Beats until the lock's session is lost, then stops the run. Never returns.
@@ -57,13 +62,22 @@ impl Lock {
             tokio::time::sleep(HEARTBEAT_INTERVAL).await;
             let beat = self.session.query_one("keep the lock", "SELECT 1", &[]);
             let lost = match tokio::time::timeout(HEARTBEAT_TIMEOUT, beat).await {
-                Ok(Ok(_)) => continue,
+                Ok(Ok(_)) => {
+                    *self.last_beat.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                    continue;
+                }
                 Ok(Err(error)) => crate::error::chain(&error),
                 Err(_elapsed) => format!("no answer within {} s", HEARTBEAT_TIMEOUT.as_secs()),
             };
             shutdown.stop(Stop::LockLost(lost));
             std::future::pending::<()>().await;
         }
+    }
+
+    /// Whether the last heartbeat is young enough to rely on. A worker that was frozen asks this before it goes on.
+    pub(crate) fn is_held(&self) -> bool {
+        let last = *self.last_beat.lock().unwrap_or_else(PoisonError::into_inner);
+        last.elapsed() < HEARTBEAT_INTERVAL + HEARTBEAT_TIMEOUT && !self.session.is_closed()
     }
 
     /// The session that holds the locks, for short statements on the target.

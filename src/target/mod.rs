@@ -3,3 +3,4 @@
 pub(crate) mod clear;
 pub(crate) mod ledger;
 pub(crate) mod lock;
+pub(crate) mod privileges;

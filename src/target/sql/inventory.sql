@@ -16,18 +16,18 @@ WITH extension_member AS (
     JOIN direct d ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
 ), part AS (
     SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::oid AS classid, i.indexrelid AS objid,
-           pg_catalog.pg_get_indexdef(i.indexrelid) || i.indisvalid AS definition
+           pg_catalog.pg_get_indexdef(i.indexrelid) || i.indisvalid::text AS definition
     FROM pg_catalog.pg_index i JOIN relation r ON r.oid = i.indrelid
     UNION ALL
     SELECT 'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid,
-           pg_catalog.pg_get_constraintdef(k.oid) || k.convalidated
+           pg_catalog.pg_get_constraintdef(k.oid) || k.convalidated::text
     FROM pg_catalog.pg_constraint k WHERE k.connamespace = $1
     UNION ALL
     SELECT 'pg_catalog.pg_trigger'::pg_catalog.regclass, t.oid,
-           pg_catalog.pg_get_triggerdef(t.oid) || t.tgenabled
+           pg_catalog.pg_get_triggerdef(t.oid) || t.tgenabled::text
     FROM pg_catalog.pg_trigger t JOIN relation r ON r.oid = t.tgrelid WHERE NOT t.tgisinternal
     UNION ALL
-    SELECT 'pg_catalog.pg_rewrite'::pg_catalog.regclass, w.oid, pg_catalog.pg_get_ruledef(w.oid) || w.ev_enabled
+    SELECT 'pg_catalog.pg_rewrite'::pg_catalog.regclass, w.oid, pg_catalog.pg_get_ruledef(w.oid) || w.ev_enabled::text
     FROM pg_catalog.pg_rewrite w JOIN relation r ON r.oid = w.ev_class
 ), object AS (
     SELECT d.classid, d.objid,
@@ -41,7 +41,7 @@ WITH extension_member AS (
                LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
                WHERE a.attrelid = d.objid AND a.attnum > 0 AND NOT a.attisdropped)
            WHEN 'pg_catalog.pg_proc'::pg_catalog.regclass THEN (
-               SELECT p.prosrc || p.prokind || pg_catalog.format_type(p.prorettype, NULL)
+               SELECT p.prosrc || p.prokind::text || pg_catalog.format_type(p.prorettype, NULL)
                FROM pg_catalog.pg_proc p WHERE p.oid = d.objid)
            WHEN 'pg_catalog.pg_type'::pg_catalog.regclass THEN (
                SELECT pg_catalog.string_agg(e.enumlabel, ', ' ORDER BY e.enumsortorder)

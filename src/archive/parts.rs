@@ -1,0 +1,110 @@
+//! Who restores which entry of the archive: pg_restore, the worker itself, or a later command.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::archive::toc::Entry;
+
+/// The archive's entries, divided.
+#[derive(Debug, Default)]
+pub(crate) struct Parts {
+    /// Numbers of the entries that are restored as they are.
+    pub(crate) restored: BTreeSet<i32>,
+    /// Statements for foreign keys that leave the unit, with their comments.
+    pub(crate) deferred: Vec<String>,
+    /// Statements that comment on a schema, by the schema's name.
+    pub(crate) schema_comments: BTreeMap<String, String>,
+}
+
+/// Divides the entries; `leaving` holds the OIDs of foreign keys that leave the unit.
+pub(crate) fn divide(entries: &[Entry], leaving: &BTreeSet<u32>) -> Parts {
+    let mut parts = Parts::default();
+    let deferred: BTreeSet<i32> = entries
+        .iter()
+        .filter(|entry| entry.desc == "FK CONSTRAINT" && leaving.contains(&entry.oid))
+        .map(|entry| entry.dump_id)
+        .collect();
+    for entry in entries {
+        let statement = || entry.definition.trim().to_owned();
+        if deferred.contains(&entry.dump_id) || entry.dependencies.iter().any(|id| deferred.contains(id)) {
+            parts.deferred.push(statement());
+        } else if let Some(schema) = commented_schema(entry) {
+            parts.schema_comments.insert(schema.to_owned(), statement());
+        } else if !is_applied_by_worker(entry) {
+            parts.restored.insert(entry.dump_id);
+        }
+    }
+    parts
+}
+
+fn commented_schema(entry: &Entry) -> Option<&str> {
+    let tag = (entry.desc == "COMMENT").then_some(entry.tag.as_str())?;
+    tag.strip_prefix("SCHEMA ")
+}
+
+/// Schemas, because `public` and adopted ones are there; roles' matters, because they come last.
+fn is_applied_by_worker(entry: &Entry) -> bool {
+    match entry.desc.as_str() {
+        "SCHEMA" | "ACL" | "DEFAULT ACL" | "POLICY" | "ROW SECURITY" | "SECURITY LABEL" => true,
+        "COMMENT" => entry.tag.starts_with("SCHEMA ") || entry.tag.starts_with("POLICY "),
+        _ => false,
+    }
+}
+
+/// What an archive says of one object, apart from its definition: kind, schema, tag.
+pub(crate) type Object = (String, String, String);
+
+/// How often each object stands among the entries that are not the worker's own; with `only`, among those alone.
+pub(crate) fn objects(entries: &[Entry], only: Option<&BTreeSet<i32>>) -> BTreeMap<Object, usize> {
+    let mut objects = BTreeMap::new();
+    for entry in entries {
+        let wanted = match only {
+            Some(ids) => ids.contains(&entry.dump_id),
+            None => !is_applied_by_worker(entry),
+        };
+        if wanted {
+            let object = (entry.desc.clone(), entry.namespace.clone(), entry.tag.clone());
+            *objects.entry(object).or_default() += 1;
+        }
+    }
+    objects
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(dump_id: i32, desc: &str, tag: &str, dependencies: &[i32]) -> Entry {
+        Entry {
+            dump_id,
+            catalog_oid: 0,
+            oid: u32::try_from(dump_id).unwrap() * 100,
+            tag: tag.to_owned(),
+            desc: desc.to_owned(),
+            definition: format!("{desc} {tag};\n"),
+            namespace: "s".to_owned(),
+            dependencies: dependencies.to_vec(),
+        }
+    }
+
+    #[test]
+    fn foreign_keys_that_leave_are_deferred_with_their_comments() {
+        let entries = [
+            entry(1, "SCHEMA", "s", &[]),
+            entry(2, "COMMENT", "SCHEMA s", &[1]),
+            entry(3, "TABLE", "SCHEMA s", &[1]),
+            entry(4, "FK CONSTRAINT", "t inside", &[3]),
+            entry(5, "FK CONSTRAINT", "t outside", &[3]),
+            entry(6, "COMMENT", "CONSTRAINT outside ON t", &[5]),
+            entry(7, "POLICY", "t p", &[3]),
+            entry(8, "COMMENT", "POLICY p ON t", &[7]),
+            entry(9, "COMMENT", "TABLE \"POLICY \"", &[3]),
+        ];
+        let parts = divide(&entries, &BTreeSet::from([500]));
+        assert_eq!(parts.restored, BTreeSet::from([3, 4, 9]));
+        assert_eq!(
+            parts.deferred,
+            ["FK CONSTRAINT t outside;", "COMMENT CONSTRAINT outside ON t;"]
+        );
+        assert_eq!(parts.schema_comments["s"], "COMMENT SCHEMA s;");
+    }
+}

@@ -1,0 +1,101 @@
+//! The command line: which command, and what `--help` says. Needs no environment.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::config::VARIABLES;
+use crate::exit::Exit;
+
+/// What the container's arguments ask for; none means `load`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub(crate) enum Command {
+    /// Move the schema (also when no command is given)
+    Load,
+    /// Ask every question that a load asks first, and change nothing
+    Check,
+}
+
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about = "Moves one PostgreSQL schema from one server to another as one atomic, retryable unit",
+    disable_help_subcommand = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What to print instead of running, and the code to end with.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) text: String,
+    pub(crate) exit: Exit,
+}
+
+/// Reads the arguments, the program's name first.
+pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Answer> {
+    let answer = |error: &clap::Error| Answer {
+        text: error.to_string(),
+        exit: if error.use_stderr() { Exit::Usage } else { Exit::Ok },
+    };
+    let matches = Arguments::command()
+        .after_help(after_help())
+        .try_get_matches_from(arguments)
+        .map_err(|error| answer(&error))?;
+    let arguments = Arguments::from_arg_matches(&matches).map_err(|error| answer(&error))?;
+    Ok(arguments.command.unwrap_or(Command::Load))
+}
+
+fn after_help() -> String {
+    const INDENT: &str = "          ";
+    const WIDTH: usize = 90;
+    let mut text = String::from(
+        "Everything else comes from the environment (…_ stands for SOURCE_ and for TARGET_);\n\
+         an empty variable counts as unset, durations are written as 90s or 2h 30m, none switches a limit off:\n",
+    );
+    for variable in VARIABLES {
+        writeln!(text, "\n  {} [{}]", variable.name, variable.default).ok();
+        let mut line = INDENT.to_owned();
+        for word in variable.meaning.split(' ') {
+            if line.len() + word.len() > WIDTH {
+                text.push_str(line.trim_end());
+                text.push('\n');
+                INDENT.clone_into(&mut line);
+            }
+            line.push_str(word);
+            line.push(' ');
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text.push_str("\nExit codes:\n");
+    for exit in Exit::ALL {
+        writeln!(text, "  {:>3} {:<10} {}", exit.code(), exit.name(), exit.advice()).ok();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<Command, u8> {
+        let all = ["schemaferry"].iter().chain(arguments).map(OsString::from);
+        parse(all).map_err(|answer| answer.exit.code())
+    }
+
+    #[test]
+    fn no_command_means_load_and_an_unknown_one_is_usage() {
+        assert_eq!(parsed(&[]), Ok(Command::Load));
+        assert_eq!(parsed(&["load"]), Ok(Command::Load));
+        assert_eq!(parsed(&["check"]), Ok(Command::Check));
+        assert_eq!(parsed(&["--help"]), Err(0));
+        assert_eq!(parsed(&["--version"]), Err(0));
+        assert_eq!(parsed(&["lod"]), Err(64));
+        assert_eq!(parsed(&["load", "finance"]), Err(64));
+        assert_eq!(parsed(&["--schema=finance"]), Err(64));
+    }
+}

@@ -1,0 +1,369 @@
+//! The line that a load follows, and nothing else.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Instant;
+
+use crate::archive::dump::{Dump, Endpoint};
+use crate::archive::parts::{self, Parts};
+use crate::archive::program::{self, Client};
+use crate::config::{Config, SchemaName, Verify};
+use crate::error::{Error, Refusal, Side};
+use crate::pipe::{Landed, Pipe};
+use crate::preflight::{self, Answers, Questions};
+use crate::progress::{Phase, Progress};
+use crate::secret;
+use crate::server::passfile::{Passfile, RunDir};
+use crate::server::session::{Session, quote_ident};
+use crate::server::{ApplicationName, Server};
+use crate::shutdown::Shutdown;
+use crate::source::catalog;
+use crate::source::snapshot::Snapshot;
+use crate::target::clear::{self, Room};
+use crate::target::lock::{Lock, Sweep, sweep};
+use crate::target::{ledger, privileges};
+use crate::verify;
+use crate::watchdog::{self, Control, Limits};
+
+/// Between two looks at what a schema waits for.
+const WAIT_INTERVAL: std::time::Duration = std::time::Duration::from_secs(5);
+/// What is left of the five seconds in which a stopped run ends.
+const SWEEP_LIMIT: std::time::Duration = std::time::Duration::from_secs(4);
+
+/// Moves the unit. However it ends, nothing of it goes on running on either server.
+pub(crate) async fn load(config: &Config, shutdown: &Shutdown, progress: &Progress) -> Result<(), Error> {
+    let (unit, sessions) = tokio::select! {
+        biased;
+        stopped = shutdown.stopped() => return Err(stopped),
+        connected = Unit::connect(config, progress) => connected?,
+    };
+    let ended = tokio::select! {
+        biased;
+        stopped = shutdown.stopped() => Err(stopped),
+        ended = alone(&unit, sessions, shutdown, progress) => ended,
+    };
+    if ended.is_err() {
+        unit.sweep().await;
+    }
+    ended
+}
+
+/// Answers every question of preflight and changes nothing.
+pub(crate) async fn check(
+    config: &Config,
+    shutdown: &Shutdown,
+    progress: &Progress,
+) -> Result<Answers, Error> {
+    let asked = async {
+        let (unit, sessions) = Unit::connect(config, progress).await?;
+        progress.enter(Phase::Preflight);
+        unit.ask(&sessions).await
+    };
+    tokio::select! {
+        biased;
+        stopped = shutdown.stopped() => Err(stopped),
+        answers = asked => answers,
+    }
+}
+
+/// What belongs to a run from its first connection to its end.
+struct Unit<'a> {
+    config: &'a Config,
+    source: Server,
+    target: Server,
+    names: ApplicationName,
+    entry: ledger::Entry,
+    clients: Vec<Client>,
+    controls: [Control; 2],
+    run_dir: RunDir,
+    passfiles: [Passfile; 2],
+}
+
+/// The sessions that do the work.
+struct Sessions {
+    source: Session,
+    target: Session,
+}
+
+/// Holds the unit's lock while the line runs.
+async fn alone(
+    unit: &Unit<'_>,
+    sessions: Sessions,
+    shutdown: &Shutdown,
+    progress: &Progress,
+) -> Result<(), Error> {
+    progress.enter(Phase::Lock);
+    let config = unit.config;
+    let lock = Lock::acquire(&unit.target, &unit.names, &config.schemas, config.wait_timeout).await?;
+    let [source, target] = &unit.controls;
+    let limits = Limits {
+        stall: config.stall_timeout,
+        lock: config.lock_timeout,
+    };
+    tokio::select! {
+        biased;
+        never = lock.beat(shutdown) => Err(never),
+        never = watchdog::watch([source, target], limits, progress, shutdown) => Err(never),
+        ended = line(unit, sessions, &lock, progress) => ended,
+    }
+}
+
+/// The line.
+async fn line(unit: &Unit<'_>, sessions: Sessions, lock: &Lock, progress: &Progress) -> Result<(), Error> {
+    let config = unit.config;
+    unit.sweep_others(&sessions, lock).await?;
+    if ledger::is_complete(&sessions.target, &config.schemas, &unit.entry).await? {
+        progress.already_complete();
+        return Ok(());
+    }
+
+    progress.enter(Phase::Preflight);
+    let answers = unit.permitted(&sessions, progress).await?;
+    let Sessions { source, target } = sessions;
+
+    progress.enter(Phase::Snapshot);
+    let counter = Session::open(&unit.source, &unit.names.role("count"), config.lock_timeout).await?;
+    let majors = [source.major(), target.major()];
+    let snapshot = Snapshot::export(source, &config.schemas, config.lock_timeout).await?;
+    let carried = privileges::read(&snapshot.session, &config.schemas).await?;
+
+    progress.enter(Phase::Archive);
+    let [from, to] = unit.endpoints(&answers, majors)?;
+    let (id, taken_at, lsn) = (
+        snapshot.id.clone(),
+        snapshot.taken_at.clone(),
+        snapshot.lsn.clone(),
+    );
+    let dump = unit.dump(Some(&id));
+    let archive = from.archive(dump, unit.run_dir.path().join("archive")).await?;
+    let leaving = catalog::leaving_foreign_keys(&snapshot.session, &config.schemas).await?;
+    let parts = parts::divide(&archive.entries, &leaving);
+    progress.deferred(parts.deferred.clone());
+
+    progress.enter(Phase::Clear);
+    let rooms = unit.rooms(&target, &answers).await?;
+    let loads = clear::make_room(&target, &rooms).await?;
+    furnish(&target, &answers, &parts, &rooms).await?;
+
+    progress.enter(Phase::PreData);
+    let pipe = Pipe {
+        source: from,
+        target: to.clone(),
+        dump,
+        archive: &archive,
+        parts: &parts,
+        counter,
+        session: &target,
+        lock,
+        progress,
+        count: config.verify == Verify::Rows,
+    };
+    let landed = pipe.run(snapshot).await?;
+
+    progress.enter(Phase::Analyze);
+    catalog::analyze(&target, &config.schemas, || progress.step()).await?;
+
+    progress.enter(Phase::Verify);
+    if config.verify == Verify::Rows {
+        let Landed { counted, sequences } = landed;
+        verify::rows(&target, &counted, progress).await?;
+        verify::sequences(&target, &config.schemas, &sequences).await?;
+        verify::objects(&to, unit.dump(None), &archive, &parts.restored).await?;
+    }
+
+    progress.enter(Phase::Privileges);
+    let adopted = adopted(&rooms);
+    privileges::apply(&target, &carried, &adopted, config).await?;
+
+    progress.enter(Phase::Complete);
+    drop(target);
+    let completion = ledger::Completion {
+        snapshot_at: taken_at,
+        snapshot_lsn: lsn,
+        deferred: parts.deferred.into(),
+        summary: progress.summary(),
+    };
+    unit.complete(lock, &loads, completion).await
+}
+
+/// Schemas that were there before and keep their owner.
+fn adopted(rooms: &[Room]) -> BTreeSet<SchemaName> {
+    rooms
+        .iter()
+        .filter(|room| room.decision.adopts())
+        .map(|room| room.schema.clone())
+        .collect()
+}
+
+/// Comments of the schemas that are ours, and the extensions that live in the unit.
+async fn furnish(target: &Session, answers: &Answers, parts: &Parts, rooms: &[Room]) -> Result<(), Error> {
+    for room in rooms.iter().filter(|room| !room.decision.adopts()) {
+        if let Some(statement) = parts.schema_comments.get(room.schema.as_str()) {
+            target.batch("comment on the schema", statement).await?;
+        }
+    }
+    for (name, schema) in &answers.extensions {
+        let (name, schema) = (quote_ident(name), quote_ident(schema));
+        let sql = format!("CREATE EXTENSION IF NOT EXISTS {name} WITH SCHEMA {schema}");
+        target.batch(&format!("create extension {name}"), &sql).await?;
+    }
+    Ok(())
+}
+
+impl<'a> Unit<'a> {
+    /// Credentials, sessions, and what the programs need.
+    async fn connect(config: &'a Config, progress: &Progress) -> Result<(Self, Sessions), Error> {
+        progress.enter(Phase::Connect);
+        let attempt = attempt();
+        let open = async |server: &Server| Session::open(server, "sf/connect", config.lock_timeout).await;
+        let (source, probe) = secret::connect(&config.source, Side::Source, open).await?;
+        drop(probe);
+        let (target, probe) = secret::connect(&config.target, Side::Target, open).await?;
+        drop(probe);
+        let schemas = config.schemas.iter().map(SchemaName::as_str);
+        let names = ApplicationName::new(&target.address(), schemas, attempt);
+        let sessions = Sessions {
+            source: Session::open(&source, &names.role("snapshot"), config.lock_timeout).await?,
+            target: Session::open(&target, &names.role("work"), config.lock_timeout).await?,
+        };
+        let run_dir = RunDir::create(&config.run_dir, &names)?;
+        let unit = Self {
+            config,
+            entry: ledger::Entry::new(config, source.address(), names.attempt().to_owned()),
+            clients: program::installed(&config.path).await,
+            controls: [
+                Control::open(&source, &names).await?,
+                Control::open(&target, &names).await?,
+            ],
+            passfiles: [
+                Passfile::write(run_dir.path(), &source)?,
+                Passfile::write(run_dir.path(), &target)?,
+            ],
+            run_dir,
+            names,
+            source,
+            target,
+        };
+        Ok((unit, sessions))
+    }
+
+    /// Ends what earlier attempts at this unit left, on servers and disk. Only for the holder of the lock.
+    async fn sweep_others(&self, sessions: &Sessions, lock: &Lock) -> Result<(), Error> {
+        let ended = sweep(&sessions.source, &self.names, Sweep::Others).await?
+            + sweep(lock.session(), &self.names, Sweep::Others).await?;
+        if ended > 0 {
+            tracing::warn!(backends = ended, "ended what an earlier attempt left running");
+        }
+        self.run_dir.sweep_others(&self.names);
+        Ok(())
+    }
+
+    async fn ask(&self, sessions: &Sessions) -> Result<Answers, Error> {
+        let questions = Questions {
+            config: self.config,
+            source: &sessions.source,
+            target: &sessions.target,
+            source_server: &self.source,
+            target_server: &self.target,
+            clients: &self.clients,
+            entry: &self.entry,
+        };
+        preflight::ask(&questions).await
+    }
+
+    /// The answers, as soon as nothing refuses; what passes by itself is waited for up to `WAIT_TIMEOUT`.
+    async fn permitted(&self, sessions: &Sessions, progress: &Progress) -> Result<Answers, Error> {
+        let started = Instant::now();
+        loop {
+            let answers = self.ask(sessions).await?;
+            let refusals = answers.refusals();
+            let passes = !refusals.is_empty()
+                && refusals
+                    .iter()
+                    .all(|refused| refused.refusal == Refusal::Transient);
+            if !passes || started.elapsed() >= self.config.wait_timeout {
+                answers.record();
+                progress.not_carried(answers.notes());
+                return answers.permit();
+            }
+            progress.step();
+            tokio::time::sleep(WAIT_INTERVAL).await;
+        }
+    }
+
+    fn endpoints<'b>(&'b self, answers: &'b Answers, majors: [u32; 2]) -> Result<[Endpoint<'b>; 2], Error> {
+        let client = answers
+            .client
+            .as_ref()
+            .ok_or_else(|| Error::Internal("preflight permitted a run without client programs".to_owned()))?;
+        let endpoint = |server: &'b Server, server_major, passfile: &'b Path, role: &str| Endpoint {
+            client,
+            server,
+            server_major,
+            passfile,
+            application_name: self.names.role(role),
+        };
+        let ([from, to], [source, target]) = (majors, &self.passfiles);
+        Ok([
+            endpoint(&self.source, from, source.path(), "pg_dump"),
+            endpoint(&self.target, to, target.path(), "pg_restore"),
+        ])
+    }
+
+    fn dump<'b>(&'b self, snapshot: Option<&'b str>) -> Dump<'b> {
+        Dump {
+            schemas: &self.config.schemas,
+            snapshot,
+            lock_wait_ms: self.config.lock_timeout.map_or(0, |limit| limit.as_millis()),
+        }
+    }
+
+    /// Writes `clearing` into the ledger for every schema, before anything is dropped.
+    async fn rooms(&self, target: &Session, answers: &Answers) -> Result<Vec<Room>, Error> {
+        ledger::open(target).await?;
+        let mut rooms = Vec::new();
+        target.batch("begin", "BEGIN").await?;
+        for (schema, decision) in &answers.decisions {
+            let existing = decision.existing().map(|existing| existing.oid);
+            let adopts = decision.adopts();
+            let id = ledger::begin(target, &self.entry, schema, existing, adopts).await?;
+            rooms.push(Room {
+                schema: schema.clone(),
+                decision: decision.clone(),
+                id,
+            });
+        }
+        target.batch("commit", "COMMIT").await?;
+        Ok(rooms)
+    }
+
+    /// Commits that the unit is complete, after every session that wrote has ended.
+    async fn complete(
+        &self,
+        lock: &Lock,
+        loads: &[(i64, u32)],
+        completion: ledger::Completion,
+    ) -> Result<(), Error> {
+        for control in &self.controls {
+            control.sweep_own().await?;
+        }
+        let reader = Session::open(&self.target, &self.names.role("ledger"), None).await?;
+        ledger::complete(&reader, lock, loads, &completion).await
+    }
+
+    /// Ends the run's own backends on both sides at once, within what a stopped run may take.
+    async fn sweep(&self) {
+        let [source, target] = &self.controls;
+        let swept = async { tokio::join!(source.sweep_own(), target.sweep_own()) };
+        if tokio::time::timeout(SWEEP_LIMIT, swept).await.is_err() {
+            tracing::warn!("the run's backends could not be ended in time; the next attempt does it");
+        }
+    }
+}
+
+/// A number that no other attempt has: of the moment and of the process.
+fn attempt() -> u32 {
+    use std::hash::{BuildHasher, RandomState};
+    let mixed = RandomState::new().hash_one(Instant::now());
+    u32::try_from(mixed & u64::from(u32::MAX)).unwrap_or_default()
+}

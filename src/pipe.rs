@@ -1,0 +1,209 @@
+//! METHOD=pipe: pre-data by pg_restore, the rows as one stream from pg_dump to pg_restore, post-data.
+
+use std::collections::BTreeSet;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{ChildStdin, ChildStdout};
+
+use crate::archive::dump::{Archive, Dump, Endpoint, Section};
+use crate::archive::parts::Parts;
+use crate::config::SchemaName;
+use crate::error::{Error, Stop};
+use crate::progress::{Phase, Progress};
+use crate::server::session::Session;
+use crate::source::catalog::{self, Counted, SequenceState};
+use crate::source::snapshot::Snapshot;
+use crate::target::lock::Lock;
+
+/// What one read takes from pg_dump: as much as a pipe holds.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// Everything that takes part in the move.
+pub(crate) struct Pipe<'a> {
+    pub(crate) source: Endpoint<'a>,
+    pub(crate) target: Endpoint<'a>,
+    pub(crate) dump: Dump<'a>,
+    pub(crate) archive: &'a Archive,
+    pub(crate) parts: &'a Parts,
+    /// A session on the source beside the snapshot's, for counting.
+    pub(crate) counter: Session,
+    pub(crate) session: &'a Session,
+    pub(crate) lock: &'a Lock,
+    pub(crate) progress: &'a Progress,
+    /// Whether rows are counted (`VERIFY`).
+    pub(crate) count: bool,
+}
+
+/// What the source holds, to be compared with the target.
+#[derive(Debug)]
+pub(crate) struct Landed {
+    /// Rows under the snapshot; empty if they are not counted.
+    pub(crate) counted: Vec<(Counted, u64)>,
+    pub(crate) sequences: Vec<SequenceState>,
+}
+
+impl Pipe<'_> {
+    /// Moves everything and gives up the snapshot as soon as the rows are through.
+    pub(crate) async fn run(self, snapshot: Snapshot) -> Result<Landed, Error> {
+        let schemas = self.dump.schemas;
+        snapshot.import(&self.counter).await?;
+        self.target
+            .restore(self.archive, Section::PreData, &self.parts.restored)
+            .await?;
+
+        self.progress.enter(Phase::Rows);
+        self.progress.expect(&snapshot.tables);
+        let counted = tokio::select! {
+            biased;
+            lost = snapshot.lost() => return Err(lost),
+            moved = async { tokio::try_join!(self.count(&snapshot), self.rows()) } => moved?.0,
+        };
+        self.progress.counted(&counted);
+
+        self.progress.enter(Phase::Sequences);
+        let sequences = self.sequences(schemas).await?;
+        // Indexes are built without holding anything on the source.
+        drop((snapshot, self.counter));
+
+        self.progress.enter(Phase::PostData);
+        self.target
+            .restore(self.archive, Section::PostData, &self.parts.restored)
+            .await?;
+        Ok(Landed { counted, sequences })
+    }
+
+    async fn sequences(&self, schemas: &[SchemaName]) -> Result<Vec<SequenceState>, Error> {
+        let sequences = catalog::sequences(&self.counter, schemas).await?;
+        catalog::set_sequences(self.session, &sequences).await?;
+        Ok(sequences)
+    }
+
+    async fn count(&self, snapshot: &Snapshot) -> Result<Vec<(Counted, u64)>, Error> {
+        let mut counted = Vec::new();
+        if self.count {
+            let units: BTreeSet<&Counted> = snapshot.tables.iter().map(|table| &table.unit).collect();
+            for unit in units {
+                counted.push((unit.clone(), catalog::count(&self.counter, unit).await?));
+                self.progress.step();
+            }
+        }
+        Ok(counted)
+    }
+
+    /// One stream from program to program. pg_restore sees its end only after pg_dump has ended well: whatever
+    /// cuts the stream cannot look like its end.
+    async fn rows(&self) -> Result<(), Error> {
+        let mut dump = self.source.dump_rows(self.dump)?;
+        let mut restore = self.target.restore_rows()?;
+        let (Some(stdout), Some(mut stdin)) = (dump.stdout.take(), restore.stdin.take()) else {
+            return Err(Error::Internal("a program started without its pipe".to_owned()));
+        };
+        let feed = async {
+            tokio::try_join!(self.relay(stdout, &mut stdin), async {
+                dump.finish(&|_| ()).await.map_err(Broken::Run)
+            })?;
+            drop(stdin);
+            Ok(())
+        };
+        let on_line = |line: &str| {
+            if let Some(table) = table_of(line) {
+                self.progress.begin_table(table);
+            }
+        };
+        let restored = restore.finish(&on_line);
+        tokio::pin!(feed, restored);
+        let outcome = tokio::select! {
+            biased;
+            ended = &mut restored => match ended {
+                // It had all it wanted before the stream was over, which only a complete stream may explain.
+                Ok(()) => feed.await,
+                Err(cause) => Err(Broken::Run(cause)),
+            },
+            ended = &mut feed => match ended {
+                Ok(()) => restored.await.map_err(Broken::Run),
+                Err(Broken::Target) => match restored.await {
+                    Ok(()) => Err(Broken::Target),
+                    Err(cause) => Err(Broken::Run(cause)),
+                },
+                Err(cause @ Broken::Run(_)) => Err(cause),
+            },
+        };
+        self.progress.end_rows();
+        outcome.map_err(|broken| match broken {
+            Broken::Target => Error::Internal("pg_restore closed its input and ended well".to_owned()),
+            Broken::Run(error) => with_row_limit(error),
+        })
+    }
+
+    async fn relay(&self, mut from: ChildStdout, to: &mut ChildStdin) -> Result<(), Broken> {
+        let mut buffer = vec![0; BUFFER_BYTES];
+        loop {
+            let count = from.read(&mut buffer).await.unwrap_or(0);
+            let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
+                return Ok(());
+            };
+            if !self.lock.is_held() {
+                let cause = Stop::LockLost("no heartbeat".to_owned());
+                return Err(Broken::Run(Error::Stopped(cause)));
+            }
+            if to.write_all(bytes).await.is_err() {
+                return Err(Broken::Target);
+            }
+            self.progress.add_bytes(count);
+        }
+    }
+}
+
+/// Why the stream ended early.
+enum Broken {
+    /// pg_restore reads no more; its own end tells why.
+    Target,
+    Run(Error),
+}
+
+/// `pg_restore: processing data for table "s.t"` → `s.t`.
+fn table_of(line: &str) -> Option<&str> {
+    let name = line.strip_prefix("pg_restore: processing data for table \"")?;
+    name.strip_suffix('"')
+}
+
+/// Says why a row could not travel, where the server only speaks of memory.
+fn with_row_limit(error: Error) -> Error {
+    const LIMITS: [&str; 3] = [
+        "nlarge string buffer",
+        "invalid memory alloc request size",
+        "out of memory",
+    ];
+    let Error::Program {
+        program,
+        side,
+        status,
+        mut reason,
+    } = error
+    else {
+        return error;
+    };
+    if LIMITS.iter().any(|limit| reason.contains(limit)) {
+        reason.push_str(" (a row that is larger than 1 GB as text cannot pass through COPY)");
+    }
+    Error::Program {
+        program,
+        side,
+        status,
+        reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_recognised_by_pg_restores_words() {
+        assert_eq!(
+            table_of("pg_restore: processing data for table \"a.b \"c\"\""),
+            Some("a.b \"c\"")
+        );
+        assert_eq!(table_of("pg_restore: executing SEQUENCE SET s"), None);
+    }
+}

@@ -1,0 +1,758 @@
+//! Owners, grants, default privileges, policies: read on the source, given on the target when all else is done.
+//!
+//! Everything is loaded as the target's user; an owner given early could not create, and would take our rights away.
+//! The owner of a schema comes last, and may drop whatever is in it, so the next load can still replace it all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::config::{Config, Privileges, SchemaName};
+use crate::error::Error;
+use crate::server::session::{Session, quote_ident, quote_literal};
+use crate::source::catalog::{self, Relation};
+
+/// Statements in one transaction: each may lock a table.
+const CHUNK: usize = 100;
+/// Rounds in which grants are brought in line; a REVOKE takes along what was granted further.
+const ROUNDS: usize = 3;
+/// Differences named in an error.
+const NAMED_MAX: usize = 10;
+
+/// How a policy says that it is for everyone.
+const EVERYONE: &str = "public";
+
+/// One entry of an access control list.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+struct Grant {
+    grantor: String,
+    /// `None` is PUBLIC.
+    grantee: Option<String>,
+    privilege: String,
+    grantable: bool,
+}
+
+/// An object with an owner.
+#[derive(Debug, Clone)]
+struct Object {
+    schema: String,
+    /// What it is, in the words of `pg_identify_object`.
+    kind: String,
+    /// Its name as SQL writes it.
+    identity: String,
+    column: Option<String>,
+    owner: String,
+    /// The owner is that of its table and is not set.
+    follows: bool,
+    /// It has the built-in privileges.
+    is_default: bool,
+    grants: BTreeSet<Grant>,
+}
+
+/// A privilege that new objects of a schema get.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct DefaultGrant {
+    schema: String,
+    /// Whose new objects.
+    role: String,
+    /// `TABLES`, `SEQUENCES`, `ROUTINES`, `TYPES`.
+    objects: String,
+    grantee: Option<String>,
+    privilege: String,
+    grantable: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Policy {
+    table: Relation,
+    name: String,
+    permissive: bool,
+    command: String,
+    /// `public` stands for everyone.
+    roles: Vec<String>,
+    using: Option<String>,
+    with_check: Option<String>,
+    comment: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct RowSecurity {
+    table: Relation,
+    enabled: bool,
+    forced: bool,
+}
+
+/// Everything about roles that a unit has.
+#[derive(Debug, Clone)]
+pub(crate) struct Carried {
+    major: u32,
+    objects: Vec<Object>,
+    defaults: BTreeSet<DefaultGrant>,
+    policies: BTreeSet<Policy>,
+    row_security: BTreeSet<RowSecurity>,
+}
+
+/// What the target's user has to be able to do with a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Need {
+    /// It has to exist: it is granted something.
+    Exist,
+    /// The user has to be able to become it: it owns or grants something.
+    Become,
+}
+
+/// Reads all of it.
+pub(crate) async fn read(session: &Session, schemas: &[SchemaName]) -> Result<Carried, Error> {
+    let names = catalog::names(schemas);
+    let sql = include_str!("sql/privileges.sql");
+    let rows = session.query("list owners and grants", sql, &[&names]).await?;
+    let mut objects = Vec::new();
+    for row in rows {
+        let grants: Value = row.get("grants");
+        objects.push(Object {
+            schema: row.get("schema"),
+            kind: row.get("type"),
+            identity: row.get("identity"),
+            column: row.get("column"),
+            owner: row.get("owner"),
+            follows: row.get("follows"),
+            is_default: row.get("is_default"),
+            grants: serde_json::from_value(grants).map_err(|error| {
+                Error::Internal(format!("an access control list is not readable: {error}"))
+            })?,
+        });
+    }
+    let sql = include_str!("sql/default_privileges.sql");
+    let rows = session.query("list default privileges", sql, &[&names]).await?;
+    let default = |row: &tokio_postgres::Row| DefaultGrant {
+        schema: row.get("schema"),
+        role: row.get("role"),
+        objects: row.get("objects"),
+        grantee: row.get("grantee"),
+        privilege: row.get("privilege"),
+        grantable: row.get("grantable"),
+    };
+    let defaults = rows.iter().map(default).collect();
+    let rows = session
+        .query("list policies", include_str!("sql/policies.sql"), &[&names])
+        .await?;
+    let policy = |row: &tokio_postgres::Row| Policy {
+        table: table_of(row),
+        name: row.get("name"),
+        permissive: row.get("permissive"),
+        command: row.get("command"),
+        roles: row.get("roles"),
+        using: row.get("qual"),
+        with_check: row.get("with_check"),
+        comment: row.get("comment"),
+    };
+    let policies = rows.iter().map(policy).collect();
+    let sql = include_str!("sql/row_security.sql");
+    let rows = session.query("list row security", sql, &[&names]).await?;
+    let secured = |row: &tokio_postgres::Row| RowSecurity {
+        table: table_of(row),
+        enabled: row.get("enabled"),
+        forced: row.get("forced"),
+    };
+    Ok(Carried {
+        major: session.major(),
+        objects,
+        defaults,
+        policies,
+        row_security: rows.iter().map(secured).collect(),
+    })
+}
+
+impl Carried {
+    /// The same under the target's names for roles.
+    pub(crate) fn mapped(mut self, role_map: &[(String, String)]) -> Self {
+        let map = |role: &mut String| {
+            if let Some((_, new)) = role_map.iter().find(|(old, _)| old == role) {
+                new.clone_into(role);
+            }
+        };
+        for object in &mut self.objects {
+            map(&mut object.owner);
+            let mut grants: Vec<Grant> = std::mem::take(&mut object.grants).into_iter().collect();
+            for grant in &mut grants {
+                map(&mut grant.grantor);
+                grant.grantee.iter_mut().for_each(map);
+            }
+            object.grants = grants.into_iter().collect();
+        }
+        let mut defaults: Vec<DefaultGrant> = std::mem::take(&mut self.defaults).into_iter().collect();
+        for default in &mut defaults {
+            map(&mut default.role);
+            default.grantee.iter_mut().for_each(map);
+        }
+        self.defaults = defaults.into_iter().collect();
+        let mut policies: Vec<Policy> = std::mem::take(&mut self.policies).into_iter().collect();
+        for policy in &mut policies {
+            policy.roles.iter_mut().for_each(map);
+        }
+        self.policies = policies.into_iter().collect();
+        self
+    }
+
+    /// Every role that is named, with what the target's user has to be able to do with it.
+    pub(crate) fn roles(&self, adopted: &BTreeSet<SchemaName>) -> BTreeMap<String, Need> {
+        let mut needs = BTreeMap::new();
+        let mut need = |role: &str, need| {
+            let known: &mut Need = needs.entry(role.to_owned()).or_insert(need);
+            *known = need.max(*known);
+        };
+        for object in &self.objects {
+            // An adopted schema keeps its owner, who grants on it.
+            let kept = object.is_adopted(adopted);
+            if !kept {
+                need(&object.owner, Need::Become);
+            }
+            for grant in object.grants.iter().filter(|_| !object.is_default) {
+                if !kept {
+                    need(&grant.grantor, Need::Become);
+                }
+                grant
+                    .grantee
+                    .iter()
+                    .for_each(|grantee| need(grantee, Need::Exist));
+            }
+        }
+        for default in &self.defaults {
+            need(&default.role, Need::Become);
+            default
+                .grantee
+                .iter()
+                .for_each(|grantee| need(grantee, Need::Exist));
+        }
+        for role in self.policies.iter().flat_map(|policy| &policy.roles) {
+            if role != EVERYONE {
+                need(role, Need::Exist);
+            }
+        }
+        needs
+    }
+
+    /// Owners of what is in one schema, and those who grant on it: they need rights on the schema meanwhile.
+    pub(crate) fn actors(&self, schema: &str) -> BTreeSet<&str> {
+        self.objects
+            .iter()
+            .filter(|object| object.schema == schema && object.kind != "schema")
+            .flat_map(|object| {
+                let grantors = object.grants.iter().map(|grant| grant.grantor.as_str());
+                grantors.chain([object.owner.as_str()])
+            })
+            .collect()
+    }
+}
+
+impl Object {
+    fn is_adopted(&self, adopted: &BTreeSet<SchemaName>) -> bool {
+        self.kind == "schema" && adopted.iter().any(|schema| schema.as_str() == self.schema)
+    }
+
+    /// What GRANT and REVOKE call it.
+    fn grant_word(&self) -> &'static str {
+        match self.kind.as_str() {
+            "schema" => "SCHEMA",
+            "sequence" => "SEQUENCE",
+            "type" => "TYPE",
+            "function" | "procedure" | "aggregate" => "ROUTINE",
+            _ => "TABLE",
+        }
+    }
+
+    /// `SELECT ON TABLE …`
+    fn privilege(&self, privilege: &str) -> String {
+        let column = self
+            .column
+            .as_ref()
+            .map_or_else(String::new, |column| format!(" ({})", quote_ident(column)));
+        format!("{privilege}{column} ON {} {}", self.grant_word(), self.identity)
+    }
+
+    fn set_owner(&self) -> String {
+        let word = match self.kind.as_str() {
+            "function" | "procedure" | "aggregate" => "ROUTINE".to_owned(),
+            "statistics object" => "STATISTICS".to_owned(),
+            other => other.to_uppercase(),
+        };
+        format!(
+            "ALTER {word} {} OWNER TO {}",
+            self.identity,
+            quote_ident(&self.owner)
+        )
+    }
+
+    fn key(&self) -> (&str, &str, Option<&str>) {
+        (&self.kind, &self.identity, self.column.as_deref())
+    }
+}
+
+impl Grant {
+    fn to(&self) -> String {
+        grantee(self.grantee.as_deref())
+    }
+}
+
+fn grantee(role: Option<&str>) -> String {
+    role.map_or_else(|| "PUBLIC".to_owned(), quote_ident)
+}
+
+/// A statement with the role that has to run it; `None` is the target's user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Act {
+    role: Option<String>,
+    statement: String,
+}
+
+/// Gives everything to whom it belongs, and compares.
+pub(crate) async fn apply(
+    target: &Session,
+    carried: &Carried,
+    adopted: &BTreeSet<SchemaName>,
+    config: &Config,
+) -> Result<(), Error> {
+    let carried = carried.clone().mapped(&config.role_map);
+    match config.privileges {
+        Privileges::Keep => {
+            let user: String = target
+                .query_one("ask for the user", "SELECT current_user::text", &[])
+                .await?
+                .get(0);
+            give(target, &carried, adopted, config, &user).await?;
+            secure(target, &carried, &config.schemas, false).await?;
+            own_schemas(target, &carried, adopted, &config.schemas).await?;
+            compare(target, &carried, adopted, &config.schemas).await
+        }
+        Privileges::Skip => secure(target, &carried, &config.schemas, true).await,
+    }
+}
+
+/// Owners and grants of what is in the schemas, and default privileges.
+async fn give(
+    target: &Session,
+    carried: &Carried,
+    adopted: &BTreeSet<SchemaName>,
+    config: &Config,
+    user: &str,
+) -> Result<(), Error> {
+    let take_back = lend(target, carried, &config.schemas).await?;
+    let owners: Vec<Act> = carried
+        .objects
+        .iter()
+        .filter(|object| object.kind != "schema" && !object.follows && object.owner != user)
+        .map(|object| Act {
+            role: None,
+            statement: object.set_owner(),
+        })
+        .collect();
+    run(target, "set owners", &owners).await?;
+    for _ in 0..ROUNDS {
+        let found = read(target, &config.schemas).await?;
+        let acts = grants(carried, &found, adopted, false);
+        if acts.is_empty() {
+            break;
+        }
+        run(target, "grant privileges", &acts).await?;
+    }
+    let found = read(target, &config.schemas).await?;
+    run(target, "set default privileges", &default_grants(carried, &found)).await?;
+    run(target, "take back rights on the schema", &take_back).await
+}
+
+/// Lends every owner and grantor the rights on the schemas that they need for it; returns what takes them back.
+async fn lend(target: &Session, carried: &Carried, schemas: &[SchemaName]) -> Result<Vec<Act>, Error> {
+    let sql = include_str!("sql/lacking.sql");
+    let (mut lend, mut take_back) = (Vec::new(), Vec::new());
+    for schema in schemas {
+        let actors: Vec<&str> = carried.actors(schema.as_str()).into_iter().collect();
+        let rows = target
+            .query("look who may use the schema", sql, &[&schema.as_str(), &actors])
+            .await?;
+        for row in rows {
+            let (role, privilege): (String, String) = (row.get("role"), row.get("privilege"));
+            let (name, borrower) = (quote_ident(schema.as_str()), quote_ident(&role));
+            let owner: Option<String> = (!row.get::<_, bool>("is_owner")).then(|| row.get("owner"));
+            lend.push(Act {
+                role: owner.clone(),
+                statement: format!("GRANT {privilege} ON SCHEMA {name} TO {borrower}"),
+            });
+            take_back.push(Act {
+                role: owner,
+                statement: format!("REVOKE {privilege} ON SCHEMA {name} FROM {borrower}"),
+            });
+        }
+    }
+    run(target, "lend rights on the schema", &lend).await?;
+    Ok(take_back)
+}
+
+/// What brings the found grants in line with those carried; on schemas, or on everything else.
+fn grants(carried: &Carried, found: &Carried, adopted: &BTreeSet<SchemaName>, schemas: bool) -> Vec<Act> {
+    let there: BTreeMap<_, &Object> = found
+        .objects
+        .iter()
+        .map(|object| (object.key(), object))
+        .collect();
+    let wanted: BTreeSet<_> = carried.objects.iter().map(Object::key).collect();
+    let major = carried.major.min(found.major);
+    let mut acts = Vec::new();
+    let of_kind = |object: &&Object| (object.kind == "schema") == schemas;
+    // Grants on columns stand for themselves: a column without any is not listed.
+    for object in found.objects.iter().filter(of_kind) {
+        if object.column.is_some() && !wanted.contains(&object.key()) {
+            acts.extend(object.grants.iter().map(|grant| revoke(object, grant)));
+        }
+    }
+    for object in carried.objects.iter().filter(of_kind) {
+        let found = there.get(&object.key()).copied();
+        if object.is_default && found.is_some_and(|found| found.is_default) {
+            continue;
+        }
+        let kept = object.is_adopted(adopted);
+        let expected = expected(object, found.filter(|_| kept), major);
+        let present: BTreeSet<Grant> = found
+            .iter()
+            .flat_map(|found| &found.grants)
+            .filter(|grant| is_known(&grant.privilege, major))
+            .cloned()
+            .collect();
+        if !kept {
+            acts.extend(present.difference(&expected).map(|grant| revoke(object, grant)));
+        }
+        let missing: Vec<Grant> = expected.difference(&present).cloned().collect();
+        let owner = found.filter(|_| kept).map_or(&object.owner, |found| &found.owner);
+        acts.extend(in_order(missing, owner).iter().map(|grant| Act {
+            role: Some(grant.grantor.clone()),
+            statement: format!(
+                "GRANT {} TO {}{}",
+                object.privilege(&grant.privilege),
+                grant.to(),
+                if grant.grantable { " WITH GRANT OPTION" } else { "" }
+            ),
+        }));
+    }
+    acts
+}
+
+/// The grants that an object shall have. On an adopted schema its present owner grants.
+fn expected(object: &Object, adopted: Option<&Object>, major: u32) -> BTreeSet<Grant> {
+    object
+        .grants
+        .iter()
+        .filter(|grant| is_known(&grant.privilege, major))
+        .filter(|grant| adopted.is_none() || grant.grantee.as_ref() != Some(&object.owner))
+        .map(|grant| Grant {
+            grantor: adopted.map_or_else(|| grant.grantor.clone(), |found| found.owner.clone()),
+            ..grant.clone()
+        })
+        .collect()
+}
+
+/// A privilege that one of two servers does not have can be neither carried nor compared.
+fn is_known(privilege: &str, major: u32) -> bool {
+    privilege != "MAINTAIN" || major >= 17
+}
+
+fn revoke(object: &Object, grant: &Grant) -> Act {
+    Act {
+        role: Some(grant.grantor.clone()),
+        statement: format!(
+            "REVOKE {} FROM {} CASCADE",
+            object.privilege(&grant.privilege),
+            grant.to()
+        ),
+    }
+}
+
+/// The owner's grants first, then those of whom he gave the right to grant further, and so on.
+fn in_order(mut grants: Vec<Grant>, owner: &str) -> Vec<Grant> {
+    let mut may: BTreeSet<String> = BTreeSet::from([owner.to_owned()]);
+    let mut ordered = Vec::new();
+    while !grants.is_empty() {
+        let (now, later): (Vec<Grant>, Vec<Grant>) =
+            grants.into_iter().partition(|grant| may.contains(&grant.grantor));
+        if now.is_empty() {
+            // Whoever gave these the right to grant has it already.
+            ordered.extend(later);
+            break;
+        }
+        may.extend(
+            now.iter()
+                .filter(|grant| grant.grantable)
+                .filter_map(|grant| grant.grantee.clone()),
+        );
+        ordered.extend(now);
+        grants = later;
+    }
+    ordered
+}
+
+fn default_grants(carried: &Carried, found: &Carried) -> Vec<Act> {
+    let major = carried.major.min(found.major);
+    carried
+        .defaults
+        .difference(&found.defaults)
+        .filter(|default| is_known(&default.privilege, major))
+        .map(|default| Act {
+            role: Some(default.role.clone()),
+            statement: format!(
+                "ALTER DEFAULT PRIVILEGES IN SCHEMA {} GRANT {} ON {} TO {}{}",
+                quote_ident(&default.schema),
+                default.privilege,
+                default.objects,
+                grantee(default.grantee.as_deref()),
+                if default.grantable {
+                    " WITH GRANT OPTION"
+                } else {
+                    ""
+                }
+            ),
+        })
+        .collect()
+}
+
+/// Policies with their comments, and row security, each as the table's owner. With `only_existing`, policies lose
+/// the roles that the target does not have, and those that lose all of them are left out.
+async fn secure(
+    target: &Session,
+    carried: &Carried,
+    schemas: &[SchemaName],
+    only_existing: bool,
+) -> Result<(), Error> {
+    let sql = include_str!("sql/table_owners.sql");
+    let rows = target
+        .query("list owners", sql, &[&catalog::names(schemas)])
+        .await?;
+    let owners: BTreeMap<Relation, String> =
+        rows.iter().map(|row| (table_of(row), row.get("owner"))).collect();
+    let roles: BTreeSet<String> = target
+        .query("list roles", "SELECT rolname::text FROM pg_catalog.pg_roles", &[])
+        .await?
+        .iter()
+        .map(|row| row.get(0))
+        .chain([EVERYONE.to_owned()])
+        .collect();
+    let mut acts = Vec::new();
+    for policy in &carried.policies {
+        let mut policy = policy.clone();
+        if only_existing {
+            policy.roles.retain(|role| roles.contains(role));
+        }
+        if policy.roles.is_empty() {
+            tracing::warn!(
+                table = policy.table.plain(),
+                policy = policy.name,
+                "a policy is left out: none of its roles exists"
+            );
+            continue;
+        }
+        acts.extend(policy.statements().map(|statement| Act {
+            role: owners.get(&policy.table).cloned(),
+            statement,
+        }));
+    }
+    for secured in &carried.row_security {
+        let words = [(secured.enabled, "ENABLE"), (secured.forced, "FORCE")];
+        acts.extend(words.into_iter().filter(|(is, _)| *is).map(|(_, word)| Act {
+            role: owners.get(&secured.table).cloned(),
+            statement: format!("ALTER TABLE {} {word} ROW LEVEL SECURITY", secured.table.quoted()),
+        }));
+    }
+    run(target, "create policies", &acts).await
+}
+
+fn table_of(row: &tokio_postgres::Row) -> Relation {
+    Relation {
+        schema: row.get("schema"),
+        name: row.get("table"),
+    }
+}
+
+impl Policy {
+    fn statements(&self) -> impl Iterator<Item = String> {
+        let (name, table) = (quote_ident(&self.name), self.table.quoted());
+        let roles: Vec<String> = self
+            .roles
+            .iter()
+            .map(|role| grantee((role != EVERYONE).then_some(role)))
+            .collect();
+        let clause = |word: &str, expression: &Option<String>| {
+            expression
+                .as_ref()
+                .map_or_else(String::new, |expression| format!(" {word} ({expression})"))
+        };
+        let create = format!(
+            "CREATE POLICY {name} ON {table} AS {} FOR {} TO {}{}{}",
+            if self.permissive {
+                "PERMISSIVE"
+            } else {
+                "RESTRICTIVE"
+            },
+            self.command,
+            roles.join(", "),
+            clause("USING", &self.using),
+            clause("WITH CHECK", &self.with_check)
+        );
+        let comment = self.comment.as_ref().map(|comment| {
+            format!(
+                "COMMENT ON POLICY {name} ON {table} IS {}",
+                quote_literal(comment)
+            )
+        });
+        [create].into_iter().chain(comment)
+    }
+}
+
+/// Owners of the schemas that are ours, and grants on all of them.
+async fn own_schemas(
+    target: &Session,
+    carried: &Carried,
+    adopted: &BTreeSet<SchemaName>,
+    schemas: &[SchemaName],
+) -> Result<(), Error> {
+    let owners: Vec<Act> = carried
+        .objects
+        .iter()
+        .filter(|object| object.kind == "schema" && !object.is_adopted(adopted))
+        .map(|object| Act {
+            role: None,
+            statement: object.set_owner(),
+        })
+        .collect();
+    run(target, "set the schema's owner", &owners).await?;
+    for _ in 0..ROUNDS {
+        let acts = grants(carried, &read(target, schemas).await?, adopted, true);
+        if acts.is_empty() {
+            break;
+        }
+        run(target, "grant privileges on the schema", &acts).await?;
+    }
+    Ok(())
+}
+
+/// Compares what the target has now with what was to be carried.
+async fn compare(
+    target: &Session,
+    carried: &Carried,
+    adopted: &BTreeSet<SchemaName>,
+    schemas: &[SchemaName],
+) -> Result<(), Error> {
+    let found = read(target, schemas).await?;
+    let owners: BTreeMap<_, _> = found
+        .objects
+        .iter()
+        .map(|object| (object.key(), &object.owner))
+        .collect();
+    let mut differences: Vec<String> = carried
+        .objects
+        .iter()
+        .filter(|object| !object.is_adopted(adopted))
+        .filter(|object| owners.get(&object.key()) != Some(&&object.owner))
+        .map(|object| {
+            format!(
+                "{} {} does not belong to {}",
+                object.kind, object.identity, object.owner
+            )
+        })
+        .collect();
+    let mut acts = grants(carried, &found, adopted, false);
+    acts.extend(grants(carried, &found, adopted, true));
+    acts.extend(default_grants(carried, &found));
+    differences.extend(
+        acts.into_iter()
+            .map(|act| format!("still to be done: {}", act.statement)),
+    );
+    let same_major = carried.major == found.major;
+    let policies = |of: &Carried| -> BTreeSet<Policy> {
+        of.policies
+            .iter()
+            .map(|policy| policy.comparable(same_major))
+            .collect()
+    };
+    let missing = policies(carried);
+    let missing = missing
+        .difference(&policies(&found))
+        .map(|policy| {
+            format!(
+                "policy {} on {} is missing or differs",
+                policy.name,
+                policy.table.quoted()
+            )
+        })
+        .collect::<Vec<_>>();
+    differences.extend(missing);
+    differences.extend(
+        carried
+            .row_security
+            .difference(&found.row_security)
+            .map(|secured| format!("row security of {} differs", secured.table.quoted())),
+    );
+    if differences.is_empty() {
+        return Ok(());
+    }
+    differences.truncate(NAMED_MAX);
+    Err(Error::Differ(differences))
+}
+
+impl Policy {
+    /// Majors write one expression in different ways.
+    fn comparable(&self, same_major: bool) -> Self {
+        let mut policy = self.clone();
+        policy.roles.sort_unstable();
+        if !same_major {
+            (policy.using, policy.with_check) = (None, None);
+        }
+        policy
+    }
+}
+
+/// Runs every statement as its role, a chunk to a transaction.
+async fn run(target: &Session, action: &str, acts: &[Act]) -> Result<(), Error> {
+    for chunk in acts.chunks(CHUNK) {
+        let mut sql = String::from("BEGIN;\n");
+        for act in chunk {
+            match &act.role {
+                Some(role) => {
+                    sql.push_str(&format!(
+                        "SET LOCAL ROLE {};\n{};\nRESET ROLE;\n",
+                        quote_ident(role),
+                        act.statement
+                    ));
+                }
+                None => sql.push_str(&format!("{};\n", act.statement)),
+            }
+        }
+        sql.push_str("COMMIT");
+        target.batch(action, &sql).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(grantor: &str, grantee: &str, grantable: bool) -> Grant {
+        Grant {
+            grantor: grantor.to_owned(),
+            grantee: Some(grantee.to_owned()),
+            privilege: "SELECT".to_owned(),
+            grantable,
+        }
+    }
+
+    #[test]
+    fn grants_follow_the_right_to_grant() {
+        let chain = [
+            grant("b", "c", false),
+            grant("a", "b", true),
+            grant("o", "a", true),
+            grant("z", "y", false),
+        ];
+        let ordered = in_order(chain.to_vec(), "o");
+        let grantors: Vec<&str> = ordered.iter().map(|grant| grant.grantor.as_str()).collect();
+        assert_eq!(grantors, ["o", "a", "b", "z"]);
+    }
+}

@@ -1,0 +1,248 @@
+//! What no server limits by itself: a run in which nothing moves, and a program's wait for a lock.
+//!
+//! pg_restore turns `lock_timeout` and `statement_timeout` off, and a COPY that waits for a client heeds neither. So
+//! the run's own backends are looked at from a control session on each side.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex;
+
+use crate::error::{Error, Side, Stop};
+use crate::progress::Progress;
+use crate::server::session::Session;
+use crate::server::{ApplicationName, Server};
+use crate::shutdown::Shutdown;
+use crate::target::lock::{Sweep, sweep};
+
+/// Between two looks at the backends.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// A look that takes longer is given up; the next one connects anew.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Backends named in a refusal.
+const NAMED_MAX: usize = 5;
+
+/// A session beside the run's own on one side: it looks, and it ends what a stopped run leaves.
+#[derive(Debug)]
+pub(crate) struct Control {
+    server: Server,
+    names: ApplicationName,
+    session: Mutex<Option<Session>>,
+}
+
+/// One of the run's backends.
+#[derive(Debug)]
+struct Backend {
+    pid: i32,
+    role: String,
+    changed: String,
+    works: bool,
+    awaits_lock: bool,
+    waits_for: String,
+    holder: String,
+}
+
+impl Control {
+    /// Connects.
+    pub(crate) async fn open(server: &Server, names: &ApplicationName) -> Result<Self, Error> {
+        let session = Session::open(server, &names.role("control"), None).await?;
+        Ok(Self {
+            server: server.clone(),
+            names: names.clone(),
+            session: Mutex::new(Some(session)),
+        })
+    }
+
+    /// Ends every other backend of this attempt, and those of its lock too.
+    pub(crate) async fn sweep_own(&self) -> Result<u64, Error> {
+        let mut slot = self.session.lock().await;
+        let session = self.connected(&mut slot).await?;
+        sweep(session, &self.names, Sweep::Own).await
+    }
+
+    async fn connected<'a>(&self, slot: &'a mut Option<Session>) -> Result<&'a Session, Error> {
+        let usable = slot.take().filter(|session| !session.is_closed());
+        let session = match usable {
+            Some(session) => session,
+            None => Session::open(&self.server, &self.names.role("control"), None).await?,
+        };
+        Ok(slot.insert(session))
+    }
+
+    async fn look(&self) -> Result<Vec<Backend>, Error> {
+        let mut slot = self.session.lock().await;
+        let session = self.connected(&mut slot).await?;
+        let prefix = self.names.attempt_prefix();
+        let looked = async {
+            let sql = include_str!("server/sql/backends.sql");
+            session.query("look at the run's backends", sql, &[&prefix]).await
+        };
+        let Ok(rows) = tokio::time::timeout(LOOK_TIMEOUT, looked).await else {
+            *slot = None;
+            return Ok(Vec::new());
+        };
+        let backend = |row: &tokio_postgres::Row| Backend {
+            pid: row.get("pid"),
+            role: row.get("role"),
+            changed: row.get::<_, Option<String>>("changed").unwrap_or_default(),
+            works: row.get::<_, Option<bool>>("works").unwrap_or(false),
+            awaits_lock: row.get::<_, Option<bool>>("awaits_lock").unwrap_or(false),
+            waits_for: row.get("waits_for"),
+            holder: row.get::<_, Option<String>>("holder").unwrap_or_default(),
+        };
+        Ok(rows?.iter().map(backend).collect())
+    }
+}
+
+/// The limits that are watched; `None` switches one off.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) stall: Option<Duration>,
+    pub(crate) lock: Option<Duration>,
+}
+
+/// Looks until a limit is passed, then stops the run. Never returns.
+pub(crate) async fn watch(
+    controls: [&Control; 2],
+    limits: Limits,
+    progress: &Progress,
+    shutdown: &Shutdown,
+) -> Error {
+    let mut seen = Seen::default();
+    loop {
+        tokio::time::sleep(INTERVAL).await;
+        let mut backends = Vec::new();
+        for control in controls {
+            // A server that cannot be asked is noticed by the sessions that do the work.
+            let found = control.look().await.unwrap_or_default();
+            backends.extend(found.into_iter().map(|backend| (control.server.side, backend)));
+        }
+        if let Some(cause) = seen.judge(Instant::now(), progress.pulse(), &backends, limits) {
+            shutdown.stop(cause);
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// What was seen before.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Since when nothing has moved, and what stood still.
+    still: Option<(Instant, u64, Vec<(i32, String)>)>,
+    /// Since when each backend waits for a lock in one and the same statement.
+    waiting: HashMap<(Side, i32, String), Instant>,
+}
+
+impl Seen {
+    /// Decides whether a limit is passed.
+    fn judge(
+        &mut self,
+        now: Instant,
+        pulse: u64,
+        backends: &[(Side, Backend)],
+        limits: Limits,
+    ) -> Option<Stop> {
+        let mut waiting = HashMap::new();
+        for (side, backend) in backends.iter().filter(|(_, backend)| backend.awaits_lock) {
+            let key = (*side, backend.pid, backend.changed.clone());
+            let since = self.waiting.get(&key).copied().unwrap_or(now);
+            if limits
+                .lock
+                .is_some_and(|limit| now.duration_since(since) >= limit)
+            {
+                return Some(Stop::LockWait {
+                    side: *side,
+                    holder: backend.holder.clone(),
+                });
+            }
+            waiting.insert(key, since);
+        }
+        self.waiting = waiting;
+
+        let changes: Vec<(i32, String)> = backends
+            .iter()
+            .map(|(_, backend)| (backend.pid, backend.changed.clone()))
+            .collect();
+        let works = backends.iter().any(|(_, backend)| backend.works);
+        let since = match self.still.take() {
+            Some((since, before, same)) if !works && before == pulse && same == changes => since,
+            _ => now,
+        };
+        self.still = Some((since, pulse, changes));
+        let after = limits.stall.filter(|limit| now.duration_since(since) >= *limit)?;
+        let waits: Vec<String> = backends
+            .iter()
+            .take(NAMED_MAX)
+            .map(|(side, backend)| format!("{side} {} waits for {}", backend.role, backend.waits_for))
+            .collect();
+        Some(Stop::Stalled {
+            after,
+            waits: if waits.is_empty() {
+                "no backend of the run is left".to_owned()
+            } else {
+                waits.join(", ")
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        stall: Some(Duration::from_secs(10)),
+        lock: Some(Duration::from_secs(5)),
+    };
+
+    fn backend(changed: &str, works: bool, awaits_lock: bool) -> (Side, Backend) {
+        let backend = Backend {
+            pid: 1,
+            role: "pg_restore".to_owned(),
+            changed: changed.to_owned(),
+            works,
+            awaits_lock,
+            waits_for: "Client ClientRead".to_owned(),
+            holder: "pid 9".to_owned(),
+        };
+        (Side::Target, backend)
+    }
+
+    /// Judges one look a second; the second in which the run is stopped.
+    fn stopped_at(look: impl Fn(u64) -> (u64, (Side, Backend))) -> Option<(u64, Stop)> {
+        let start = Instant::now();
+        let mut seen = Seen::default();
+        (0..60).find_map(|second| {
+            let (pulse, backend) = look(second);
+            let now = start + Duration::from_secs(second);
+            let stop = seen.judge(now, pulse, &[backend], LIMITS)?;
+            Some((second, stop))
+        })
+    }
+
+    #[test]
+    fn a_run_stalls_only_if_nothing_at_all_moves() {
+        let stalled = stopped_at(|_| (7, backend("t", false, false)));
+        assert!(matches!(stalled, Some((10, Stop::Stalled { .. }))), "{stalled:?}");
+        assert_eq!(
+            stopped_at(|second| (second, backend("t", false, false))),
+            None,
+            "bytes"
+        );
+        assert_eq!(
+            stopped_at(|_| (7, backend("t", true, false))),
+            None,
+            "an index build"
+        );
+        let statements = stopped_at(|second| (7, backend(&second.to_string(), false, false)));
+        assert_eq!(statements, None, "statements finish");
+    }
+
+    #[test]
+    fn a_wait_for_a_lock_is_limited_by_itself() {
+        let waited = stopped_at(|second| (second, backend("t", false, true)));
+        assert!(matches!(waited, Some((5, Stop::LockWait { .. }))), "{waited:?}");
+        let many = stopped_at(|second| (second, backend(&(second / 4).to_string(), false, true)));
+        assert_eq!(many, None, "short waits in many statements");
+    }
+}

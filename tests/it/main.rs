@@ -1,0 +1,5 @@
+//! The real executable against real servers: exit codes, log records, and what is in the target.
+
+mod rig;
+
+mod load;

@@ -1,0 +1,61 @@
+//! Two clusters for the whole test binary, and a pair of databases for each test.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+use testbed::cluster::{PASSWORD, SUPERUSER};
+use testbed::{Cluster, Output, Server, Worker};
+
+static SOURCE: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&Server::distribution()));
+static TARGET: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&Server::distribution()));
+static DATABASES: AtomicU32 = AtomicU32::new(0);
+
+/// A database on each of two clusters.
+pub(crate) struct Rig {
+    pub(crate) source: &'static Cluster,
+    pub(crate) target: &'static Cluster,
+    pub(crate) database: String,
+}
+
+impl Rig {
+    /// New databases on the distribution's PostgreSQL; `sql` is run in the source's.
+    pub(crate) fn new(sql: &str) -> Self {
+        Self::on(&SOURCE, &TARGET, sql)
+    }
+
+    /// The same on given clusters.
+    pub(crate) fn on(source: &'static Cluster, target: &'static Cluster, sql: &str) -> Self {
+        let database = format!("test{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+        source.create_database(&database);
+        target.create_database(&database);
+        let rig = Self {
+            source,
+            target,
+            database,
+        };
+        rig.at_source(sql);
+        rig
+    }
+
+    /// A worker that moves `schema` as superuser on both sides.
+    pub(crate) fn worker(&self, schema: &str) -> Worker {
+        Worker::new(env!("CARGO_BIN_EXE_schemaferry"))
+            .env("SCHEMA_NAME", schema)
+            .source(self.source, &self.database, SUPERUSER, PASSWORD)
+            .target(self.target, &self.database, SUPERUSER, PASSWORD)
+    }
+
+    pub(crate) fn at_source(&self, sql: &str) -> String {
+        self.source.psql(&self.database, sql)
+    }
+
+    pub(crate) fn at_target(&self, sql: &str) -> String {
+        self.target.psql(&self.database, sql)
+    }
+}
+
+/// Fails with everything that the worker said, unless it ended with this code.
+pub(crate) fn assert_exit(output: &Output, exit: i32) {
+    assert_eq!(output.exit, exit, "{}\n{}", output.stdout, output.stderr);
+}
