@@ -752,7 +752,9 @@ fn name<'a>(text: &'a str, stops: &[char]) -> Result<(String, &'a str), String> 
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    type Variables<'a> = &'a [(&'a str, &'a str)];
+
+    fn read(variables: Variables<'_>) -> Result<Config, Vec<String>> {
         let base = [("SCHEMA_NAME", "s"), ("SOURCE_HOST", "a"), ("TARGET_HOST", "b")];
         let environment: BTreeMap<OsString, OsString> = base
             .iter()
@@ -792,7 +794,7 @@ mod tests {
 
     #[test]
     fn every_problem_is_reported_by_its_variable() {
-        let cases: &[(&[(&str, &str)], &[&str])] = &[
+        let cases: &[(Variables<'_>, &[&str])] = &[
             (&[("SCHEMA_NAME", "")], &["SCHEMA_NAME is not set"]),
             (
                 &[("SCHEMA_NAME", "pg_temp_1,schemaferry")],
@@ -872,8 +874,8 @@ mod tests {
         let map = [("a=b", "c"), ("postgres", "admin")].map(|(a, b)| (a.to_owned(), b.to_owned()));
         assert_eq!(config.role_map, map);
         assert_eq!(config.stall_timeout, None);
-        assert_eq!(config.lock_timeout, Some(Duration::from_secs(60)));
-        assert_eq!(config.wait_timeout, Duration::from_secs(9000));
+        assert_eq!(config.lock_timeout, Some(Duration::from_mins(1)));
+        assert_eq!(config.wait_timeout, Duration::from_mins(150));
         assert_eq!(config.accept, BTreeSet::from([Hazard::Publications]));
         assert_eq!(config.unused, ["JOBS"]);
         assert_eq!(config.run_id, None);

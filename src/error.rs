@@ -45,8 +45,6 @@ impl fmt::Display for Problem {
 pub(crate) enum Refusal {
     /// Another worker, a schema that is still loading, connections in use: it passes by itself.
     Transient,
-    /// Rows or objects that the target cannot hold.
-    Data,
     /// Room that a person has to make: lock table, disk.
     Resources,
     /// What is on the target is not ours to replace.

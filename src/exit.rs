@@ -245,7 +245,6 @@ fn program(reason: &str, established: bool) -> Exit {
 fn refusal(kind: Refusal) -> Exit {
     match kind {
         Refusal::Transient => Exit::Transient,
-        Refusal::Data => Exit::Data,
         Refusal::Resources => Exit::Resources,
         Refusal::Occupied => Exit::Occupied,
         Refusal::Denied => Exit::Denied,

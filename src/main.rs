@@ -3,8 +3,6 @@
 //! Start-up has two phases: command line, environment and log first, then the runtime. This is the only place that
 //! ends the process and the only one that logs an error.
 
-#![expect(dead_code, reason = "preflight is being widened")]
-
 mod archive;
 mod cli;
 mod config;
@@ -175,9 +173,10 @@ fn conclude(ended: &Result<(), Error>, progress: &Progress) -> Exit {
             )
         };
     }
-    match exit {
-        Exit::Ok => last_record!(info),
-        _ => last_record!(error),
+    if exit == Exit::Ok {
+        last_record!(info);
+    } else {
+        last_record!(error);
     }
     exit
 }

@@ -124,11 +124,14 @@ pub(crate) async fn watch(
     }
 }
 
+/// Each backend's pid with the time at which its state last changed.
+type Changes = Vec<(i32, String)>;
+
 /// What was seen before.
 #[derive(Debug, Default)]
 struct Seen {
     /// Since when nothing has moved, and what stood still.
-    still: Option<(Instant, u64, Vec<(i32, String)>)>,
+    still: Option<(Instant, u64, Changes)>,
     /// Since when each backend waits for a lock in one and the same statement.
     waiting: HashMap<(Side, i32, String), Instant>,
 }
@@ -159,7 +162,7 @@ impl Seen {
         }
         self.waiting = waiting;
 
-        let changes: Vec<(i32, String)> = backends
+        let changes: Changes = backends
             .iter()
             .map(|(_, backend)| (backend.pid, backend.changed.clone()))
             .collect();

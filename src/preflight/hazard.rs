@@ -1,5 +1,13 @@
 //! What a load does not carry, and what would do harm: one list, the README's table says the same.
 
+use crate::error::{Error, Refusal, Refused, Side};
+use crate::preflight::{Answers, Questions};
+use crate::server::session::Session;
+use crate::source::catalog;
+
+/// Objects named in an answer.
+const NAMED_MAX: usize = 5;
+
 /// A hazard that refuses a load unless `ACCEPT` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Hazard {
@@ -43,4 +51,103 @@ impl Hazard {
             Self::Publications => "publications",
         }
     }
+
+    /// What it is, to be read after "there are".
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Self::LargeObjects => "columns that may refer to large objects, which are not moved",
+            Self::OutsideChildren => "children or partitions in other schemas, whose rows are not moved",
+            Self::UnloggedOnStandby => "unlogged tables, which have no rows on a standby",
+            Self::ExtensionRows => {
+                "rows of your own in configuration tables of extensions, which are not moved"
+            }
+            Self::TableAccessMethod => "tables of another access method than heap",
+            Self::EventTriggers => "event triggers, which fire on the load's statements",
+            Self::Publications => "publications, which would replicate the load",
+        }
+    }
+
+    /// The side that has it.
+    pub(crate) fn side(self) -> Side {
+        match self {
+            Self::EventTriggers | Self::Publications => Side::Target,
+            Self::LargeObjects
+            | Self::OutsideChildren
+            | Self::UnloggedOnStandby
+            | Self::ExtensionRows
+            | Self::TableAccessMethod => Side::Source,
+        }
+    }
+
+    fn sql(self, major: u32) -> &'static str {
+        match self {
+            Self::LargeObjects => include_str!("sql/large_objects.sql"),
+            Self::OutsideChildren => include_str!("sql/outside_children.sql"),
+            Self::UnloggedOnStandby => include_str!("sql/unlogged_on_standby.sql"),
+            Self::ExtensionRows => include_str!("sql/extension_rows.sql"),
+            Self::TableAccessMethod => include_str!("sql/table_access_method.sql"),
+            Self::EventTriggers => include_str!("sql/event_triggers.sql"),
+            Self::Publications if major >= 15 => include_str!("sql/publications_of_schemas.sql"),
+            Self::Publications => include_str!("sql/publications.sql"),
+        }
+    }
+
+    /// Where it was found.
+    async fn find(self, session: &Session, schemas: &[&str]) -> Result<Vec<String>, Error> {
+        let action = format!("look for {}", self.word());
+        let rows = session
+            .query(&action, self.sql(session.major()), &[&schemas])
+            .await?;
+        if self != Self::ExtensionRows {
+            return Ok(rows.iter().map(|row| row.get(0)).collect());
+        }
+        let mut found = Vec::new();
+        for row in rows {
+            let (name, condition): (String, String) = (row.get("name"), row.get("condition"));
+            let sql = format!("SELECT EXISTS (SELECT 1 FROM ONLY {name} {condition})");
+            if session.query_one(&action, &sql, &[]).await?.get(0) {
+                found.push(name);
+            }
+        }
+        Ok(found)
+    }
+}
+
+pub(super) async fn ask(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
+    let schemas = catalog::names(&questions.config.schemas);
+    for hazard in Hazard::ALL {
+        let session = match hazard.side() {
+            Side::Source => questions.source,
+            Side::Target => questions.target,
+        };
+        let mut found = hazard.find(session, &schemas).await?;
+        if found.is_empty() {
+            continue;
+        }
+        found.truncate(NAMED_MAX);
+        let text = format!("there are {}: {}", hazard.meaning(), found.join(", "));
+        if questions.config.accept.contains(&hazard) {
+            answers.note(hazard.word(), format!("accepted: {text}"));
+        } else {
+            answers.refuse(
+                hazard.word(),
+                Refused {
+                    refusal: Refusal::Config,
+                    side: hazard.side(),
+                    reason: text,
+                    cure: format!("see to it, then set ACCEPT={}", hazard.word()),
+                },
+            );
+        }
+    }
+    let sql = include_str!("sql/notes.sql");
+    for row in questions
+        .source
+        .query("list what is not carried", sql, &[&schemas])
+        .await?
+    {
+        let (what, name): (String, String) = (row.get("what"), row.get("name"));
+        answers.note("not carried", format!("{what} {name}"));
+    }
+    Ok(())
 }

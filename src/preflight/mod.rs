@@ -1,6 +1,9 @@
 //! Every question that is asked before anything changes, answered in one go.
 
 pub(crate) mod hazard;
+mod needs;
+mod rights;
+mod servers;
 
 use std::fmt::Write as _;
 
@@ -12,7 +15,7 @@ use crate::config::{Config, SchemaName};
 use crate::error::{Error, Refused};
 use crate::server::Server;
 use crate::server::session::Session;
-use crate::target::clear::{self, Decision};
+use crate::target::clear::Decision;
 use crate::target::ledger;
 
 /// One answer of preflight.
@@ -66,13 +69,28 @@ pub(crate) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
         extensions: Vec::new(),
     };
     answers.choose_client(questions);
-    answers.decide(questions).await?;
+    servers::ask(questions, &mut answers).await?;
+    rights::ask(questions, &mut answers).await?;
+    needs::ask(questions, &mut answers).await?;
+    hazard::ask(questions, &mut answers).await?;
     Ok(answers)
 }
 
 impl Answers {
     fn add(&mut self, check: &'static str, verdict: Verdict) {
         self.findings.push(Finding { check, verdict });
+    }
+
+    fn fine(&mut self, check: &'static str, found: String) {
+        self.add(check, Verdict::Fine(found));
+    }
+
+    fn note(&mut self, check: &'static str, found: String) {
+        self.add(check, Verdict::Noted(found));
+    }
+
+    fn refuse(&mut self, check: &'static str, refused: Refused) {
+        self.add(check, Verdict::Refused(refused));
     }
 
     fn choose_client(&mut self, questions: &Questions<'_>) {
@@ -82,32 +100,16 @@ impl Answers {
             side(questions.source, questions.source_server),
             side(questions.target, questions.target_server),
         );
-        let verdict = match chosen {
+        match chosen {
             Ok(client) => {
                 self.client = Some(client.clone());
-                Verdict::Fine(format!("pg_dump and pg_restore {}", client.major))
+                self.fine(
+                    "client programs",
+                    format!("pg_dump and pg_restore {}", client.major),
+                );
             }
-            Err(refused) => Verdict::Refused(refused),
-        };
-        self.add("client programs", verdict);
-    }
-
-    async fn decide(&mut self, questions: &Questions<'_>) -> Result<(), Error> {
-        let config = questions.config;
-        for schema in &config.schemas {
-            let decided = clear::decide(questions.target, schema, config.on_existing, questions.entry).await;
-            let verdict = match decided {
-                Ok(decision) => {
-                    let verdict = Verdict::Fine(format!("schema \"{schema}\" {}", decision.words()));
-                    self.decisions.push((schema.clone(), decision));
-                    verdict
-                }
-                Err(Error::Refused(refused)) => Verdict::Refused(refused),
-                Err(error) => return Err(error),
-            };
-            self.add("target schema", verdict);
+            Err(refused) => self.refuse("client programs", refused),
         }
-        Ok(())
     }
 
     /// What stands in the way.

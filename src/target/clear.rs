@@ -77,7 +77,7 @@ pub(crate) async fn decide(
     let Some(existing) = look(target, schema).await? else {
         return Ok(Decision::Create);
     };
-    let load = ledger::latest(target, schema)
+    let load = ledger::latest(target, schema.as_str())
         .await?
         .filter(|load| load.schema_oid == Some(existing.oid));
     if load.as_ref().is_some_and(|load| load.state == State::Sealed) {
@@ -275,7 +275,7 @@ async fn become_owner(target: &Session, existing: &Existing) -> Result<(), Error
 }
 
 /// What outside of the unit would go with it. Asked in the transaction that drops.
-async fn refuse_dependents(target: &Session, unit: &[u32]) -> Result<(), Error> {
+pub(crate) async fn refuse_dependents(target: &Session, unit: &[u32]) -> Result<(), Error> {
     let rows = target
         .query("list dependents", include_str!("sql/dependents.sql"), &[&unit])
         .await?;

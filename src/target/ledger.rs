@@ -111,12 +111,12 @@ impl Load {
 }
 
 /// The latest load of a schema, if this database has a ledger that knows one.
-pub(crate) async fn latest(target: &Session, schema: &SchemaName) -> Result<Option<Load>, Error> {
+pub(crate) async fn latest(target: &Session, schema: &str) -> Result<Option<Load>, Error> {
     if !exists(target).await? {
         return Ok(None);
     }
     let sql = "SELECT * FROM schemaferry.load WHERE schema_name = $1 ORDER BY id DESC LIMIT 1";
-    let rows = target.query("read the ledger", sql, &[&schema.as_str()]).await?;
+    let rows = target.query("read the ledger", sql, &[&schema]).await?;
     Ok(rows.first().map(Load::from_row))
 }
 
@@ -246,7 +246,10 @@ pub(crate) async fn is_complete(
     entry: &Entry,
 ) -> Result<bool, Error> {
     for schema in schemas {
-        let Some(load) = latest(target, schema).await?.filter(|load| load.is_of(entry)) else {
+        let Some(load) = latest(target, schema.as_str())
+            .await?
+            .filter(|load| load.is_of(entry))
+        else {
             return Ok(false);
         };
         let sql = "SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1";

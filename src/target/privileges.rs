@@ -4,6 +4,7 @@
 //! The owner of a schema comes last, and may drop whatever is in it, so the next load can still replace it all.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -713,16 +714,10 @@ async fn run(target: &Session, action: &str, acts: &[Act]) -> Result<(), Error> 
     for chunk in acts.chunks(CHUNK) {
         let mut sql = String::from("BEGIN;\n");
         for act in chunk {
-            match &act.role {
-                Some(role) => {
-                    sql.push_str(&format!(
-                        "SET LOCAL ROLE {};\n{};\nRESET ROLE;\n",
-                        quote_ident(role),
-                        act.statement
-                    ));
-                }
-                None => sql.push_str(&format!("{};\n", act.statement)),
+            if let Some(role) = &act.role {
+                write!(sql, "SET LOCAL ROLE {}; ", quote_ident(role)).ok();
             }
+            writeln!(sql, "{}; RESET ROLE;", act.statement).ok();
         }
         sql.push_str("COMMIT");
         target.batch(action, &sql).await?;

@@ -3,7 +3,6 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use serde_json::Value;
 use testbed::cluster::{PASSWORD, SUPERUSER};
 use testbed::{Cluster, Output, Server, Worker};
 

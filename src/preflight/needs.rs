@@ -1,0 +1,270 @@
+//! What the unit leans on outside of itself: extensions, foreign servers, other schemas.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::error::{Error, Refusal, Refused, Side};
+use crate::preflight::{Answers, Questions};
+use crate::server::session::{Session, quote_ident};
+use crate::source::catalog;
+use crate::target::ledger::{self, State};
+
+/// Objects named in a refusal.
+const NAMED_MAX: usize = 5;
+
+/// What one set of schemas is built on.
+#[derive(Debug, Default)]
+struct References {
+    /// Extensions, each with its schema.
+    extensions: BTreeMap<String, String>,
+    /// Foreign servers, each with the statement that creates it.
+    servers: BTreeMap<String, String>,
+    /// Objects of other schemas: schema, type, identity.
+    objects: BTreeSet<(String, String, String)>,
+}
+
+async fn references(source: &Session, schemas: &[&str]) -> Result<References, Error> {
+    let rows = source
+        .query(
+            "list what the schemas lean on",
+            include_str!("sql/references.sql"),
+            &[&schemas],
+        )
+        .await?;
+    let mut found = References::default();
+    for row in rows {
+        let text = |name: &str| row.get::<_, Option<String>>(name);
+        if let (Some(extension), Some(schema)) = (text("extension"), text("extension_schema")) {
+            found.extensions.insert(extension, schema);
+        } else if let Some(create) = text("create_server") {
+            found.servers.insert(row.get("identity"), create);
+        } else if let Some(schema) = text("schema") {
+            found
+                .objects
+                .insert((schema, row.get("type"), row.get("identity")));
+        }
+    }
+    Ok(found)
+}
+
+pub(super) async fn ask(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
+    let unit = catalog::names(&questions.config.schemas);
+    let mut references = references(questions.source, &unit).await?;
+    let sql = include_str!("sql/resident_extensions.sql");
+    let rows = questions.source.query("list extensions", sql, &[&unit]).await?;
+    let residents: BTreeMap<String, String> = rows
+        .iter()
+        .map(|row| (row.get("extension"), row.get("schema")))
+        .collect();
+    let needed: BTreeSet<String> = references.extensions.keys().cloned().collect();
+    references.extensions.extend(residents);
+    extensions(questions, answers, &references.extensions, &needed).await?;
+    servers(questions, answers, &references.servers).await?;
+    objects(questions, answers, &references.objects).await
+}
+
+fn missing(reason: String, cure: String) -> Refused {
+    Refused {
+        refusal: Refusal::Config,
+        side: Side::Target,
+        reason,
+        cure,
+    }
+}
+
+async fn extensions(
+    questions: &Questions<'_>,
+    answers: &mut Answers,
+    wanted: &BTreeMap<String, String>,
+    needed: &BTreeSet<String>,
+) -> Result<(), Error> {
+    const CHECK: &str = "extensions";
+    let names: Vec<&String> = wanted.keys().collect();
+    let sql = include_str!("sql/extensions.sql");
+    for row in questions
+        .target
+        .query("look for extensions", sql, &[&names])
+        .await?
+    {
+        let name: String = row.get("name");
+        let Some(schema) = wanted.get(&name) else { continue };
+        let lives_here = questions.config.schemas.iter().any(|own| own.as_str() == schema);
+        let (quoted, home) = (quote_ident(&name), quote_ident(schema));
+        let create =
+            format!("CREATE SCHEMA IF NOT EXISTS {home}; CREATE EXTENSION {quoted} WITH SCHEMA {home}");
+        match row.get::<_, Option<String>>("schema") {
+            Some(there) if there == *schema => answers.fine(CHECK, format!("{name} is there")),
+            Some(there) if needed.contains(&name) => {
+                let reason = format!("extension \"{name}\" is in schema \"{there}\" instead of \"{schema}\"");
+                let cure =
+                    format!("CREATE SCHEMA IF NOT EXISTS {home}; ALTER EXTENSION {quoted} SET SCHEMA {home}");
+                answers.refuse(CHECK, missing(reason, cure));
+            }
+            Some(there) => answers.note(
+                CHECK,
+                format!("extension {name} is in schema {there} on the target"),
+            ),
+            None if lives_here && row.get::<_, Option<bool>>("may_create") == Some(true) => {
+                answers.fine(CHECK, format!("{name} will be created in schema {schema}"));
+                answers.extensions.push((name, schema.clone()));
+            }
+            None if !needed.contains(&name) => {
+                answers.note(CHECK, format!("extension {name} is not carried"));
+            }
+            None => {
+                let reason = if row.get("is_available") {
+                    format!("extension \"{name}\" is not installed")
+                } else {
+                    format!(
+                        "extension \"{name}\" is not available on this server: its package has to be added first"
+                    )
+                };
+                answers.refuse(CHECK, missing(reason, create));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn servers(
+    questions: &Questions<'_>,
+    answers: &mut Answers,
+    wanted: &BTreeMap<String, String>,
+) -> Result<(), Error> {
+    let names: Vec<&String> = wanted.keys().collect();
+    let sql = "SELECT w.name, s.oid IS NOT NULL AS there, \
+               coalesce(pg_catalog.has_server_privilege(s.oid, 'USAGE'), false) AS usable, \
+               pg_catalog.format('GRANT USAGE ON FOREIGN SERVER %s TO %I', w.name, current_user) AS cure \
+               FROM pg_catalog.unnest($1::text[]) AS w (name) \
+               LEFT JOIN pg_catalog.pg_foreign_server s ON pg_catalog.quote_ident(s.srvname) = w.name";
+    for row in questions
+        .target
+        .query("look for foreign servers", sql, &[&names])
+        .await?
+    {
+        let name: String = row.get("name");
+        let grant: String = row.get("cure");
+        if !row.get::<_, bool>("there") {
+            let create = wanted.get(&name).cloned().unwrap_or_default();
+            let reason = format!("foreign server {name} does not exist");
+            answers.refuse("foreign servers", missing(reason, format!("{create}; {grant}")));
+        } else if !row.get::<_, bool>("usable") {
+            let reason = format!("no USAGE on foreign server {name}");
+            let refused = Refused {
+                refusal: Refusal::Denied,
+                ..missing(reason, grant)
+            };
+            answers.refuse("foreign servers", refused);
+        }
+    }
+    Ok(())
+}
+
+/// Hard dependencies on other schemas: there already, on their way, or to be moved first.
+async fn objects(
+    questions: &Questions<'_>,
+    answers: &mut Answers,
+    wanted: &BTreeSet<(String, String, String)>,
+) -> Result<(), Error> {
+    const CHECK: &str = "other schemas";
+    let column = |pick: fn(&(String, String, String)) -> &String| -> Vec<&String> {
+        wanted.iter().map(pick).collect()
+    };
+    let (schemas, types, identities) = (column(|one| &one.0), column(|one| &one.1), column(|one| &one.2));
+    let sql = include_str!("sql/missing.sql");
+    let rows = questions
+        .target
+        .query(
+            "look for objects of other schemas",
+            sql,
+            &[&types, &identities, &schemas],
+        )
+        .await?;
+    let mut lacking: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut grants = BTreeMap::new();
+    for row in rows {
+        let schema: String = row.get("schema");
+        if row.get("lacks_usage") {
+            grants.insert(schema, row.get::<_, String>("usage_cure"));
+        } else {
+            let (kind, identity): (String, String) = (row.get("type"), row.get("identity"));
+            lacking
+                .entry(schema)
+                .or_default()
+                .push(format!("{kind} {identity}"));
+        }
+    }
+    for (schema, cure) in grants {
+        let refused = Refused {
+            refusal: Refusal::Denied,
+            ..missing(
+                format!("no USAGE on schema \"{schema}\", which the unit needs"),
+                cure,
+            )
+        };
+        answers.refuse(CHECK, refused);
+    }
+    let needed: BTreeSet<&String> = schemas.into_iter().collect();
+    for schema in needed {
+        let load = ledger::latest(questions.target, schema).await?;
+        let on_its_way = load.is_some_and(|load| matches!(load.state, State::Clearing | State::Loading));
+        let objects = lacking.remove(schema);
+        if on_its_way {
+            let reason = format!("schema \"{schema}\", which the unit needs, is still loading");
+            let cure = "let it finish, or set WAIT_TIMEOUT to wait for it".to_owned();
+            let refused = Refused {
+                refusal: Refusal::Transient,
+                ..missing(reason, cure)
+            };
+            answers.refuse(CHECK, refused);
+        } else if let Some(mut objects) = objects {
+            objects.truncate(NAMED_MAX);
+            let reason = format!(
+                "schema \"{schema}\", which the unit needs, lacks {}",
+                objects.join(", ")
+            );
+            let cure = order(questions, schema).await?;
+            answers.refuse(CHECK, missing(reason, cure));
+        } else {
+            answers.fine(CHECK, format!("what is needed of {schema} is there"));
+        }
+    }
+    Ok(())
+}
+
+/// In which order to move, or what to move together.
+async fn order(questions: &Questions<'_>, schema: &str) -> Result<String, Error> {
+    let unit: BTreeSet<&str> = catalog::names(&questions.config.schemas).into_iter().collect();
+    // Everything that the schema needs in its turn; if that comes back to the unit, all of it goes together.
+    let mut closure: BTreeSet<String> = BTreeSet::from([schema.to_owned()]);
+    let mut open = vec![schema.to_owned()];
+    let mut circular = BTreeSet::new();
+    while let Some(next) = open.pop() {
+        for (needed, _, _) in references(questions.source, &[&next]).await?.objects {
+            if unit.contains(needed.as_str()) {
+                circular.insert(next.clone());
+            } else if closure.insert(needed.clone()) {
+                open.push(needed);
+            }
+        }
+    }
+    if circular.is_empty() {
+        return Ok(format!("move it first: SCHEMA_NAME={}", listed(schema)));
+    }
+    let mut together: BTreeSet<&str> = unit;
+    together.insert(schema);
+    together.extend(circular.iter().map(String::as_str));
+    let names: Vec<String> = together.into_iter().map(listed).collect();
+    Ok(format!(
+        "they need each other, move them together: SCHEMA_NAME={}",
+        names.join(",")
+    ))
+}
+
+/// A name as SCHEMA_NAME takes it.
+fn listed(name: &str) -> String {
+    if name.contains([',', '"']) || name.trim() != name {
+        quote_ident(name)
+    } else {
+        name.to_owned()
+    }
+}

@@ -1,0 +1,256 @@
+//! What the two users may do, and which roles the target has.
+
+use std::collections::BTreeSet;
+
+use crate::config::{Privileges, SchemaName};
+use crate::error::{Error, Refusal, Refused, Side};
+use crate::preflight::{Answers, Questions};
+use crate::server::session::Session;
+use crate::source::catalog;
+use crate::target::clear::{self, Decision};
+use crate::target::privileges::{self, Need};
+
+pub(super) async fn ask(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
+    if !schemas_exist(questions, answers).await? {
+        return Ok(());
+    }
+    source(questions, answers).await?;
+    decide(questions, answers).await?;
+    target(questions, answers).await?;
+    if questions.config.privileges == Privileges::Keep {
+        roles(questions, answers).await?;
+    }
+    Ok(())
+}
+
+fn denied(side: Side, reason: String, cure: String) -> Refused {
+    Refused {
+        refusal: Refusal::Denied,
+        side,
+        reason,
+        cure,
+    }
+}
+
+async fn schemas_exist(questions: &Questions<'_>, answers: &mut Answers) -> Result<bool, Error> {
+    let sql = "SELECT w.name, n.oid IS NOT NULL AS there, \
+               (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(s.nspname), ', ') FROM pg_catalog.pg_namespace s \
+                WHERE pg_catalog.lower(s.nspname) = pg_catalog.lower(w.name)) AS similar \
+               FROM pg_catalog.unnest($1::text[]) AS w (name) LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = w.name";
+    let wanted = catalog::names(&questions.config.schemas);
+    let mut all = true;
+    for row in questions
+        .source
+        .query("look for the schemas", sql, &[&wanted])
+        .await?
+    {
+        let name: String = row.get("name");
+        if row.get("there") {
+            continue;
+        }
+        all = false;
+        let similar = row
+            .get::<_, Option<String>>("similar")
+            .map_or_else(String::new, |similar| format!(" (there is {similar})"));
+        answers.refuse(
+            "source schema",
+            Refused {
+                refusal: Refusal::Config,
+                side: Side::Source,
+                reason: format!("schema \"{name}\" does not exist{similar}"),
+                cure: "correct SCHEMA_NAME or SOURCE_DBNAME".to_owned(),
+            },
+        );
+    }
+    Ok(all)
+}
+
+async fn source(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
+    const CHECK: &str = "source privileges";
+    let schemas = catalog::names(&questions.config.schemas);
+    let sql = include_str!("sql/source_rights.sql");
+    let rows = questions
+        .source
+        .query("look what may be read", sql, &[&schemas])
+        .await?;
+    if rows.is_empty() {
+        answers.fine(CHECK, "everything can be read".to_owned());
+    }
+    for row in rows {
+        answers.refuse(CHECK, denied(Side::Source, row.get("reason"), row.get("cure")));
+    }
+    Ok(())
+}
+
+/// What is to be done with each schema on the target.
+async fn decide(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
+    const CHECK: &str = "target schema";
+    let config = questions.config;
+    for schema in &config.schemas {
+        match clear::decide(questions.target, schema, config.on_existing, questions.entry).await {
+            Ok(decision) => {
+                answers.fine(CHECK, format!("schema \"{schema}\" {}", decision.words()));
+                answers.decisions.push((schema.clone(), decision));
+            }
+            Err(Error::Refused(refused)) => answers.refuse(CHECK, refused),
+            Err(error) => return Err(error),
+        }
+    }
+    let cleared: Vec<u32> = answers
+        .decisions
+        .iter()
+        .filter_map(|(_, decision)| decision.existing())
+        .map(|existing| existing.oid)
+        .collect();
+    match clear::refuse_dependents(questions.target, &cleared).await {
+        Err(Error::Refused(refused)) => answers.refuse(CHECK, refused),
+        other => return other,
+    }
+    Ok(())
+}
+
+async fn target(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
+    const CHECK: &str = "target privileges";
+    let before = answers.refusals().len();
+    let sql = include_str!("sql/target_rights.sql");
+    let row = questions
+        .target
+        .query_one("look what may be written", sql, &[])
+        .await?;
+    let creates = answers
+        .decisions
+        .iter()
+        .any(|(_, decision)| matches!(decision, Decision::Create | Decision::Replace(_)));
+    if !row.get::<_, bool>("may_create") && (creates || !row.get::<_, bool>("has_ledger")) {
+        let reason = "no CREATE on the database".to_owned();
+        answers.refuse(CHECK, denied(Side::Target, reason, row.get("create_cure")));
+    }
+    if !row.get::<_, bool>("may_write_ledger") {
+        let reason = "no access to the ledger".to_owned();
+        answers.refuse(CHECK, denied(Side::Target, reason, row.get("ledger_cure")));
+    }
+    for (schema, decision) in answers.decisions.clone() {
+        schema_rights(questions, answers, &schema, &decision).await?;
+    }
+    if answers.refusals().len() == before {
+        answers.fine(CHECK, "everything can be written".to_owned());
+    }
+    Ok(())
+}
+
+async fn schema_rights(
+    questions: &Questions<'_>,
+    answers: &mut Answers,
+    schema: &SchemaName,
+    decision: &Decision,
+) -> Result<(), Error> {
+    const CHECK: &str = "target privileges";
+    let sql = include_str!("sql/schema_rights.sql");
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] =
+        [&schema.as_str(), &become_word(questions.target)];
+    let rows = questions
+        .target
+        .query("look what may be done", sql, &params)
+        .await?;
+    let Some(row) = rows.first() else { return Ok(()) };
+    let (may_fill, may_own): (bool, bool) = (row.get("may_fill"), row.get("may_own"));
+    match decision {
+        Decision::Replace(_) | Decision::Empty(_) if !may_own => {
+            let reason = format!("schema \"{schema}\" belongs to a role that the user is not a member of");
+            answers.refuse(CHECK, denied(Side::Target, reason, row.get("own_cure")));
+        }
+        Decision::Adopt(_) | Decision::Empty(_) if !may_fill => {
+            let reason = format!("no CREATE and USAGE on schema \"{schema}\"");
+            answers.refuse(CHECK, denied(Side::Target, reason, row.get("fill_cure")));
+        }
+        Decision::Create | Decision::Adopt(_) | Decision::Empty(_) | Decision::Replace(_) => {}
+    }
+    Ok(())
+}
+
+/// What `pg_has_role` calls the right to take a role on: 16 told it apart from membership.
+fn become_word(session: &Session) -> &'static str {
+    if session.major() >= 16 { "SET" } else { "MEMBER" }
+}
+
+async fn roles(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
+    const CHECK: &str = "roles";
+    let config = questions.config;
+    let carried = privileges::read(questions.source, &config.schemas)
+        .await?
+        .mapped(&config.role_map);
+    let adopted: BTreeSet<SchemaName> = answers
+        .decisions
+        .iter()
+        .filter(|(_, decision)| decision.adopts())
+        .map(|(schema, _)| schema.clone())
+        .collect();
+    let needs = carried.roles(&adopted);
+    let names: Vec<&String> = needs.keys().collect();
+    let sql = include_str!("sql/roles.sql");
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&names, &become_word(questions.target)];
+    let before = answers.refusals().len();
+    for row in questions.target.query("look for roles", sql, &params).await? {
+        let name: String = row.get("name");
+        let (create, grant): (String, String) = (row.get("create_role"), row.get("grant_role"));
+        let becomes = needs.get(&name) == Some(&Need::Become);
+        if !row.get::<_, bool>("exists") {
+            let cure = if becomes {
+                format!("{create}; {grant}")
+            } else {
+                create
+            };
+            answers.refuse(
+                CHECK,
+                Refused {
+                    refusal: Refusal::Config,
+                    side: Side::Target,
+                    reason: format!("role \"{name}\" does not exist (ROLE_MAP can name another)"),
+                    cure,
+                },
+            );
+        } else if becomes {
+            let reason = format!("role \"{name}\" owns or grants something, and the user may not become it");
+            answers.refuse(CHECK, denied(Side::Target, reason, grant));
+        }
+    }
+    for schema in &adopted {
+        lenders(questions, answers, schema, &carried).await?;
+    }
+    if answers.refusals().len() == before {
+        answers.fine(CHECK, format!("all {} are there", names.len()));
+    }
+    Ok(())
+}
+
+/// Owners of what is in an adopted schema need rights on it, which only its owner can give.
+async fn lenders(
+    questions: &Questions<'_>,
+    answers: &mut Answers,
+    schema: &SchemaName,
+    carried: &privileges::Carried,
+) -> Result<(), Error> {
+    let sql = include_str!("sql/schema_rights.sql");
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] =
+        [&schema.as_str(), &become_word(questions.target)];
+    let rows = questions
+        .target
+        .query("look what may be done", sql, &params)
+        .await?;
+    if rows.first().is_none_or(|row| row.get("may_own")) {
+        return Ok(());
+    }
+    let sql = "SELECT r.role, pg_catalog.format('GRANT CREATE, USAGE ON SCHEMA %I TO %I', $1::text, r.role) AS cure \
+               FROM pg_catalog.unnest($2::text[]) AS r (role) JOIN pg_catalog.pg_roles o ON o.rolname = r.role \
+               WHERE NOT (pg_catalog.has_schema_privilege(o.oid, $1, 'CREATE') \
+               AND pg_catalog.has_schema_privilege(o.oid, $1, 'USAGE'))";
+    let actors: Vec<&str> = carried.actors(schema.as_str()).into_iter().collect();
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&schema.as_str(), &actors];
+    for row in questions.target.query("look who may own", sql, &params).await? {
+        let role: String = row.get("role");
+        let reason =
+            format!("role \"{role}\" owns or grants something in schema \"{schema}\" and lacks rights on it");
+        answers.refuse("roles", denied(Side::Target, reason, row.get("cure")));
+    }
+    Ok(())
+}

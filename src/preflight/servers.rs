@@ -1,0 +1,279 @@
+//! What kind of servers they are, whether they fit each other, and whether there is room.
+
+use std::time::Duration;
+
+use crate::error::{Error, Refusal, Refused, Side};
+use crate::preflight::{Answers, Questions};
+use crate::server::session::Session;
+use crate::source::catalog;
+
+/// Older majors are out of support everywhere, and nothing here was tried on them.
+const OLDEST_MAJOR: u32 = 13;
+/// Connections that a run opens on one side beside those that it has when it asks.
+const CONNECTIONS: i32 = 4;
+/// Connections that a run has on one side at most.
+const CONNECTIONS_MAX: i32 = 8;
+/// For the look at the other server's locks.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// One server as it describes itself.
+#[expect(clippy::struct_excessive_bools, reason = "a row of facts")]
+struct Description {
+    in_recovery: bool,
+    read_only: bool,
+    is_aurora: bool,
+    feedback: String,
+    delay: String,
+    encoding: String,
+    locale: String,
+    lockers: i64,
+    locks_each: i64,
+    locks_used: i64,
+    connections_free: i32,
+    connection_limit: i32,
+    user: String,
+    is_superuser: bool,
+    database: String,
+}
+
+async fn describe(session: &Session) -> Result<Description, Error> {
+    let row = session
+        .query_one("describe the server", include_str!("sql/server.sql"), &[])
+        .await?;
+    let text = |name: &str| row.get::<_, Option<String>>(name).unwrap_or_default();
+    let provider = match text("provider").as_str() {
+        "i" => "icu",
+        "b" => "builtin",
+        _ => "libc",
+    };
+    Ok(Description {
+        in_recovery: row.get("in_recovery"),
+        read_only: row.get("read_only"),
+        is_aurora: row.get("is_aurora"),
+        feedback: text("feedback"),
+        delay: text("delay"),
+        encoding: text("encoding"),
+        locale: format!(
+            "{provider} {} {} {}",
+            row.get::<_, String>("datcollate"),
+            row.get::<_, String>("datctype"),
+            text("locale")
+        ),
+        lockers: row.get::<_, i32>("lockers").into(),
+        locks_each: row.get::<_, i32>("locks_each").into(),
+        locks_used: row.get("locks_used"),
+        connections_free: row.get("connections_free"),
+        connection_limit: row.get::<_, Option<i32>>("connection_limit").unwrap_or(-1),
+        user: text("user_name"),
+        is_superuser: row.get("is_superuser"),
+        database: text("database"),
+    })
+}
+
+pub(super) async fn ask(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
+    let source = describe(questions.source).await?;
+    let target = describe(questions.target).await?;
+    versions(questions, answers);
+    endpoints(&source, &target, answers);
+    same_database(questions, answers).await?;
+    encodings(&source, &target, answers);
+    collations(questions, answers).await?;
+    let tables = lockable(questions).await?;
+    // The run's own session and pg_dump lock every table of the source; on the target pg_dump alone does, to compare.
+    room(Side::Source, &source, tables * 2, answers);
+    room(Side::Target, &target, tables, answers);
+    Ok(())
+}
+
+fn refused(refusal: Refusal, side: Side, reason: String, cure: String) -> Refused {
+    Refused {
+        refusal,
+        side,
+        reason,
+        cure,
+    }
+}
+
+fn versions(questions: &Questions<'_>, answers: &mut Answers) {
+    const CHECK: &str = "versions";
+    let majors = [questions.source, questions.target].map(|session| (session.side(), session.major()));
+    answers.fine(
+        CHECK,
+        majors.map(|(side, major)| format!("{side} {major}")).join(", "),
+    );
+    for (side, major) in majors {
+        if major < OLDEST_MAJOR {
+            let reason = format!("PostgreSQL {major} is older than {OLDEST_MAJOR}");
+            answers.refuse(
+                CHECK,
+                refused(Refusal::Config, side, reason, format!("upgrade the {side}")),
+            );
+        }
+    }
+}
+
+fn endpoints(source: &Description, target: &Description, answers: &mut Answers) {
+    const CHECK: &str = "endpoint";
+    if source.in_recovery && source.is_aurora {
+        let reason = "this is an Aurora reader, which exports no snapshot".to_owned();
+        let cure = "set SOURCE_HOST to the cluster's writer endpoint".to_owned();
+        answers.refuse(CHECK, refused(Refusal::Config, Side::Source, reason, cure));
+    } else if source.in_recovery {
+        answers.note(
+            CHECK,
+            format!(
+                "the source is a standby (hot_standby_feedback={}, max_standby_streaming_delay={}): \
+                 a conflict with recovery can end a long load, which is then to be run again",
+                source.feedback, source.delay
+            ),
+        );
+    }
+    if target.in_recovery || target.read_only {
+        let reason =
+            "the target does not accept writes (a reader, a standby, or default_transaction_read_only)";
+        let cure = "set TARGET_HOST to the endpoint of the writer";
+        let refused = refused(Refusal::Config, Side::Target, reason.to_owned(), cure.to_owned());
+        answers.refuse(CHECK, refused);
+    }
+}
+
+/// A lock taken on the source must not show on the target. Clones share every identifier, so nothing else tells.
+async fn same_database(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
+    const CHECK: &str = "same database";
+    let take = "SELECT key, pg_catalog.pg_try_advisory_lock(key) \
+                FROM (SELECT (pg_catalog.random() * 9e15)::bigint AS key) k";
+    let key: i64 = questions.source.query_one("take a lock", take, &[]).await?.get(0);
+    tokio::time::sleep(SETTLE).await;
+    let look = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_locks l WHERE l.locktype = 'advisory' AND l.objsubid = 1 \
+                AND (l.classid::bigint << 32 | l.objid::bigint) = $1 \
+                AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d \
+                                  WHERE d.datname = pg_catalog.current_database()))";
+    let same: bool = questions
+        .target
+        .query_one("look for the lock", look, &[&key])
+        .await?
+        .get(0);
+    let release = "SELECT pg_catalog.pg_advisory_unlock($1)";
+    questions
+        .source
+        .query_one("release the lock", release, &[&key])
+        .await?;
+    if same {
+        let reason = "source and target are one and the same database".to_owned();
+        let cure = "set TARGET_HOST and TARGET_DBNAME to another database".to_owned();
+        answers.refuse(CHECK, refused(Refusal::Config, Side::Target, reason, cure));
+    } else {
+        answers.fine(CHECK, "source and target are two".to_owned());
+    }
+    Ok(())
+}
+
+fn encodings(source: &Description, target: &Description, answers: &mut Answers) {
+    const CHECK: &str = "encoding";
+    let both = format!("{} to {}", source.encoding, target.encoding);
+    if source.encoding == target.encoding {
+        answers.fine(CHECK, both);
+    } else if target.encoding != "UTF8" {
+        let reason = format!(
+            "text of {} does not fit into {}",
+            source.encoding, target.encoding
+        );
+        let cure = format!(
+            "CREATE DATABASE \"{}\" ENCODING 'UTF8' TEMPLATE template0",
+            target.database.replace('"', "\"\"")
+        );
+        answers.refuse(CHECK, refused(Refusal::Config, Side::Target, reason, cure));
+    } else if source.encoding == "SQL_ASCII" {
+        answers.note(
+            CHECK,
+            format!("{both}: bytes of the source that are not UTF-8 will end the load with exit code 65"),
+        );
+    } else {
+        answers.fine(CHECK, both);
+    }
+    if source.locale != target.locale {
+        let text = format!(
+            "text sorts by {} on the source and by {} on the target",
+            source.locale, target.locale
+        );
+        answers.note("locale", text);
+    }
+}
+
+async fn collations(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
+    let schemas = catalog::names(&questions.config.schemas);
+    let sql = include_str!("sql/collations.sql");
+    let used: Vec<String> = questions
+        .source
+        .query("list collations", sql, &[&schemas])
+        .await?
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    let sql = include_str!("sql/missing_collations.sql");
+    for row in questions
+        .target
+        .query("look for collations", sql, &[&used])
+        .await?
+    {
+        let reason = format!("collation \"{}\" does not exist", row.get::<_, String>(0));
+        let cure = "install the locale on the target's machine, then \
+                    SELECT pg_import_system_collations('pg_catalog')";
+        answers.refuse(
+            "collations",
+            refused(Refusal::Config, Side::Target, reason, cure.to_owned()),
+        );
+    }
+    Ok(())
+}
+
+async fn lockable(questions: &Questions<'_>) -> Result<i64, Error> {
+    let sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c \
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+               WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p')";
+    let schemas = catalog::names(&questions.config.schemas);
+    Ok(questions
+        .source
+        .query_one("count tables", sql, &[&schemas])
+        .await?
+        .get(0))
+}
+
+fn room(side: Side, server: &Description, locks: i64, answers: &mut Answers) {
+    let capacity = server.lockers * server.locks_each;
+    if locks > capacity - server.locks_used {
+        let each = (locks + server.locks_used) / server.lockers.max(1) + 16;
+        let reason = format!(
+            "the lock table holds {capacity} locks, {} are in use, and the schema needs {locks}",
+            server.locks_used
+        );
+        let cure = format!("ALTER SYSTEM SET max_locks_per_transaction = {each}; then restart the server");
+        answers.refuse("lock table", refused(Refusal::Resources, side, reason, cure));
+    } else {
+        answers.fine(
+            "lock table",
+            format!("{locks} of {capacity} locks are needed on the {side}"),
+        );
+    }
+    if (0..CONNECTIONS_MAX).contains(&server.connection_limit) {
+        let reason = format!(
+            "the user may have {} connections, and a run needs {CONNECTIONS_MAX}",
+            server.connection_limit
+        );
+        let user = server.user.replace('"', "\"\"");
+        let cure = format!("ALTER ROLE \"{user}\" CONNECTION LIMIT {CONNECTIONS_MAX}");
+        answers.refuse("connections", refused(Refusal::Config, side, reason, cure));
+    } else if server.connections_free < CONNECTIONS && !server.is_superuser {
+        let reason = format!(
+            "{} connections are free, and a run needs {CONNECTIONS} more",
+            server.connections_free.max(0)
+        );
+        let cure = "wait until others are closed, or raise max_connections".to_owned();
+        answers.refuse("connections", refused(Refusal::Transient, side, reason, cure));
+    } else {
+        answers.fine(
+            "connections",
+            format!("{} are free on the {side}", server.connections_free),
+        );
+    }
+}

@@ -1,0 +1,75 @@
+-- What outside of the schemas their objects are built on: extensions, foreign servers, objects of other schemas.
+-- $1 text[]: schemas
+-- Foreign keys are left out: they are created later. What a function's body names as text is invisible here.
+WITH RECURSIVE namespace AS (
+    SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = ANY ($1)
+), relation AS (
+    SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relnamespace IN (SELECT oid FROM namespace)
+), unit (classid, objid) AS (
+    SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::oid, oid FROM relation
+    UNION ALL
+    SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, oid FROM pg_catalog.pg_type WHERE typnamespace IN (SELECT oid FROM namespace)
+    UNION ALL
+    SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, oid FROM pg_catalog.pg_proc WHERE pronamespace IN (SELECT oid FROM namespace)
+    UNION ALL
+    SELECT 'pg_catalog.pg_operator'::pg_catalog.regclass, oid FROM pg_catalog.pg_operator WHERE oprnamespace IN (SELECT oid FROM namespace)
+    UNION ALL
+    SELECT 'pg_catalog.pg_opclass'::pg_catalog.regclass, oid FROM pg_catalog.pg_opclass WHERE opcnamespace IN (SELECT oid FROM namespace)
+    UNION ALL
+    SELECT 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass, oid FROM pg_catalog.pg_statistic_ext WHERE stxnamespace IN (SELECT oid FROM namespace)
+    UNION ALL
+    SELECT 'pg_catalog.pg_ts_config'::pg_catalog.regclass, oid FROM pg_catalog.pg_ts_config WHERE cfgnamespace IN (SELECT oid FROM namespace)
+    UNION ALL
+    SELECT 'pg_catalog.pg_ts_dict'::pg_catalog.regclass, oid FROM pg_catalog.pg_ts_dict WHERE dictnamespace IN (SELECT oid FROM namespace)
+    UNION ALL
+    SELECT 'pg_catalog.pg_constraint'::pg_catalog.regclass, oid FROM pg_catalog.pg_constraint
+    WHERE connamespace IN (SELECT oid FROM namespace) AND contype <> 'f'
+    UNION ALL
+    SELECT 'pg_catalog.pg_attrdef'::pg_catalog.regclass, oid FROM pg_catalog.pg_attrdef WHERE adrelid IN (SELECT oid FROM relation)
+    UNION ALL
+    SELECT 'pg_catalog.pg_trigger'::pg_catalog.regclass, oid FROM pg_catalog.pg_trigger
+    WHERE tgrelid IN (SELECT oid FROM relation) AND NOT tgisinternal
+    UNION ALL
+    SELECT 'pg_catalog.pg_rewrite'::pg_catalog.regclass, oid FROM pg_catalog.pg_rewrite WHERE ev_class IN (SELECT oid FROM relation)
+    UNION ALL
+    SELECT 'pg_catalog.pg_policy'::pg_catalog.regclass, oid FROM pg_catalog.pg_policy WHERE polrelid IN (SELECT oid FROM relation)
+), own AS (
+    -- Members of an extension that lives here bring their own references.
+    SELECT u.classid, u.objid FROM unit u
+    WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend e
+                      WHERE e.classid = u.classid AND e.objid = u.objid AND e.deptype = 'e')
+), reference (classid, objid) AS (
+    SELECT d.refclassid, d.refobjid
+    FROM own u JOIN pg_catalog.pg_depend d ON d.classid = u.classid AND d.objid = u.objid
+    WHERE d.refobjid >= 16384 OR d.refclassid = 'pg_catalog.pg_language'::pg_catalog.regclass
+    UNION
+    -- What is part of something (array and row types) stands for it.
+    SELECT d.refclassid, d.refobjid
+    FROM reference r JOIN pg_catalog.pg_depend d ON d.classid = r.classid AND d.objid = r.objid AND d.deptype = 'i'
+    WHERE d.refobjid >= 16384
+), wrapped AS (
+    SELECT classid, objid FROM reference
+    UNION
+    SELECT 'pg_catalog.pg_foreign_data_wrapper'::pg_catalog.regclass, s.srvfdw
+    FROM reference r JOIN pg_catalog.pg_foreign_server s
+      ON r.classid = 'pg_catalog.pg_foreign_server'::pg_catalog.regclass AND s.oid = r.objid
+)
+SELECT DISTINCT i.type, i.schema, i.identity, x.extname::text AS extension, xn.nspname::text AS extension_schema,
+       CASE WHEN f.oid IS NOT NULL THEN pg_catalog.format(
+           'CREATE SERVER %I FOREIGN DATA WRAPPER %I%s', f.srvname, w.fdwname,
+           (SELECT ' OPTIONS (' || pg_catalog.string_agg(pg_catalog.format('%I %L', o.option_name, o.option_value), ', ') || ')'
+            FROM pg_catalog.pg_options_to_table(f.srvoptions) o)) END AS create_server
+FROM wrapped r
+CROSS JOIN LATERAL pg_catalog.pg_identify_object(r.classid, r.objid, 0) i
+LEFT JOIN pg_catalog.pg_depend e ON e.classid = r.classid AND e.objid = r.objid AND e.deptype = 'e'
+LEFT JOIN pg_catalog.pg_extension x
+  ON x.oid = e.refobjid OR (r.classid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND x.oid = r.objid)
+LEFT JOIN pg_catalog.pg_namespace xn ON xn.oid = x.extnamespace
+LEFT JOIN pg_catalog.pg_foreign_server f
+  ON r.classid = 'pg_catalog.pg_foreign_server'::pg_catalog.regclass AND f.oid = r.objid
+LEFT JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = f.srvfdw
+WHERE x.oid IS NOT NULL
+   OR f.oid IS NOT NULL
+   OR (i.schema IS NOT NULL AND i.schema <> ALL ($1) AND i.schema !~ '^pg_' AND i.schema <> 'information_schema'
+       AND i.type <> 'index')
+ORDER BY 1, 2, 3
