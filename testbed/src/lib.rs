@@ -19,6 +19,7 @@
 pub mod certificates;
 pub mod cluster;
 pub mod server;
+pub mod warehouse;
 pub mod worker;
 
 pub use cluster::Cluster;

@@ -9,6 +9,8 @@ FROM (
       AND d.deptype = 'n'
       AND NOT EXISTS (
           SELECT 1 FROM pg_catalog.pg_depend e
-          WHERE e.classid = d.classid AND e.objid = d.objid AND e.deptype IN ('e', 'i', 'a'))
+          WHERE e.classid = d.classid AND e.objid = d.objid AND e.deptype IN ('e', 'i', 'a')
+            -- A partitioned table is part of itself: its key depends on its columns.
+            AND NOT (e.refclassid = e.classid AND e.refobjid = e.objid))
 ) o, LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, 0) i
 ORDER BY o.classid <> 'pg_catalog.pg_class'::pg_catalog.regclass, o.objid
