@@ -101,6 +101,15 @@ impl Worker {
         self
     }
 
+    /// A variable's value; panics where it is not set.
+    #[must_use]
+    pub fn value(&self, name: &str) -> OsString {
+        self.environment
+            .get(OsStr::new(name))
+            .unwrap_or_else(|| panic!("{name} is not set"))
+            .clone()
+    }
+
     /// Takes a variable out again.
     #[must_use]
     pub fn without(mut self, name: impl AsRef<OsStr>) -> Self {

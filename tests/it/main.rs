@@ -2,4 +2,7 @@
 
 mod rig;
 
+mod failures;
+mod features;
 mod load;
+mod names;

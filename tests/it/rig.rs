@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use serde_json::Value;
 use testbed::cluster::{PASSWORD, SUPERUSER};
 use testbed::{Cluster, Output, Server, Worker};
 
@@ -57,4 +58,9 @@ impl Rig {
 /// Fails with everything that the worker said, unless it ended with this code.
 pub(crate) fn assert_exit(output: &Output, exit: i32) {
     assert_eq!(output.exit, exit, "{}\n{}", output.stdout, output.stderr);
+}
+
+/// A text field of a record, empty where it is missing.
+pub(crate) fn text<'a>(record: &'a Value, field: &str) -> &'a str {
+    record.get(field).and_then(Value::as_str).unwrap_or_default()
 }

@@ -54,13 +54,15 @@ WITH RECURSIVE namespace AS (
     FROM reference r JOIN pg_catalog.pg_foreign_server s
       ON r.classid = 'pg_catalog.pg_foreign_server'::pg_catalog.regclass AND s.oid = r.objid
 )
-SELECT DISTINCT i.type, i.schema, i.identity, x.extname::text AS extension, xn.nspname::text AS extension_schema,
+SELECT DISTINCT i.type, n.nspname::text AS schema, i.identity, x.extname::text AS extension, xn.nspname::text AS extension_schema,
        CASE WHEN f.oid IS NOT NULL THEN pg_catalog.format(
            'CREATE SERVER %I FOREIGN DATA WRAPPER %I%s', f.srvname, w.fdwname,
            (SELECT ' OPTIONS (' || pg_catalog.string_agg(pg_catalog.format('%I %L', o.option_name, o.option_value), ', ') || ')'
             FROM pg_catalog.pg_options_to_table(f.srvoptions) o)) END AS create_server
 FROM wrapped r
 CROSS JOIN LATERAL pg_catalog.pg_identify_object(r.classid, r.objid, 0) i
+-- pg_identify_object quotes names.
+LEFT JOIN pg_catalog.pg_namespace n ON pg_catalog.quote_ident(n.nspname) = i.schema
 LEFT JOIN pg_catalog.pg_depend e ON e.classid = r.classid AND e.objid = r.objid AND e.deptype = 'e'
 LEFT JOIN pg_catalog.pg_extension x
   ON x.oid = e.refobjid OR (r.classid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND x.oid = r.objid)
@@ -70,6 +72,6 @@ LEFT JOIN pg_catalog.pg_foreign_server f
 LEFT JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = f.srvfdw
 WHERE x.oid IS NOT NULL
    OR f.oid IS NOT NULL
-   OR (i.schema IS NOT NULL AND i.schema <> ALL ($1) AND i.schema !~ '^pg_' AND i.schema <> 'information_schema'
+   OR (n.nspname <> ALL ($1) AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
        AND i.type <> 'index')
 ORDER BY 1, 2, 3

@@ -12,12 +12,22 @@ WITH RECURSIVE d (classid, objid, objsubid) AS (
     WHERE p.deptype IN ('n', 'a', 'i', 'I', 'P', 'S', 'x')
       AND p.classid <> 0
       AND p.classid <> 'pg_catalog.pg_extension'::pg_catalog.regclass
+), shown AS (
+    -- A view hangs on its rule, and is what people know.
+    SELECT CASE WHEN w.oid IS NULL THEN d.classid ELSE 'pg_catalog.pg_class'::pg_catalog.regclass::oid END AS classid,
+           coalesce(w.ev_class, d.objid) AS objid,
+           CASE WHEN w.oid IS NULL THEN d.objsubid ELSE 0 END AS objsubid
+    FROM d
+    LEFT JOIN pg_catalog.pg_rewrite w
+      ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND w.oid = d.objid AND w.rulename = '_RETURN'
 ), outside AS (
     SELECT o.type, o.identity,
-           coalesce(o.schema, CASE WHEN o.type IN ('table constraint', 'domain constraint', 'trigger', 'rule',
+           -- The name as it is: pg_identify_object quotes it.
+           coalesce((SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE pg_catalog.quote_ident(n.nspname) = o.schema),
+                    CASE WHEN o.type IN ('table constraint', 'domain constraint', 'trigger', 'rule',
                                                    'policy', 'default value')
                                    THEN (a.object_names)[1] END) AS schema
-    FROM d,
+    FROM shown d,
          LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) o,
          LATERAL pg_catalog.pg_identify_object_as_address(d.classid, d.objid, d.objsubid) a
     WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend e

@@ -1,0 +1,26 @@
+# The worker's image. Nothing here needs BuildKit; both bases are arguments (compose.yaml and image/test pass them on).
+ARG BUILD_IMAGE=rust:1.95-alpine3.23
+ARG RUN_IMAGE=postgres:18-alpine3.23
+
+FROM ${BUILD_IMAGE} AS build
+RUN apk add --no-cache build-base linux-headers perl
+WORKDIR /build
+COPY Cargo.toml Cargo.lock ./
+COPY src src
+COPY testbed testbed
+# OpenSSL is compiled in: the executable is static and does not depend on the base's libssl. See the README for what
+# this and the SDK's crypto library (ring) cost in build time and size.
+RUN cargo install --locked --path . --features vendored-openssl --root /usr/local
+
+FROM ${RUN_IMAGE}
+# The base brings the newest client programs; these serve older servers (16 for targets before 17).
+RUN apk add --no-cache postgresql16-client postgresql17-client su-exec
+COPY --from=build /usr/local/bin/schemaferry /usr/local/bin/
+COPY image/entrypoint /usr/local/bin/schemaferry-entrypoint
+RUN install -d -o postgres -g postgres -m 0700 /run/schemaferry
+ENV RUN_DIR=/run/schemaferry
+USER postgres
+# The base asks for SIGINT, which PostgreSQL takes for a fast shutdown; ECS and Kubernetes send SIGTERM.
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["schemaferry-entrypoint"]
+CMD ["load"]
