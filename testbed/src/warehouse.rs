@@ -24,7 +24,7 @@ pub fn fill(cluster: &Cluster, database: &str) {
 
 /// A query for every table of the schema: its name, its rows, and a hash over them in any order. Columns are taken
 /// by name, because an inheritance child may have them in another order.
-const CONTENTS: &str = r#"
+const CONTENTS: &str = r"
 SELECT format('SELECT %L, count(*), coalesce(sum(hashtextextended(ROW(%s)::text, 0)::numeric), 0) FROM ONLY %I.%I',
               c.relname,
               (SELECT string_agg(format('t.%I', a.attname), ', ' ORDER BY a.attname)
@@ -33,7 +33,7 @@ SELECT format('SELECT %L, count(*), coalesce(sum(hashtextextended(ROW(%s)::text,
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %SCHEMA% AND c.relkind IN ('r', 'm') AND (c.relkind = 'r' OR c.relispopulated)
 ORDER BY c.relname
-"#;
+";
 
 /// One line per table: name, rows, hash.
 #[must_use]

@@ -1,4 +1,4 @@
--- Objects that stand in a schema by themselves, relations first, members of extensions left out.
+-- Objects that stand in a schema by themselves, relations first, extensions and their members left out.
 -- $1 oid: the schema
 SELECT i.type, i.identity
 FROM (
@@ -7,6 +7,7 @@ FROM (
     WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass
       AND d.refobjid = $1
       AND d.deptype = 'n'
+      AND d.classid <> 'pg_catalog.pg_extension'::pg_catalog.regclass
       AND NOT EXISTS (
           SELECT 1 FROM pg_catalog.pg_depend e
           WHERE e.classid = d.classid AND e.objid = d.objid AND e.deptype IN ('e', 'i', 'a')

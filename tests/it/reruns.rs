@@ -1,0 +1,159 @@
+//! Running it again: what is replaced, what is believed, and what is left to a person.
+
+use testbed::warehouse;
+
+use crate::rig::{Rig, assert_exit, text};
+
+const SCHEMA: &str = "CREATE SCHEMA s; CREATE TABLE s.t (id serial PRIMARY KEY, v text); INSERT INTO s.t (v) VALUES ('a'), ('b');
+    CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1'";
+
+#[test]
+fn a_complete_load_is_replaced_only_while_nobody_changed_it() {
+    let rig = Rig::new(SCHEMA);
+    let worker = rig.worker("s");
+    assert_exit(&worker.run(), 0);
+    assert_exit(&worker.run(), 0);
+    let changes = [
+        (
+            "INSERT INTO s.t (id, v) VALUES (99, 'mine')",
+            "rows of t were written",
+        ),
+        ("DELETE FROM s.t WHERE id = 1", "rows of t were written"),
+        ("TRUNCATE s.t", "t was truncated or rewritten"),
+        ("SELECT nextval('s.t_id_seq')", "sequence t_id_seq has moved"),
+        ("CREATE TABLE s.mine (a int)", "table s.mine was added"),
+        (
+            "CREATE OR REPLACE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 2'",
+            "function s.f() was altered",
+        ),
+        ("ALTER TABLE s.t ADD c int", "table s.t was altered"),
+        ("DROP FUNCTION s.f()", "function s.f() was dropped"),
+        ("ALTER TABLE s.t DROP CONSTRAINT t_pkey", "was dropped"),
+    ];
+    for (change, words) in changes {
+        rig.at_target(change);
+        let output = worker.run();
+        assert_exit(&output, 73);
+        assert!(
+            text(output.last(), "reason").contains(words),
+            "{change}: {}",
+            output.last()
+        );
+        let fail = worker.clone().env("ON_EXISTING", "fail").run();
+        assert_exit(&fail, 73);
+        assert_exit(&worker.clone().env("ON_EXISTING", "replace").run(), 0);
+        assert_eq!(
+            warehouse::contents(rig.target, &rig.database, "s"),
+            warehouse::contents(rig.source, &rig.database, "s")
+        );
+    }
+}
+
+#[test]
+fn a_run_id_is_believed_only_while_everything_still_stands() {
+    let rig = Rig::new(SCHEMA);
+    let worker = rig.worker("s").env("RUN_ID", "weekend-7");
+    let loaded = |output: &testbed::Output| {
+        assert_exit(output, 0);
+        !output.last()["already_complete"].as_bool().unwrap()
+    };
+    assert!(loaded(&worker.run()), "the first run");
+    assert!(!loaded(&worker.run()), "the second run");
+    assert!(
+        loaded(&worker.clone().env("RUN_ID", "weekend-8").run()),
+        "another run"
+    );
+    assert!(loaded(&worker.run()), "the last load was another run's");
+    assert!(
+        loaded(&worker.clone().env("VERIFY", "none").run()),
+        "other variables"
+    );
+    rig.at_target("DROP SCHEMA s CASCADE");
+    assert!(loaded(&worker.run()), "the schema was dropped");
+    rig.at_target("ALTER SCHEMA s RENAME TO renamed");
+    assert!(loaded(&worker.run()), "the schema was renamed");
+    assert_eq!(
+        rig.at_target("SELECT count(*) FROM renamed.t"),
+        "2",
+        "what was renamed is left alone"
+    );
+    rig.at_target("DROP SCHEMA s CASCADE; CREATE SCHEMA s");
+    assert!(loaded(&worker.run()), "another schema of the same name");
+    rig.at_target("UPDATE s.t SET v = 'changed'");
+    assert_exit(&worker.run(), 73);
+}
+
+#[test]
+fn leftovers_are_replaced_whatever_state_they_are_in() {
+    let rig = Rig::new(SCHEMA);
+    let worker = rig.worker("s").env("RUN_ID", "r");
+    assert_exit(&worker.run(), 0);
+    for state in ["clearing", "loading"] {
+        rig.at_target(&format!(
+            "UPDATE schemaferry.load SET state = '{state}' WHERE id = (SELECT max(id) FROM schemaferry.load);
+             DROP TABLE s.t; CREATE TABLE s.half (a int)"
+        ));
+        let other = worker.clone().env("ON_EXISTING", "fail").env("RUN_ID", "another");
+        assert_exit(&other.run(), 73);
+        assert_exit(&worker.clone().env("ON_EXISTING", "fail").run(), 0);
+    }
+    assert_eq!(
+        rig.at_target("SELECT to_regclass('s.half') IS NULL, count(*) FROM s.t"),
+        "t|2"
+    );
+}
+
+#[test]
+fn a_schema_that_was_there_keeps_its_owner_and_is_emptied_not_dropped() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; CREATE EXTENSION hstore SCHEMA s; CREATE TABLE s.t (h s.hstore); INSERT INTO s.t VALUES ('a=>1'); CREATE TABLE public.p (a int)",
+    );
+    rig.at_target("CREATE ROLE keeper_of_s; CREATE SCHEMA s AUTHORIZATION keeper_of_s; CREATE EXTENSION hstore SCHEMA s");
+    let oid = "SELECT oid, nspowner::regrole FROM pg_namespace WHERE nspname = 's'";
+    let before = rig.at_target(oid);
+    for _ in 0..2 {
+        assert_exit(&rig.worker("s").run(), 0);
+        assert_eq!(rig.at_target(oid), before);
+        assert_eq!(rig.at_target("SELECT h OPERATOR(s.->) 'a' FROM s.t"), "1");
+        assert_exit(&rig.worker("public").run(), 0);
+    }
+    assert_eq!(rig.at_target("SELECT count(*) FROM p"), "0");
+}
+
+#[test]
+fn two_workers_never_load_one_schema() {
+    let rig = Rig::new(crate::slow::SLOW_ROWS);
+    let first = rig.worker("s").spawn();
+    crate::slow::wait_for_phase(&first, "lock");
+    let output = rig.worker("s").run();
+    assert_exit(&output, 75);
+    let reason = text(output.last(), "reason");
+    assert!(
+        reason.contains("another worker holds schema \"s\": pid"),
+        "{reason}"
+    );
+    assert!(reason.contains("/lock"), "the holder is named: {reason}");
+    drop(first);
+}
+
+#[test]
+fn several_schemas_of_one_unit_are_complete_together_or_not_at_all() {
+    let rig = Rig::new(
+        "CREATE SCHEMA a; CREATE TABLE a.t (id int PRIMARY KEY); INSERT INTO a.t VALUES (1);
+         CREATE SCHEMA b; CREATE TABLE b.t (id int REFERENCES a.t); INSERT INTO b.t VALUES (1)",
+    );
+    assert_exit(&rig.worker("b").run(), 0);
+    assert_eq!(
+        rig.at_target("SELECT deferred ->> 0 LIKE '%FOREIGN KEY%' FROM schemaferry.load"),
+        "t"
+    );
+    assert_exit(&rig.worker("b,a").run(), 0);
+    let states = "SELECT string_agg(schema_name || ' ' || state, ', ' ORDER BY id) FROM (SELECT * FROM schemaferry.load ORDER BY id DESC LIMIT 2) l";
+    assert_eq!(rig.at_target(states), "b complete, a complete");
+    assert_eq!(
+        rig.at_target(
+            "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND conrelid = 'b.t'::regclass"
+        ),
+        "1"
+    );
+}

@@ -1,0 +1,87 @@
+//! SIGTERM and SIGINT: obeyed within five seconds, with nothing left anywhere.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use testbed::warehouse;
+
+use crate::rig::{Rig, assert_exit, text};
+use crate::slow::{SLOW_INDEX, SLOW_ROWS, assert_no_backends, children, wait_for_phase};
+
+#[test]
+fn a_signal_is_obeyed_in_every_phase() {
+    let cases = [
+        (SLOW_ROWS, "pre-data", "rows", Signal::SIGTERM, 143),
+        (SLOW_ROWS, "pre-data", "rows", Signal::SIGINT, 130),
+        (SLOW_INDEX, "sequences", "post-data", Signal::SIGTERM, 143),
+        (SLOW_INDEX, "connect", "", Signal::SIGTERM, 143),
+    ];
+    for (sql, after, during, signal, exit) in cases {
+        let rig = Rig::new(sql);
+        let directory = tempfile::tempdir().unwrap();
+        let worker = rig.worker("s").env("RUN_DIR", directory.path());
+        let running = worker.spawn();
+        wait_for_phase(&running, after);
+        let pid = running.pid();
+        let sent = Instant::now();
+        running.signal(signal);
+        let output = running.wait();
+        assert!(
+            sent.elapsed() < Duration::from_secs(5),
+            "{:?} in {during}",
+            sent.elapsed()
+        );
+        assert_exit(&output, exit);
+        if !during.is_empty() {
+            assert_eq!(text(output.last(), "phase"), during);
+        }
+        assert_eq!(children(pid), [], "children are left");
+        assert_eq!(
+            fs::read_dir(directory.path()).unwrap().count(),
+            0,
+            "the passfile is left"
+        );
+        assert_no_backends(&rig);
+    }
+}
+
+#[test]
+fn a_deadline_ends_a_run_as_transient() {
+    let rig = Rig::new(SLOW_ROWS);
+    let output = rig.worker("s").env("MAX_RUNTIME", "3s").run();
+    assert_exit(&output, 75);
+    assert!(
+        text(output.last(), "reason").contains("MAX_RUNTIME"),
+        "{}",
+        output.last()
+    );
+    assert_no_backends(&rig);
+}
+
+#[test]
+fn a_killed_worker_leaves_nothing_that_the_next_one_does_not_sweep() {
+    let rig = Rig::new(SLOW_ROWS);
+    let directory = tempfile::tempdir().unwrap();
+    let worker = rig.worker("s").env("RUN_DIR", directory.path());
+    for after in ["archive", "clear", "pre-data"] {
+        let running = worker.spawn();
+        wait_for_phase(&running, after);
+        running.signal(Signal::SIGKILL);
+        assert_eq!(running.wait().exit, -9);
+    }
+    rig.at_source("CREATE OR REPLACE FUNCTION s.slow(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1'");
+    assert_exit(&worker.run(), 0);
+    for check in [warehouse::contents] {
+        assert_eq!(
+            check(rig.target, &rig.database, "s"),
+            check(rig.source, &rig.database, "s")
+        );
+    }
+    assert_eq!(
+        fs::read_dir(directory.path()).unwrap().count(),
+        0,
+        "passfiles of killed runs are left"
+    );
+    assert_no_backends(&rig);
+}
