@@ -179,6 +179,13 @@ async fn roles(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), E
     let carried = privileges::read(questions.source, &config.schemas)
         .await?
         .mapped(&config.role_map);
+    let (carried, reader) = carried.without_reader(questions.target).await?;
+    if let Some(reader) = reader {
+        answers.note(
+            CHECK,
+            format!("grants to {reader}, who reads the source, are left out: the target has no such role"),
+        );
+    }
     let adopted: BTreeSet<SchemaName> = answers
         .decisions
         .iter()

@@ -88,6 +88,8 @@ struct RowSecurity {
 #[derive(Debug, Clone)]
 pub(crate) struct Carried {
     major: u32,
+    /// The user that reads the source.
+    reader: String,
     objects: Vec<Object>,
     defaults: BTreeSet<DefaultGrant>,
     policies: BTreeSet<Policy>,
@@ -106,6 +108,8 @@ pub(crate) enum Need {
 /// Reads all of it.
 pub(crate) async fn read(session: &Session, schemas: &[SchemaName]) -> Result<Carried, Error> {
     let names = catalog::names(schemas);
+    let sql = "SELECT current_user::text";
+    let reader = session.query_one("ask for the user", sql, &[]).await?.get(0);
     let sql = include_str!("sql/privileges.sql");
     let rows = session.query("list owners and grants", sql, &[&names]).await?;
     let mut objects = Vec::new();
@@ -158,6 +162,7 @@ pub(crate) async fn read(session: &Session, schemas: &[SchemaName]) -> Result<Ca
     };
     Ok(Carried {
         major: session.major(),
+        reader,
         objects,
         defaults,
         policies,
@@ -173,6 +178,7 @@ impl Carried {
                 new.clone_into(role);
             }
         };
+        map(&mut self.reader);
         for object in &mut self.objects {
             map(&mut object.owner);
             let mut grants: Vec<Grant> = std::mem::take(&mut object.grants).into_iter().collect();
@@ -180,7 +186,7 @@ impl Carried {
                 map(&mut grant.grantor);
                 grant.grantee.iter_mut().for_each(map);
             }
-            object.grants = grants.into_iter().collect();
+            object.grants = merged(grants, &object.owner);
         }
         let mut defaults: Vec<DefaultGrant> = std::mem::take(&mut self.defaults).into_iter().collect();
         for default in &mut defaults {
@@ -194,6 +200,35 @@ impl Carried {
         }
         self.policies = policies.into_iter().collect();
         self
+    }
+
+    /// The same without what is granted to the user that reads the source, if the target has no such role: those
+    /// grants are often made for the move alone. The second value names that user if something was left out.
+    pub(crate) async fn without_reader(mut self, target: &Session) -> Result<(Self, Option<String>), Error> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = $1)";
+        if target
+            .query_one("look for the role", sql, &[&self.reader])
+            .await?
+            .get(0)
+        {
+            return Ok((self, None));
+        }
+        let mut left_out = false;
+        for object in self
+            .objects
+            .iter_mut()
+            .filter(|object| object.owner != self.reader)
+        {
+            let before = object.grants.len();
+            object
+                .grants
+                .retain(|grant| grant.grantee.as_ref() != Some(&self.reader));
+            left_out |= object.grants.len() < before;
+        }
+        self.defaults
+            .retain(|default| default.grantee.as_ref() != Some(&self.reader));
+        let reader = left_out.then(|| self.reader.clone());
+        Ok((self, reader))
     }
 
     /// Every role that is named, with what the target's user has to be able to do with it.
@@ -300,6 +335,31 @@ fn grantee(role: Option<&str>) -> String {
     role.map_or_else(|| "PUBLIC".to_owned(), quote_ident)
 }
 
+/// Two roles that become one: the stronger grant stays, and nobody is granted anything by himself.
+fn merged(grants: Vec<Grant>, owner: &str) -> BTreeSet<Grant> {
+    let mut strongest: BTreeMap<(String, Option<String>, String), bool> = BTreeMap::new();
+    for grant in grants {
+        let grantee = grant.grantee.as_deref();
+        let by_owner = grant.grantor == owner;
+        if !by_owner && (grantee == Some(owner) || grantee == Some(&grant.grantor)) {
+            continue;
+        }
+        let grantable = strongest
+            .entry((grant.grantor, grant.grantee, grant.privilege))
+            .or_default();
+        *grantable |= grant.grantable;
+    }
+    strongest
+        .into_iter()
+        .map(|((grantor, grantee, privilege), grantable)| Grant {
+            grantor,
+            grantee,
+            privilege,
+            grantable,
+        })
+        .collect()
+}
+
 /// A statement with the role that has to run it; `None` is the target's user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Act {
@@ -317,12 +377,15 @@ pub(crate) async fn apply(
     let carried = carried.clone().mapped(&config.role_map);
     match config.privileges {
         Privileges::Keep => {
+            let (carried, _) = carried.without_reader(target).await?;
             let user: String = target
                 .query_one("ask for the user", "SELECT current_user::text", &[])
                 .await?
                 .get(0);
+            let take_back = lend(target, &carried, &config.schemas).await?;
             give(target, &carried, adopted, config, &user).await?;
             secure(target, &carried, &config.schemas, false).await?;
+            run(target, "take back rights on the schema", &take_back).await?;
             own_schemas(target, &carried, adopted, &config.schemas).await?;
             compare(target, &carried, adopted, &config.schemas).await
         }
@@ -338,7 +401,6 @@ async fn give(
     config: &Config,
     user: &str,
 ) -> Result<(), Error> {
-    let take_back = lend(target, carried, &config.schemas).await?;
     let owners: Vec<Act> = carried
         .objects
         .iter()
@@ -358,8 +420,7 @@ async fn give(
         run(target, "grant privileges", &acts).await?;
     }
     let found = read(target, &config.schemas).await?;
-    run(target, "set default privileges", &default_grants(carried, &found)).await?;
-    run(target, "take back rights on the schema", &take_back).await
+    run(target, "set default privileges", &default_grants(carried, &found)).await
 }
 
 /// Lends every owner and grantor the rights on the schemas that they need for it; returns what takes them back.

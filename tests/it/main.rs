@@ -7,6 +7,7 @@ mod failures;
 mod features;
 mod load;
 mod names;
+mod privileges;
 mod reruns;
 mod signals;
 mod streams;

@@ -1,0 +1,216 @@
+//! Owners, grants, default privileges and policies, carried by a user such as Aurora's master user.
+
+use testbed::Worker;
+use testbed::cluster::PASSWORD;
+
+use crate::rig::{Rig, assert_exit, text};
+
+/// The target's user: NOSUPERUSER, CREATEDB, CREATEROLE, owner of the database; and a reader on the source.
+/// Roles are shared by all tests of a cluster, so each test takes a prefix of its own.
+fn aurora_like(rig: &Rig, prefix: &str) -> Worker {
+    let database = &rig.database;
+    rig.at_target(&format!(
+        "CREATE ROLE {prefix}_master LOGIN PASSWORD '{PASSWORD}' CREATEDB CREATEROLE; ALTER DATABASE {database} OWNER TO {prefix}_master"
+    ));
+    rig.at_source(&format!(
+        "CREATE ROLE {prefix}_reader LOGIN PASSWORD '{PASSWORD}'"
+    ));
+    rig.worker("s")
+        .env("SOURCE_USER", format!("{prefix}_reader"))
+        .env("TARGET_USER", format!("{prefix}_master"))
+}
+
+/// The list of what everybody may do, on either side.
+const ACCESS: &str = "
+SELECT 'schema ' || nspname, nspowner::regrole::text, (SELECT string_agg(x::text, ' ' ORDER BY x::text) FROM aclexplode(coalesce(nspacl, acldefault('n', nspowner))) e, LATERAL (SELECT format('%s>%s:%s:%s', e.grantor::regrole, CASE e.grantee WHEN 0 THEN 'PUBLIC' ELSE e.grantee::regrole::text END, e.privilege_type, e.is_grantable)) x)
+FROM pg_namespace WHERE nspname = 's'
+UNION ALL
+SELECT 'relation ' || relname, relowner::regrole::text, (SELECT string_agg(x::text, ' ' ORDER BY x::text) FROM aclexplode(coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::\"char\", relowner))) e, LATERAL (SELECT format('%s>%s:%s:%s', e.grantor::regrole, CASE e.grantee WHEN 0 THEN 'PUBLIC' ELSE e.grantee::regrole::text END, e.privilege_type, e.is_grantable)) x)
+FROM pg_class WHERE relnamespace = 's'::regnamespace AND relkind IN ('r', 'v', 'S')
+UNION ALL
+SELECT 'column ' || attname, attrelid::regclass::text, attacl::text FROM pg_attribute JOIN pg_class c ON c.oid = attrelid WHERE relnamespace = 's'::regnamespace AND attacl IS NOT NULL
+UNION ALL
+SELECT 'function ' || proname, proowner::regrole::text, (SELECT string_agg(x::text, ' ' ORDER BY x::text) FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) e, LATERAL (SELECT format('%s>%s:%s:%s', e.grantor::regrole, CASE e.grantee WHEN 0 THEN 'PUBLIC' ELSE e.grantee::regrole::text END, e.privilege_type, e.is_grantable)) x)
+FROM pg_proc WHERE pronamespace = 's'::regnamespace
+UNION ALL
+SELECT 'type ' || typname, typowner::regrole::text, typacl::text FROM pg_type WHERE typnamespace = 's'::regnamespace AND typtype IN ('e', 'd')
+UNION ALL
+SELECT 'default ' || defaclobjtype::text, defaclrole::regrole::text, defaclacl::text FROM pg_default_acl WHERE defaclnamespace = 's'::regnamespace
+UNION ALL
+SELECT 'policy ' || policyname, tablename::regclass::text, format('%s %s %s %s', roles, cmd, qual, with_check) FROM (SELECT policyname, 's.' || quote_ident(tablename) AS tablename, roles, cmd, qual, with_check FROM pg_policies WHERE schemaname = 's') p
+UNION ALL
+SELECT 'row security ' || relname, relowner::regrole::text, format('%s %s', relrowsecurity, relforcerowsecurity) FROM pg_class WHERE relnamespace = 's'::regnamespace AND relkind = 'r'
+ORDER BY 1, 2";
+
+/// A schema whose parts belong to several roles, with grants by another grantor.
+fn owned_by(prefix: &str) -> String {
+    "CREATE SCHEMA s; CREATE TABLE s.t (id serial, v text); INSERT INTO s.t (v) VALUES ('a'), ('b'); CREATE TABLE s.plain (a int);
+     CREATE VIEW s.v AS SELECT * FROM s.t; CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TYPE s.e AS ENUM ('x'); CREATE SEQUENCE s.q;
+     ALTER TABLE s.t OWNER TO P_owner; ALTER VIEW s.v OWNER TO P_other; ALTER FUNCTION s.f() OWNER TO P_owner; ALTER TYPE s.e OWNER TO P_owner; ALTER SEQUENCE s.q OWNER TO P_other;
+     GRANT USAGE, CREATE ON SCHEMA s TO P_owner, P_other, P_third; GRANT USAGE ON SCHEMA s TO P_reader;
+     SET ROLE P_owner; GRANT SELECT ON s.t TO P_reader; GRANT SELECT ON SEQUENCE s.t_id_seq TO P_reader; GRANT SELECT ON s.t TO P_other WITH GRANT OPTION; GRANT UPDATE (v) ON s.t TO P_third; REVOKE ALL ON FUNCTION s.f() FROM PUBLIC; RESET ROLE;
+     SET ROLE P_other; GRANT SELECT ON s.t TO P_third; GRANT SELECT ON SEQUENCE s.q TO P_reader; RESET ROLE;
+     ALTER TABLE s.plain OWNER TO P_third; SET ROLE P_third; GRANT SELECT ON s.plain TO PUBLIC; RESET ROLE;
+     ALTER DEFAULT PRIVILEGES FOR ROLE P_owner IN SCHEMA s GRANT SELECT ON TABLES TO P_third;
+     ALTER TABLE s.t ENABLE ROW LEVEL SECURITY; ALTER TABLE s.t FORCE ROW LEVEL SECURITY; CREATE POLICY p ON s.t FOR SELECT TO P_other USING (id > 1);
+     ALTER ROLE P_reader BYPASSRLS; ALTER SCHEMA s OWNER TO P_owner".replace("P_", &format!("{prefix}_"))
+}
+
+fn roles(prefix: &str) -> String {
+    ["owner", "other", "third"]
+        .map(|role| format!("CREATE ROLE {prefix}_{role};"))
+        .concat()
+}
+
+#[test]
+fn owners_and_grants_arrive_and_the_next_load_replaces_them() {
+    let rig = Rig::new("");
+    let worker = aurora_like(&rig, "keep");
+    rig.at_source(&roles("keep"));
+    rig.at_source(&owned_by("keep"));
+    rig.at_target(&roles("keep"));
+    // Roles that only the source needs are granted something too. The user is no member that inherits.
+    rig.at_target("CREATE ROLE keep_reader; ALTER ROLE keep_master NOINHERIT; GRANT keep_owner, keep_other, keep_third TO keep_master");
+    // What the target adds by itself must not stay.
+    rig.at_target(
+        "ALTER DEFAULT PRIVILEGES FOR ROLE keep_master GRANT SELECT ON TABLES TO PUBLIC; CREATE SCHEMA other",
+    );
+    for _ in 0..3 {
+        assert_exit(&worker.run(), 0);
+        assert_eq!(rig.at_target(ACCESS), rig.at_source(ACCESS));
+    }
+    assert_eq!(rig.at_target("SELECT count(*) FROM s.t"), "2");
+}
+
+#[test]
+fn without_privileges_everything_belongs_to_the_user_and_row_security_stays() {
+    let rig = Rig::new("");
+    let worker = aurora_like(&rig, "skip").env("PRIVILEGES", "skip");
+    rig.at_source(&roles("skip"));
+    rig.at_source(&owned_by("skip"));
+    for _ in 0..2 {
+        assert_exit(&worker.run(), 0);
+        let owners = "SELECT DISTINCT relowner::regrole FROM pg_class WHERE relnamespace = 's'::regnamespace";
+        assert_eq!(rig.at_target(owners), "skip_master");
+        let secured = "SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = 's.t'::regclass";
+        assert_eq!(rig.at_target(secured), "t|t");
+        assert_eq!(
+            rig.at_target("SELECT count(*) FROM pg_policies WHERE schemaname = 's'"),
+            "0"
+        );
+    }
+}
+
+#[test]
+fn roles_can_have_another_name_on_the_target() {
+    let rig = Rig::new("");
+    let worker = aurora_like(&rig, "map").env(
+        "ROLE_MAP",
+        "map_owner=\"Map New\",map_other = map_third,map_reader=map_third",
+    );
+    rig.at_source(&roles("map"));
+    rig.at_source(&owned_by("map"));
+    rig.at_target(
+        "CREATE ROLE \"Map New\"; CREATE ROLE map_third; GRANT \"Map New\", map_third TO map_master",
+    );
+    assert_exit(&worker.run(), 0);
+    let owners = "SELECT nspowner::regrole, (SELECT relowner::regrole FROM pg_class WHERE oid = 's.t'::regclass), (SELECT relowner::regrole FROM pg_class WHERE oid = 's.v'::regclass) FROM pg_namespace WHERE nspname = 's'";
+    assert_eq!(rig.at_target(owners), "\"Map New\"|\"Map New\"|map_third");
+    assert_eq!(
+        rig.at_target("SELECT roles FROM pg_policies WHERE schemaname = 's'"),
+        "{map_third}"
+    );
+}
+
+/// The statements that a refusal names; what it names for SCHEMA_NAME is none.
+fn cures(output: &testbed::Output) -> Vec<(String, String)> {
+    let findings = output.last()["findings"].as_array().cloned().unwrap_or_default();
+    findings
+        .iter()
+        .map(|finding| (text(finding, "side").to_owned(), text(finding, "cure").to_owned()))
+        .collect()
+}
+
+#[test]
+fn following_the_cures_of_one_refusal_leads_to_no_other() {
+    let rig = Rig::new("");
+    let worker = aurora_like(&rig, "cure");
+    rig.at_target(&format!("ALTER DATABASE {} OWNER TO postgres", rig.database));
+    rig.at_source(&roles("cure"));
+    rig.at_source("CREATE EXTENSION citext; CREATE SCHEMA s; CREATE EXTENSION hstore SCHEMA s; CREATE EXTENSION lo SCHEMA s; CREATE TABLE s.t (a int, h s.hstore, c citext);
+        CREATE TABLE s.secured (a int); ALTER TABLE s.secured ENABLE ROW LEVEL SECURITY; CREATE SEQUENCE s.q;
+        ALTER TABLE s.t OWNER TO cure_owner; CREATE TABLE s.u (id int); GRANT SELECT ON s.u TO cure_other; ALTER SCHEMA s OWNER TO cure_owner");
+    for command in ["check", "load"] {
+        let refused = worker.clone().arg(command).run();
+        assert_exit(&refused, 78);
+        assert_eq!(
+            rig.at_target("SELECT count(*) FROM pg_namespace WHERE nspname IN ('s', 'schemaferry')"),
+            "0"
+        );
+    }
+    let refused = worker.run();
+    let mut last = Vec::new();
+    for (side, cure) in cures(&refused) {
+        assert!(!cure.is_empty());
+        if side == "source" {
+            rig.at_source(&cure)
+        } else {
+            rig.at_target(&cure)
+        };
+        last.push(cure);
+    }
+    assert!(last.len() >= 8, "{last:#?}");
+    let output = worker.run();
+    assert_exit(&output, 0);
+    assert_eq!(
+        rig.at_target("SELECT relowner::regrole FROM pg_class WHERE oid = 's.t'::regclass"),
+        "cure_owner"
+    );
+    assert_exit(&worker.run(), 0);
+}
+
+#[test]
+fn each_missing_privilege_is_named_alone() {
+    let rig = Rig::new("");
+    let worker = aurora_like(&rig, "lack");
+    let database = &rig.database;
+    rig.at_source("CREATE SCHEMA s; CREATE TABLE s.t (a int); CREATE TABLE s.u (a int); CREATE SEQUENCE s.q; CREATE TABLE s.r (a int); ALTER TABLE s.r ENABLE ROW LEVEL SECURITY;
+        GRANT USAGE ON SCHEMA s TO lack_reader; GRANT SELECT ON ALL TABLES IN SCHEMA s TO lack_reader; GRANT SELECT ON ALL SEQUENCES IN SCHEMA s TO lack_reader; ALTER ROLE lack_reader BYPASSRLS");
+    rig.at_target("CREATE ROLE lack_reader; GRANT postgres TO lack_master");
+    assert_exit(&worker.clone().arg("check").run(), 0);
+    let cases = [
+        (
+            "REVOKE SELECT ON s.t FROM lack_reader",
+            "GRANT SELECT ON TABLE s.t TO lack_reader",
+        ),
+        (
+            "REVOKE SELECT ON SEQUENCE s.q FROM lack_reader",
+            "GRANT SELECT ON SEQUENCE s.q TO lack_reader",
+        ),
+        (
+            "REVOKE USAGE ON SCHEMA s FROM lack_reader",
+            "GRANT USAGE ON SCHEMA s TO lack_reader",
+        ),
+        (
+            "ALTER ROLE lack_reader NOBYPASSRLS",
+            "ALTER ROLE lack_reader BYPASSRLS",
+        ),
+    ];
+    for (statement, cure) in cases {
+        rig.at_source(statement);
+        let output = worker.clone().arg("check").run();
+        assert_exit(&output, 77);
+        let cures = cures(&output);
+        assert_eq!(cures.len(), 1, "{cures:#?}");
+        assert_eq!(cures[0].1, cure);
+        rig.at_source(cure);
+        assert_exit(&worker.clone().arg("check").run(), 0);
+    }
+    rig.at_target(&format!("ALTER DATABASE {database} OWNER TO postgres; REVOKE postgres FROM lack_master; ALTER ROLE lack_master INHERIT"));
+    let output = worker.clone().arg("check").env("PRIVILEGES", "skip").run();
+    assert_exit(&output, 77);
+    let expected = format!("GRANT CREATE ON DATABASE {database} TO lack_master");
+    assert_eq!(cures(&output), [("target".to_owned(), expected.clone())]);
+    rig.at_target(&expected);
+    assert_exit(&worker.env("PRIVILEGES", "skip").run(), 0);
+}
