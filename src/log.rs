@@ -39,6 +39,22 @@ const NOT_FOR_TERMINALS: &[&str] = &[
     "v", "name", "msg", "level", "hostname", "pid", "time", "run_id", "schema",
 ];
 
+/// Fields in the order in which a person reads them.
+const LEADING: &[&str] = &[
+    "outcome",
+    "exit",
+    "phase",
+    "check",
+    "table",
+    "side",
+    "found",
+    "reason",
+    "cure",
+    "rows",
+    "bytes",
+    "elapsed_ms",
+];
+
 static TERMINAL: OnceLock<bool> = OnceLock::new();
 static BAR: OnceLock<ProgressBar> = OnceLock::new();
 
@@ -213,8 +229,8 @@ fn text(record: &Map<String, Value>) -> String {
     let mut line = format!("{clock} {mark}{}", field("msg"));
     let mut separator = ": ";
     let mut below = String::new();
-    for (name, value) in record {
-        if NOT_FOR_TERMINALS.contains(&name.as_str()) || value.is_null() {
+    for (name, value) in in_order(record) {
+        if NOT_FOR_TERMINALS.contains(&name.as_str()) || value.is_null() || *value == Value::Bool(false) {
             continue;
         }
         match value {
@@ -236,11 +252,23 @@ fn text(record: &Map<String, Value>) -> String {
     line + &below
 }
 
+/// What a person looks for first comes first; the rest by name.
+fn in_order(fields: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    let place = |name: &str| {
+        LEADING
+            .iter()
+            .position(|leading| *leading == name)
+            .unwrap_or(LEADING.len())
+    };
+    let mut ordered: Vec<(&String, &Value)> = fields.iter().collect();
+    ordered.sort_by_key(|(name, _)| place(name));
+    ordered.into_iter()
+}
+
 fn plain(value: &Value) -> String {
     match value {
         Value::Object(fields) => {
-            let words: Vec<String> = fields
-                .iter()
+            let words: Vec<String> = in_order(fields)
                 .filter(|(_, value)| !value.is_null())
                 .map(|(name, value)| word(name, value))
                 .collect();
@@ -257,7 +285,7 @@ fn word(name: &str, value: &Value) -> String {
         ("elapsed_ms", Some(ms)) => format!("{:.1} s", Duration::from_millis(ms).as_secs_f64()),
         ("left_ms", Some(ms)) => format!("{} left", HumanDuration(Duration::from_millis(ms))),
         ("rows" | "tables", Some(count)) => format!("{count} {name}"),
-        ("phase" | "table", None) => plain(value),
+        ("phase" | "table" | "check" | "found" | "reason" | "outcome", None) => plain(value),
         _ => format!("{name} {}", plain(value)),
     }
 }
@@ -315,6 +343,6 @@ mod tests {
         let line = text(&record(
             json!({"msg": "table moved", "time": "2026-01-02T03:04:05Z", "table": "a\u{1b}[2J\nb", "rows": 3}),
         ));
-        assert_eq!(line, "03:04:05 table moved: 3 rows, a\\u{1b}[2J\\nb\n");
+        assert_eq!(line, "03:04:05 table moved: a\\u{1b}[2J\\nb, 3 rows\n");
     }
 }

@@ -72,7 +72,8 @@ CREATE ROLE by_md5 LOGIN PASSWORD 'testbed';
 
 /// Made for short lives: nothing is flushed to disk.
 const SETTINGS: &[(&str, &str)] = &[
-    ("listen_addresses", "127.0.0.1"),
+    // The certificate is for the first alone.
+    ("listen_addresses", "127.0.0.1,127.0.0.2"),
     ("fsync", "off"),
     ("full_page_writes", "off"),
     ("synchronous_commit", "off"),

@@ -1,13 +1,16 @@
 //! The real executable against real servers: exit codes, log records, and what is in the target.
+#![expect(clippy::unwrap_used, reason = "a failed setup step is a failed test")]
 
 mod rig;
 mod slow;
 
+mod connecting;
 mod failures;
 mod features;
 mod load;
 mod names;
 mod privileges;
+mod records;
 mod reruns;
 mod signals;
 mod streams;

@@ -20,7 +20,7 @@ pub(crate) const SLOW_INDEX: &str = "CREATE SCHEMA s; CREATE FUNCTION s.slow(int
     'BEGIN IF current_setting(''application_name'') LIKE ''sf/%pg_restore'' THEN PERFORM pg_sleep(0.01); END IF; RETURN $1; END';
     CREATE TABLE s.t (a int); INSERT INTO s.t SELECT i FROM generate_series(1, 1000) i; CREATE INDEX ON s.t (s.slow(a))";
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits until a phase is over.
 pub(crate) fn wait_for_phase(running: &Running, phase: &str) {
