@@ -1,7 +1,7 @@
 # Everything here installs what it lacks (setup/install), Rust excepted.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint setup
+.PHONY: help demo test lint image-test setup
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -20,6 +20,9 @@ lint: setup ## check format, lints, links of the documentation, shell scripts
 	RUSTDOCFLAGS='-D rustdoc::broken_intra_doc_links' \
 		cargo doc --workspace --no-deps --document-private-items --locked --quiet
 	shellcheck $$(git grep -lE '^#!(/bin/|/usr/bin/env )(ba)?sh')
+
+image-test: ## build the image and run compose.yaml and the README's docker run for real
+	@image/test
 
 setup:
 	@setup/install

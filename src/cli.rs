@@ -81,6 +81,7 @@ fn after_help() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::preflight::hazard::Hazard;
 
     fn parsed(arguments: &[&str]) -> Result<Command, u8> {
         let all = ["schemaferry"].iter().chain(arguments).map(OsString::from);
@@ -97,5 +98,47 @@ mod tests {
         assert_eq!(parsed(&["lod"]), Err(64));
         assert_eq!(parsed(&["load", "finance"]), Err(64));
         assert_eq!(parsed(&["--schema=finance"]), Err(64));
+    }
+
+    fn table(head: [&str; 3], rows: impl Iterator<Item = [String; 3]>) -> String {
+        let line = |cells: &[String; 3]| format!("| {} |\n", cells.join(" | "));
+        let head = line(&head.map(str::to_owned)) + "| --- | --- | --- |\n";
+        rows.fold(head, |table, row| table + &line(&row))
+    }
+
+    #[test]
+    fn the_readme_has_the_same_tables() {
+        let code = |text: &str| format!("`{text}`");
+        let variables = VARIABLES.iter().map(|variable| {
+            [
+                code(variable.name),
+                variable.default.to_owned(),
+                variable.meaning.to_owned(),
+            ]
+        });
+        let exits = Exit::ALL.iter().map(|exit| {
+            [
+                exit.code().to_string(),
+                exit.name().to_owned(),
+                exit.advice().to_owned(),
+            ]
+        });
+        let hazards = Hazard::ALL.iter().map(|hazard| {
+            [
+                code(hazard.word()),
+                hazard.side().to_string(),
+                hazard.meaning().to_owned(),
+            ]
+        });
+        for table in [
+            table(["variable", "default", "meaning"], variables),
+            table(["code", "name", "what to do"], exits),
+            table(["hazard", "side", "what is there"], hazards),
+        ] {
+            assert!(
+                include_str!("../README.md").contains(&table),
+                "the README lacks:\n{table}"
+            );
+        }
     }
 }

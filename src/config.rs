@@ -223,7 +223,11 @@ pub(crate) const VARIABLES: &[Variable] = &[
         "none",
         "PEM file of the authorities that the server's certificate is checked against, or `system` (verify-full)",
     ),
-    variable("METHOD", "pipe", "how rows travel: pipe (pg_dump | pg_restore)"),
+    variable(
+        "METHOD",
+        "pipe",
+        "how rows travel: pipe (pg_dump piped into pg_restore)",
+    ),
     variable(
         "VERIFY",
         "rows",

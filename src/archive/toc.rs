@@ -205,4 +205,68 @@ mod tests {
             assert!(matches!(read(head), Err(Error::Archive(_))), "{head:?}");
         }
     }
+
+    /// `pg_restore --list` is the oracle, for the archives of every installed major.
+    #[test]
+    fn entries_are_those_of_pg_restore() {
+        for server in testbed::Server::all() {
+            let cluster = testbed::Cluster::start(&server);
+            cluster.create_database("warehouse");
+            testbed::warehouse::fill(&cluster, "warehouse");
+            let odd =
+                "CREATE SCHEMA \"odd; -- name\"; CREATE TABLE \"odd; -- name\".\"t\nt\" (a int PRIMARY KEY);
+                       COMMENT ON TABLE \"odd; -- name\".\"t\nt\" IS 'PGDMP'";
+            cluster.psql("warehouse", odd);
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("archive");
+            let dump = cluster
+                .client("pg_dump", "warehouse")
+                .arg("-Fc")
+                .arg("-f")
+                .arg(&path)
+                .output()
+                .unwrap();
+            assert!(dump.status.success(), "{dump:?}");
+            let list = cluster
+                .client("pg_restore", "warehouse")
+                .arg("--list")
+                .arg(&path)
+                .output()
+                .unwrap();
+            let list = String::from_utf8(list.stdout).unwrap();
+            let listed: Vec<&str> = list.lines().filter(|line| !line.starts_with(';')).collect();
+            let entries = read(&std::fs::read(&path).unwrap()).unwrap();
+            // What pg_restore lists only with --create.
+            let settings = ["ENCODING", "STDSTRINGS", "SEARCHPATH", "DATABASE"];
+            let entries: Vec<&Entry> = entries
+                .iter()
+                .filter(|entry| !settings.contains(&entry.desc.as_str()))
+                .collect();
+            let known = |entry: &&&Entry| {
+                listed
+                    .iter()
+                    .any(|line| line.starts_with(&format!("{};", entry.dump_id)))
+            };
+            let unknown: Vec<_> = entries.iter().filter(|entry| !known(entry)).collect();
+            assert!(unknown.is_empty(), "{unknown:?}");
+            assert_eq!(entries.len(), listed.len());
+            assert!(entries.len() > 100, "{}", entries.len());
+            for (entry, line) in entries.iter().zip(listed) {
+                let namespace = if entry.namespace.is_empty() {
+                    "-"
+                } else {
+                    &entry.namespace
+                };
+                let expected = format!(
+                    "{}; {} {} {} {namespace} {} ",
+                    entry.dump_id,
+                    entry.catalog_oid,
+                    entry.oid,
+                    entry.desc,
+                    entry.tag.replace('\n', " ")
+                );
+                assert!(line.starts_with(&expected), "{line}\n{expected}");
+            }
+        }
+    }
 }
