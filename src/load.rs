@@ -141,7 +141,7 @@ async fn line(unit: &Unit<'_>, sessions: Sessions, lock: &Lock, progress: &Progr
     progress.deferred(parts.deferred.clone());
 
     progress.enter(Phase::Clear);
-    let rooms = unit.rooms(&target, &answers).await?;
+    let rooms = unit.rooms(&target).await?;
     let loads = clear::make_room(&target, &rooms).await?;
     furnish(&target, &answers, &parts, &rooms).await?;
 
@@ -318,18 +318,20 @@ impl<'a> Unit<'a> {
         }
     }
 
-    /// Writes `clearing` into the ledger for every schema, before anything is dropped.
-    async fn rooms(&self, target: &Session, answers: &Answers) -> Result<Vec<Room>, Error> {
+    /// Writes `clearing` into the ledger for every schema, before anything is dropped. What is done with each is
+    /// decided once more: someone may have written since preflight.
+    async fn rooms(&self, target: &Session) -> Result<Vec<Room>, Error> {
         ledger::open(target).await?;
         let mut rooms = Vec::new();
         target.batch("begin", "BEGIN").await?;
-        for (schema, decision) in &answers.decisions {
+        for schema in &self.config.schemas {
+            let decision = clear::decide(target, schema, self.config.on_existing, &self.entry).await?;
             let existing = decision.existing().map(|existing| existing.oid);
             let adopts = decision.adopts();
             let id = ledger::begin(target, &self.entry, schema, existing, adopts).await?;
             rooms.push(Room {
                 schema: schema.clone(),
-                decision: decision.clone(),
+                decision,
                 id,
             });
         }

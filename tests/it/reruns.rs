@@ -137,6 +137,16 @@ fn two_workers_never_load_one_schema() {
 }
 
 #[test]
+fn a_worker_waits_for_another_as_long_as_it_may() {
+    let rig = Rig::new(SCHEMA);
+    let first = rig.worker("s").spawn();
+    crate::slow::wait_for_phase(&first, "lock");
+    let second = rig.worker("s").env("WAIT_TIMEOUT", "1m").run();
+    assert_exit(&first.wait(), 0);
+    assert_exit(&second, 0);
+}
+
+#[test]
 fn several_schemas_of_one_unit_are_complete_together_or_not_at_all() {
     let rig = Rig::new(
         "CREATE SCHEMA a; CREATE TABLE a.t (id int PRIMARY KEY); INSERT INTO a.t VALUES (1);

@@ -3,14 +3,15 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use testbed::Server;
+use testbed::{Cluster, Server};
 
 use crate::rig::{Rig, text};
-use crate::slow::{PATIENCE, SLOW_ROWS, child, wait_for_phase};
+use crate::slow::{PATIENCE, SLOW_ROWS, assert_no_backends, child, wait_for_phase};
 
 fn assert_not_complete(rig: &Rig) {
     let state = "SELECT state FROM schemaferry.load ORDER BY id DESC LIMIT 1";
@@ -75,6 +76,81 @@ fn terminated_backends_never_yield_success() {
         assert_eq!(output.exit, 75, "{role}\n{}", output.stdout);
         assert_not_complete(&rig);
     }
+}
+
+#[test]
+fn a_run_in_which_nothing_moves_is_ended() {
+    let rig = Rig::new(SLOW_ROWS);
+    for program in ["pg_dump", "pg_restore"] {
+        let running = rig.worker("s").env("STALL_TIMEOUT", "5s").spawn();
+        wait_for_phase(&running, "pre-data");
+        kill(Pid::from_raw(child(&running, program)), Signal::SIGSTOP).unwrap();
+        let output = running.wait();
+        assert_eq!(output.exit, 75, "{program}\n{}", output.stdout);
+        assert!(
+            text(output.last(), "reason").contains("STALL_TIMEOUT"),
+            "{}",
+            output.last()
+        );
+        assert_not_complete(&rig);
+        assert_no_backends(&rig);
+    }
+}
+
+#[test]
+fn a_wait_for_a_lock_is_limited_and_names_the_holder() {
+    let rig =
+        Rig::new("CREATE SCHEMA s; CREATE TABLE s.t (a int); CREATE SCHEMA o; CREATE TABLE o.parent (a int)");
+    let hold = |cluster: &Cluster, table: &str| {
+        let mut holder = cluster.client("psql", &rig.database);
+        let sql = format!("BEGIN; LOCK TABLE {table}; SELECT pg_sleep(60)");
+        holder
+            .env("PGAPPNAME", "the_holder")
+            .args(["-qc", &sql])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let wait_until_held = |cluster: &Cluster| {
+        let sql = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND relation::regclass::text IN ('s.t', 'o.parent')";
+        let until = Instant::now() + PATIENCE;
+        while cluster.psql(&rig.database, sql) != "1" {
+            assert!(Instant::now() < until, "the lock is not held");
+        }
+    };
+    let release = |cluster: &Cluster, holder: &mut Child| {
+        let sql =
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'the_holder'";
+        cluster.psql(&rig.database, sql);
+        holder.wait().unwrap();
+    };
+    let mut holder = hold(rig.source, "s.t");
+    wait_until_held(rig.source);
+    let output = rig.worker("s").env("LOCK_TIMEOUT", "2s").run();
+    release(rig.source, &mut holder);
+    assert_eq!(output.exit, 75, "{}", output.stdout);
+    let reason = text(output.last(), "reason");
+    assert!(
+        reason.contains("s.t held by pid") && reason.contains("the_holder"),
+        "{reason}"
+    );
+    assert_eq!(text(output.last(), "phase"), "snapshot");
+
+    // On the target: a child needs its parent, which lives in a schema that was moved before.
+    rig.at_target("CREATE SCHEMA o; CREATE TABLE o.parent (a int)");
+    rig.at_source("CREATE TABLE s.child () INHERITS (o.parent)");
+    let mut holder = hold(rig.target, "o.parent");
+    wait_until_held(rig.target);
+    let output = rig.worker("s").env("LOCK_TIMEOUT", "3s").run();
+    release(rig.target, &mut holder);
+    assert_eq!(output.exit, 75, "{}", output.stdout);
+    let reason = text(output.last(), "reason");
+    assert!(
+        reason.contains("LOCK_TIMEOUT for a lock on the target") && reason.contains("the_holder"),
+        "{reason}"
+    );
+    assert_eq!(text(output.last(), "phase"), "pre-data");
+    assert_no_backends(&rig);
 }
 
 /// A pg_dump that cuts its stream of rows and still ends with 0.
