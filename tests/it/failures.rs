@@ -73,6 +73,33 @@ const CASES: &[Case] = &[
     ("CREATE SCHEMA s --- SELECT 1; CREATE VIEW public.v AS SELECT 1; CREATE SCHEMA s; CREATE TABLE s.t (a int); CREATE VIEW public.outside AS SELECT * FROM s.t",
         |w| w.env("ON_EXISTING", "replace"),
         expected(73, "preflight", "target", "", &["objects outside of the schema depend on it", "view public.outside"])),
+    (
+        "CREATE SCHEMA s; CREATE ROLE none_at_all LOGIN PASSWORD 'testbed' CONNECTION LIMIT 0",
+        |w| w.env("SOURCE_USER", "none_at_all"),
+        expected(75, "connect", "source", "53300", &["too many connections for role"]),
+    ),
+    (
+        "CREATE SCHEMA s; CREATE ROLE too_few LOGIN PASSWORD 'testbed' CONNECTION LIMIT 4",
+        |w| w.env("SOURCE_USER", "too_few"),
+        expected(
+            78,
+            "preflight",
+            "source",
+            "",
+            &["ALTER ROLE \"too_few\" CONNECTION LIMIT 8", "no USAGE on schema s"],
+        ),
+    ),
+    (
+        "CREATE ROLE only_here; CREATE SCHEMA s AUTHORIZATION only_here",
+        same,
+        expected(
+            78,
+            "preflight",
+            "target",
+            "",
+            &["role \"only_here\" does not exist", "CREATE ROLE only_here; GRANT only_here TO postgres"],
+        ),
+    ),
     // The table that the check looks into is filled later.
     ("CREATE SCHEMA s; CREATE TABLE s.z (a int); INSERT INTO s.z VALUES (1); CREATE FUNCTION s.has(int) RETURNS bool LANGUAGE sql AS 'SELECT EXISTS (SELECT FROM s.z WHERE a = $1)';
       CREATE TABLE s.a (a int CHECK (s.has(a))); INSERT INTO s.a VALUES (1)", same,

@@ -64,62 +64,67 @@ fn roles(prefix: &str) -> String {
 
 #[test]
 fn owners_and_grants_arrive_and_the_next_load_replaces_them() {
-    let rig = Rig::new("");
-    let worker = aurora_like(&rig, "keep");
-    rig.at_source(&roles("keep"));
-    rig.at_source(&owned_by("keep"));
-    rig.at_target(&roles("keep"));
-    // Roles that only the source needs are granted something too. The user is no member that inherits.
-    rig.at_target("CREATE ROLE keep_reader; ALTER ROLE keep_master NOINHERIT; GRANT keep_owner, keep_other, keep_third TO keep_master");
-    // What the target adds by itself must not stay.
-    rig.at_target(
+    for rig in Rig::of_both_majors() {
+        let worker = aurora_like(&rig, "keep");
+        rig.at_source(&roles("keep"));
+        rig.at_source(&owned_by("keep"));
+        rig.at_target(&roles("keep"));
+        // Roles that only the source needs are granted something too. The user is no member that inherits.
+        rig.at_target("CREATE ROLE keep_reader; ALTER ROLE keep_master NOINHERIT; GRANT keep_owner, keep_other, keep_third TO keep_master");
+        // What the target adds by itself must not stay.
+        rig.at_target(
         "ALTER DEFAULT PRIVILEGES FOR ROLE keep_master GRANT SELECT ON TABLES TO PUBLIC; CREATE SCHEMA other",
     );
-    for _ in 0..3 {
-        assert_exit(&worker.run(), 0);
-        assert_eq!(rig.at_target(ACCESS), rig.at_source(ACCESS));
+        for _ in 0..3 {
+            assert_exit(&worker.run(), 0);
+            assert_eq!(rig.at_target(ACCESS), rig.at_source(ACCESS));
+        }
+        assert_eq!(rig.at_target("SELECT count(*) FROM s.t"), "2");
     }
-    assert_eq!(rig.at_target("SELECT count(*) FROM s.t"), "2");
 }
 
 #[test]
 fn without_privileges_everything_belongs_to_the_user_and_row_security_stays() {
-    let rig = Rig::new("");
-    let worker = aurora_like(&rig, "skip").env("PRIVILEGES", "skip");
-    rig.at_source(&roles("skip"));
-    rig.at_source(&owned_by("skip"));
-    for _ in 0..2 {
-        assert_exit(&worker.run(), 0);
-        let owners = "SELECT DISTINCT relowner::regrole FROM pg_class WHERE relnamespace = 's'::regnamespace";
-        assert_eq!(rig.at_target(owners), "skip_master");
-        let secured = "SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = 's.t'::regclass";
-        assert_eq!(rig.at_target(secured), "t|t");
-        assert_eq!(
-            rig.at_target("SELECT count(*) FROM pg_policies WHERE schemaname = 's'"),
-            "0"
-        );
+    for rig in Rig::of_both_majors() {
+        let worker = aurora_like(&rig, "skip").env("PRIVILEGES", "skip");
+        rig.at_source(&roles("skip"));
+        rig.at_source(&owned_by("skip"));
+        for _ in 0..2 {
+            assert_exit(&worker.run(), 0);
+            let owners =
+                "SELECT DISTINCT relowner::regrole FROM pg_class WHERE relnamespace = 's'::regnamespace";
+            assert_eq!(rig.at_target(owners), "skip_master");
+            let secured =
+                "SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = 's.t'::regclass";
+            assert_eq!(rig.at_target(secured), "t|t");
+            assert_eq!(
+                rig.at_target("SELECT count(*) FROM pg_policies WHERE schemaname = 's'"),
+                "0"
+            );
+        }
     }
 }
 
 #[test]
 fn roles_can_have_another_name_on_the_target() {
-    let rig = Rig::new("");
-    let worker = aurora_like(&rig, "map").env(
-        "ROLE_MAP",
-        "map_owner=\"Map New\",map_other = map_third,map_reader=map_third",
-    );
-    rig.at_source(&roles("map"));
-    rig.at_source(&owned_by("map"));
-    rig.at_target(
-        "CREATE ROLE \"Map New\"; CREATE ROLE map_third; GRANT \"Map New\", map_third TO map_master",
-    );
-    assert_exit(&worker.run(), 0);
-    let owners = "SELECT nspowner::regrole, (SELECT relowner::regrole FROM pg_class WHERE oid = 's.t'::regclass), (SELECT relowner::regrole FROM pg_class WHERE oid = 's.v'::regclass) FROM pg_namespace WHERE nspname = 's'";
-    assert_eq!(rig.at_target(owners), "\"Map New\"|\"Map New\"|map_third");
-    assert_eq!(
-        rig.at_target("SELECT roles FROM pg_policies WHERE schemaname = 's'"),
-        "{map_third}"
-    );
+    for rig in Rig::of_both_majors() {
+        let worker = aurora_like(&rig, "map").env(
+            "ROLE_MAP",
+            "map_owner=\"Map New\",map_other = map_third,map_reader=map_third",
+        );
+        rig.at_source(&roles("map"));
+        rig.at_source(&owned_by("map"));
+        rig.at_target(
+            "CREATE ROLE \"Map New\"; CREATE ROLE map_third; GRANT \"Map New\", map_third TO map_master",
+        );
+        assert_exit(&worker.run(), 0);
+        let owners = "SELECT nspowner::regrole, (SELECT relowner::regrole FROM pg_class WHERE oid = 's.t'::regclass), (SELECT relowner::regrole FROM pg_class WHERE oid = 's.v'::regclass) FROM pg_namespace WHERE nspname = 's'";
+        assert_eq!(rig.at_target(owners), "\"Map New\"|\"Map New\"|map_third");
+        assert_eq!(
+            rig.at_target("SELECT roles FROM pg_policies WHERE schemaname = 's'"),
+            "{map_third}"
+        );
+    }
 }
 
 /// The statements that a refusal names; what it names for SCHEMA_NAME is none.
@@ -133,40 +138,41 @@ fn cures(output: &testbed::Output) -> Vec<(String, String)> {
 
 #[test]
 fn following_the_cures_of_one_refusal_leads_to_no_other() {
-    let rig = Rig::new("");
-    let worker = aurora_like(&rig, "cure");
-    rig.at_target(&format!("ALTER DATABASE {} OWNER TO postgres", rig.database));
-    rig.at_source(&roles("cure"));
-    rig.at_source("CREATE EXTENSION citext; CREATE SCHEMA s; CREATE EXTENSION hstore SCHEMA s; CREATE EXTENSION lo SCHEMA s; CREATE TABLE s.t (a int, h s.hstore, c citext);
+    for rig in Rig::of_both_majors() {
+        let worker = aurora_like(&rig, "cure");
+        rig.at_target(&format!("ALTER DATABASE {} OWNER TO postgres", rig.database));
+        rig.at_source(&roles("cure"));
+        rig.at_source("CREATE EXTENSION citext; CREATE SCHEMA s; CREATE EXTENSION hstore SCHEMA s; CREATE EXTENSION lo SCHEMA s; CREATE TABLE s.t (a int, h s.hstore, c citext);
         CREATE TABLE s.secured (a int); ALTER TABLE s.secured ENABLE ROW LEVEL SECURITY; CREATE SEQUENCE s.q;
         ALTER TABLE s.t OWNER TO cure_owner; CREATE TABLE s.u (id int); GRANT SELECT ON s.u TO cure_other; ALTER SCHEMA s OWNER TO cure_owner");
-    for command in ["check", "load"] {
-        let refused = worker.clone().arg(command).run();
-        assert_exit(&refused, 78);
+        for command in ["check", "load"] {
+            let refused = worker.clone().arg(command).run();
+            assert_exit(&refused, 78);
+            assert_eq!(
+                rig.at_target("SELECT count(*) FROM pg_namespace WHERE nspname IN ('s', 'schemaferry')"),
+                "0"
+            );
+        }
+        let refused = worker.run();
+        let mut last = Vec::new();
+        for (side, cure) in cures(&refused) {
+            assert!(!cure.is_empty());
+            if side == "source" {
+                rig.at_source(&cure)
+            } else {
+                rig.at_target(&cure)
+            };
+            last.push(cure);
+        }
+        assert!(last.len() >= 8, "{last:#?}");
+        let output = worker.run();
+        assert_exit(&output, 0);
         assert_eq!(
-            rig.at_target("SELECT count(*) FROM pg_namespace WHERE nspname IN ('s', 'schemaferry')"),
-            "0"
+            rig.at_target("SELECT relowner::regrole FROM pg_class WHERE oid = 's.t'::regclass"),
+            "cure_owner"
         );
+        assert_exit(&worker.run(), 0);
     }
-    let refused = worker.run();
-    let mut last = Vec::new();
-    for (side, cure) in cures(&refused) {
-        assert!(!cure.is_empty());
-        if side == "source" {
-            rig.at_source(&cure)
-        } else {
-            rig.at_target(&cure)
-        };
-        last.push(cure);
-    }
-    assert!(last.len() >= 8, "{last:#?}");
-    let output = worker.run();
-    assert_exit(&output, 0);
-    assert_eq!(
-        rig.at_target("SELECT relowner::regrole FROM pg_class WHERE oid = 's.t'::regclass"),
-        "cure_owner"
-    );
-    assert_exit(&worker.run(), 0);
 }
 
 #[test]

@@ -167,3 +167,23 @@ fn several_schemas_of_one_unit_are_complete_together_or_not_at_all() {
         "1"
     );
 }
+
+#[test]
+fn five_workers_at_once_do_not_disturb_each_other() {
+    let rig = Rig::new("");
+    let names = ["one", "two", "three", "four", "five"];
+    for name in names {
+        rig.at_source(
+            &SCHEMA
+                .replace("s.", &format!("{name}."))
+                .replace("SCHEMA s", &format!("SCHEMA {name}")),
+        );
+        rig.at_source(&format!("CREATE TABLE {name}.leaves (a int REFERENCES one.t); GRANT SELECT ON ALL TABLES IN SCHEMA {name} TO pg_monitor"));
+    }
+    for _ in 0..3 {
+        let running: Vec<_> = names.iter().map(|name| rig.worker(name).spawn()).collect();
+        for worker in running {
+            assert_exit(&worker.wait(), 0);
+        }
+    }
+}

@@ -9,6 +9,8 @@ use testbed::{Cluster, Output, Server, Worker};
 
 static SOURCE: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&Server::distribution()));
 static TARGET: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&Server::distribution()));
+static NEWEST_SOURCE: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&Server::newest()));
+static NEWEST_TARGET: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&Server::newest()));
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
 /// A database on each of two clusters.
@@ -22,6 +24,14 @@ impl Rig {
     /// New databases on the distribution's PostgreSQL; `sql` is run in the source's.
     pub(crate) fn new(sql: &str) -> Self {
         Self::on(&SOURCE, &TARGET, sql)
+    }
+
+    /// New empty databases on the distribution's PostgreSQL, and on the newest.
+    pub(crate) fn of_both_majors() -> [Self; 2] {
+        [
+            Self::on(&SOURCE, &TARGET, ""),
+            Self::on(&NEWEST_SOURCE, &NEWEST_TARGET, ""),
+        ]
     }
 
     /// The same on given clusters.

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use testbed::warehouse;
+use testbed::{Cluster, warehouse};
 
 use crate::rig::{Rig, assert_exit, text};
 use crate::slow::{SLOW_INDEX, SLOW_ROWS, assert_no_backends, children, wait_for_phase};
@@ -81,5 +81,35 @@ fn a_killed_worker_leaves_nothing_that_the_next_one_does_not_sweep() {
         0,
         "passfiles of killed runs are left"
     );
+    assert_no_backends(&rig);
+}
+
+#[test]
+fn a_kill_at_any_moment_is_made_good_by_the_next_run() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; CREATE TABLE s.t (id serial PRIMARY KEY, v text); INSERT INTO s.t (v) SELECT md5(i::text) FROM generate_series(1, 20000) i;
+         DO $$ BEGIN FOR i IN 1..120 LOOP EXECUTE format('CREATE TABLE s.t%s (id int PRIMARY KEY REFERENCES s.t)', i); END LOOP; END $$",
+    );
+    let worker = rig.worker("s");
+    assert_exit(&worker.run(), 0);
+    for delay in (300..3000).step_by(225) {
+        let running = worker.spawn();
+        std::thread::sleep(Duration::from_millis(delay));
+        running.signal(Signal::SIGKILL);
+        // One that was done by then has done it well.
+        assert!([-9, 0].contains(&running.wait().exit));
+    }
+    assert_exit(&worker.run(), 0);
+    for look in [
+        warehouse::contents,
+        |cluster: &Cluster, database: &str, schema: &str| {
+            warehouse::definition(cluster, database, schema).join("\n")
+        },
+    ] {
+        assert_eq!(
+            look(rig.target, &rig.database, "s"),
+            look(rig.source, &rig.database, "s")
+        );
+    }
     assert_no_backends(&rig);
 }
