@@ -1,17 +1,26 @@
 # Everything here installs what it lacks (setup/install), Rust excepted.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint image-test setup
+.PHONY: help demo test bench lint image-test setup
+
+SCALE = 1
+ROUNDS = 3
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: setup ## move three schemas between two throwaway servers and compare them
 	@cargo build --release --locked --package schemaferry --package testbed
-	@TEST_POSTGRES="$$(setup/servers)" target/release/demo
+	@TEST_POSTGRES="$$(setup/servers)" cargo run --release --locked --quiet --package testbed --bin demo
 
 test: setup ## run every test, on each server that is installed
 	TEST_POSTGRES="$$(setup/servers)" cargo test --workspace --locked
+
+bench: setup ## time the worker beside its peers (SCALE=1 ROUNDS=3)
+	@setup/install pgcopydb
+	@cargo build --release --locked --package schemaferry --package testbed
+	@TEST_POSTGRES="$$(setup/servers)" \
+		cargo run --release --locked --quiet --package testbed --bin bench -- $(SCALE) $(ROUNDS)
 
 lint: setup ## check format, lints, links of the documentation, shell scripts
 	@setup/install shellcheck
