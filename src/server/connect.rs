@@ -8,7 +8,6 @@ use std::future::{Ready, ready};
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -22,6 +21,7 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_postgres::{Client, Config};
 
 use crate::error::{ConnectError, Error};
+use crate::server::reframe::{Frames, Reframe, Seen};
 use crate::server::{Server, SslMode, SslRootCert};
 
 /// How long one attempt to connect may take, from the look-up to the session; the child programs get the same.
@@ -39,19 +39,23 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct Connected {
     pub(crate) client: Client,
     pub(crate) driver: JoinHandle<()>,
-    /// The process id that the server announced when the session began.
-    pub(crate) announced_pid: i32,
+    /// What the server sends, as it passes.
+    pub(crate) seen: Arc<Seen>,
 }
 
 /// Connects, with libpq's second try: `prefer` goes without TLS where the server refuses the session over TLS or
 /// the handshake fails, `allow` the other way round. The first try's error is the one that is reported.
-pub(crate) async fn connect(server: &Server, application_name: &str) -> Result<Connected, Error> {
+pub(crate) async fn connect(
+    server: &Server,
+    application_name: &str,
+    frames: Frames,
+) -> Result<Connected, Error> {
     let first = match server.sslmode {
         SslMode::Disable | SslMode::Allow => Tls::Off,
         SslMode::Prefer => Tls::IfOffered,
         SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => Tls::On,
     };
-    let error = match attempt(server, application_name, first).await {
+    let error = match attempt(server, application_name, frames, first).await {
         Ok(connected) => return Ok(connected),
         Err(error) => error,
     };
@@ -63,7 +67,9 @@ pub(crate) async fn connect(server: &Server, application_name: &str) -> Result<C
     if server.host.starts_with('/') || !deserves_second_try(&error) {
         return Err(error);
     }
-    attempt(server, application_name, second).await.or(Err(error))
+    attempt(server, application_name, frames, second)
+        .await
+        .or(Err(error))
 }
 
 /// Whether the other kind of connection may fare better: `pg_hba.conf` can tell them apart, and a handshake can
@@ -83,14 +89,19 @@ enum Tls {
     On,
 }
 
-async fn attempt(server: &Server, application_name: &str, tls: Tls) -> Result<Connected, Error> {
+async fn attempt(
+    server: &Server,
+    application_name: &str,
+    frames: Frames,
+    tls: Tls,
+) -> Result<Connected, Error> {
     let failed = |source| Error::Connect {
         side: server.side,
         source,
     };
     let open = async {
         let stream = reach(server, tls).await.map_err(failed)?;
-        begin(server, application_name, stream).await
+        begin(server, application_name, frames, stream).await
     };
     tokio::time::timeout(CONNECT_TIMEOUT, open)
         .await
@@ -107,7 +118,12 @@ fn endpoint(server: &Server) -> String {
 }
 
 /// Starts the session on an open stream.
-async fn begin(server: &Server, application_name: &str, stream: Stream) -> Result<Connected, Error> {
+async fn begin(
+    server: &Server,
+    application_name: &str,
+    frames: Frames,
+    stream: Stream,
+) -> Result<Connected, Error> {
     let mut config = Config::new();
     config
         .user(&server.user)
@@ -118,7 +134,7 @@ async fn begin(server: &Server, application_name: &str, stream: Stream) -> Resul
     if let Some(password) = &server.password {
         config.password(password.expose_secret());
     }
-    let (stream, announced) = Watched::new(stream);
+    let (stream, seen) = Reframe::new(stream, frames);
     #[expect(clippy::disallowed_methods, reason = "every connection is made here")]
     let (client, connection) = config
         .connect_raw(stream, Agreed)
@@ -132,11 +148,7 @@ async fn begin(server: &Server, application_name: &str, stream: Stream) -> Resul
         // Every statement in flight gets the error itself.
         connection.await.ok();
     });
-    Ok(Connected {
-        client,
-        driver,
-        announced_pid: announced.load(Ordering::Relaxed),
-    })
+    Ok(Connected { client, driver, seen })
 }
 
 fn refused(server: &Server, source: tokio_postgres::Error) -> Error {
@@ -301,97 +313,46 @@ enum Stream {
     Tls(Box<postgres_native_tls::TlsStream<TcpStream>>),
 }
 
-/// A stream whose first messages are read along, for the process id that the server announces: behind a pooler
-/// it is not that of the backend.
-struct Watched {
-    stream: Stream,
-    /// What was read so far; `None` as soon as the id was seen.
-    seen: Option<Vec<u8>>,
-    announced: Arc<AtomicI32>,
-}
-
-impl Watched {
-    fn new(stream: Stream) -> (Self, Arc<AtomicI32>) {
-        let announced = Arc::new(AtomicI32::new(0));
-        let watched = Self {
-            stream,
-            seen: Some(Vec::new()),
-            announced: Arc::clone(&announced),
-        };
-        (watched, announced)
-    }
-
-    fn note(&mut self, bytes: &[u8]) {
-        let Some(seen) = &mut self.seen else { return };
-        seen.extend_from_slice(bytes);
-        if let Some(pid) = announced_pid(seen) {
-            self.announced.store(pid, Ordering::Relaxed);
-            self.seen = None;
-        }
-    }
-}
-
-/// The process id of `BackendKeyData`, if that message is among the whole ones of `bytes`; 0 where the server is
-/// ready without having sent one.
-fn announced_pid(mut bytes: &[u8]) -> Option<i32> {
-    while let Some(([kind, a, b, c, d], rest)) = bytes.split_first_chunk() {
-        let length = u32::from_be_bytes([*a, *b, *c, *d]).checked_sub(4)?;
-        let (body, after) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-        match kind {
-            b'K' => return body.first_chunk().copied().map(i32::from_be_bytes),
-            b'Z' => return Some(0),
-            _ => bytes = after,
-        }
-    }
-    None
-}
-
-impl AsyncRead for Watched {
+impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let before = buf.filled().len();
-        let polled = match &mut this.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        };
-        if let Some(new) = buf.filled().get(before..) {
-            this.note(new);
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
-        polled
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
-            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }
 
-impl TlsStream for Watched {
+impl TlsStream for Reframe<Stream> {
     /// Without this SCRAM would lose its protection against a server in the middle.
     fn channel_binding(&self) -> ChannelBinding {
-        match &self.stream {
+        match self.get_ref() {
             Stream::Plain(_) | Stream::Unix(_) => ChannelBinding::none(),
             Stream::Tls(stream) => stream.channel_binding(),
         }
@@ -401,38 +362,12 @@ impl TlsStream for Watched {
 /// Hands tokio-postgres the stream as it is: TLS was agreed on before.
 struct Agreed;
 
-impl TlsConnect<Watched> for Agreed {
-    type Stream = Watched;
+impl TlsConnect<Reframe<Stream>> for Agreed {
+    type Stream = Reframe<Stream>;
     type Error = io::Error;
-    type Future = Ready<io::Result<Watched>>;
+    type Future = Ready<io::Result<Reframe<Stream>>>;
 
-    fn connect(self, stream: Watched) -> Self::Future {
+    fn connect(self, stream: Reframe<Stream>) -> Self::Future {
         ready(Ok(stream))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_announced_process_id_is_found_however_the_bytes_come() {
-        let messages = [
-            b"R\0\0\0\x08\0\0\0\0".as_slice(),
-            b"S\0\0\0\x0aa\0bcd\0",
-            b"K\0\0\0\x0c\0\0\x30\x39\0\0\0\x01",
-            b"Z\0\0\0\x05I",
-        ]
-        .concat();
-        let key_data_ends = messages.len() - 6;
-        for length in 0..messages.len() {
-            let expected = (length >= key_data_ends).then_some(12345);
-            assert_eq!(announced_pid(&messages[..length]), expected, "{length}");
-        }
-        assert_eq!(
-            announced_pid(b"Z\0\0\0\x05I"),
-            Some(0),
-            "a server without key data"
-        );
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod connect;
 pub(crate) mod passfile;
+pub(crate) mod reframe;
 pub(crate) mod session;
 
 use std::path::PathBuf;

@@ -3,6 +3,7 @@
 //! Every call names its action, so that an error says what was attempted and on which side. The task that
 //! drives the connection belongs to the session and is aborted with it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -10,6 +11,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
 use crate::error::{ConnectError, Error, Side};
+use crate::server::reframe::{Frames, Seen};
 use crate::server::{Server, connect};
 
 /// Settings of every session: no limit of the server's may end a long load, and every text is read and
@@ -42,6 +44,7 @@ pub(crate) struct Session {
     side: Side,
     client: Client,
     driver: JoinHandle<()>,
+    seen: Arc<Seen>,
     /// The backend's process id, as `pg_stat_activity` shows it.
     pub(crate) pid: i32,
     /// `server_version_num`, such as 150018.
@@ -55,11 +58,21 @@ impl Session {
         application_name: &str,
         lock_timeout: Option<Duration>,
     ) -> Result<Self, Error> {
-        let connected = connect::connect(server, application_name).await?;
+        Self::open_with(server, application_name, lock_timeout, Frames::AsSent).await
+    }
+
+    async fn open_with(
+        server: &Server,
+        application_name: &str,
+        lock_timeout: Option<Duration>,
+        frames: Frames,
+    ) -> Result<Self, Error> {
+        let connected = connect::connect(server, application_name, frames).await?;
         let mut session = Self {
             side: server.side,
             client: connected.client,
             driver: connected.driver,
+            seen: connected.seen,
             pid: 0,
             version: 0,
         };
@@ -78,7 +91,7 @@ impl Session {
             )
             .await?;
         session.pid = row.get(0);
-        if session.pid != connected.announced_pid {
+        if session.pid != session.seen.pid() {
             return Err(Error::Connect {
                 side: server.side,
                 source: ConnectError::Pooled,
@@ -156,6 +169,29 @@ impl Session {
             action: action.to_owned(),
             source,
         }
+    }
+}
+
+#[expect(dead_code, reason = "for METHOD=copy")]
+impl Session {
+    /// As [`Self::open`], for a session that reads rows by COPY: they come in frames of up to 64 KiB, however
+    /// long each is.
+    pub(crate) async fn open_reading(
+        server: &Server,
+        application_name: &str,
+        lock_timeout: Option<Duration>,
+    ) -> Result<Self, Error> {
+        Self::open_with(server, application_name, lock_timeout, Frames::Recut).await
+    }
+
+    /// What the server has sent, as it passed.
+    pub(crate) fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    /// The client itself, for COPY.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
     }
 }
 
