@@ -36,12 +36,58 @@ impl fmt::Display for SchemaName {
 pub(crate) enum Method {
     /// `pg_dump | pg_restore`.
     Pipe,
+    /// Many COPY streams under one snapshot.
+    Copy,
 }
 
 impl Method {
-    fn word(self) -> &'static str {
+    /// The word of `METHOD`.
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Pipe => "pipe",
+            Self::Copy => "copy",
+        }
+    }
+}
+
+/// Whether large tables are cut into ranges of blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Split {
+    /// Where one stream would otherwise outlast all others, and nobody counts on the order of rows.
+    Auto,
+    Never,
+    Always,
+}
+
+impl Split {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Never => "never",
+            Self::Always => "always",
+        }
+    }
+}
+
+/// How the target compresses large values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ToastCompression {
+    /// lz4 where the target has it and no index reads a value that could be compressed.
+    Auto,
+    /// As the target is set.
+    Server,
+    Lz4,
+    Pglz,
+}
+
+impl ToastCompression {
+    /// The word of `TOAST_COMPRESSION`, and of `default_toast_compression`.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Server => "server",
+            Self::Lz4 => "lz4",
+            Self::Pglz => "pglz",
         }
     }
 }
@@ -143,6 +189,10 @@ pub(crate) struct Config {
     pub(crate) source: ServerConfig,
     pub(crate) target: ServerConfig,
     pub(crate) method: Method,
+    /// METHOD=copy: streams in flight per side, 1 to 64.
+    pub(crate) jobs: u8,
+    pub(crate) split: Split,
+    pub(crate) toast_compression: ToastCompression,
     pub(crate) verify: Verify,
     pub(crate) privileges: Privileges,
     /// Role on the source, role on the target.
@@ -226,7 +276,20 @@ pub(crate) const VARIABLES: &[Variable] = &[
     variable(
         "METHOD",
         "pipe",
-        "how rows travel: pipe (pg_dump piped into pg_restore)",
+        "how rows travel: copy (many COPY streams under one snapshot) or pipe (pg_dump piped into pg_restore)",
+    ),
+    variable("JOBS", "4", "copy: streams in flight on each side, 1 to 64"),
+    variable(
+        "SPLIT",
+        "auto",
+        "copy: whether large tables are cut into ranges of blocks that travel side by side: auto (where one table \
+         would outlast all others), never, always",
+    ),
+    variable(
+        "TOAST_COMPRESSION",
+        "auto",
+        "copy: how large values are compressed: auto (lz4 where the target has it and no index reads such a value), \
+         server (as the target is set), lz4, pglz",
     ),
     variable(
         "VERIFY",
@@ -284,8 +347,12 @@ pub(crate) const VARIABLES: &[Variable] = &[
     ),
 ];
 
-/// Variables of METHOD=copy: noted, not an error.
-const OTHER_METHOD: &[&str] = &["JOBS", "SPLIT", "TOAST_COMPRESSION"];
+/// Variables of METHOD=copy: under the other METHOD they are noted, which is no error.
+const COPY_ONLY: &[&str] = &["JOBS", "SPLIT", "TOAST_COMPRESSION"];
+
+/// Streams that one load may have in flight on each side.
+const JOBS: std::ops::RangeInclusive<u8> = 1..=64;
+const JOBS_DEFAULT: u8 = 4;
 
 /// Names have to fit the server's identifiers (`NAMEDATALEN` - 1); longer ones would be cut and hit another schema.
 const NAME_MAX_BYTES: usize = 63;
@@ -317,11 +384,17 @@ impl Config {
             given,
             problems: Vec::new(),
         };
+        let method = reader.parsed("METHOD", method).unwrap_or(Method::Pipe);
         let config = Self {
             schemas: reader.schemas(),
             source: reader.server("SOURCE"),
             target: reader.server("TARGET"),
-            method: reader.parsed("METHOD", method).unwrap_or(Method::Pipe),
+            method,
+            jobs: reader.parsed("JOBS", jobs).unwrap_or(JOBS_DEFAULT),
+            split: reader.parsed("SPLIT", split).unwrap_or(Split::Auto),
+            toast_compression: reader
+                .parsed("TOAST_COMPRESSION", toast_compression)
+                .unwrap_or(ToastCompression::Auto),
             verify: reader.parsed("VERIFY", verify).unwrap_or(Verify::Rows),
             privileges: reader
                 .parsed("PRIVILEGES", privileges)
@@ -340,9 +413,9 @@ impl Config {
             log_level: reader.parsed("LOG_LEVEL", log_level).unwrap_or(Level::INFO),
             log_format: reader.parsed("LOG_FORMAT", log_format).unwrap_or(LogFormat::Auto),
             path: reader.text("PATH").unwrap_or_default(),
-            unused: OTHER_METHOD
+            unused: COPY_ONLY
                 .iter()
-                .filter(|name| reader.given.contains_key(**name))
+                .filter(|name| method != Method::Copy && reader.given.contains_key(**name))
                 .map(|name| (*name).to_owned())
                 .collect(),
         };
@@ -366,6 +439,9 @@ impl Config {
             "SOURCE": self.source.record(),
             "TARGET": self.target.record(),
             "METHOD": self.method.word(),
+            "JOBS": self.jobs,
+            "SPLIT": self.split.word(),
+            "TOAST_COMPRESSION": self.toast_compression.word(),
             "VERIFY": self.verify.word(),
             "PRIVILEGES": self.privileges.word(),
             "ROLE_MAP": self.role_map.iter().map(|(old, new)| format!("{old}={new}")).collect::<Vec<_>>(),
@@ -406,8 +482,7 @@ impl ServerConfig {
 }
 
 fn known_names() -> BTreeSet<String> {
-    let mut names: BTreeSet<String> = OTHER_METHOD.iter().map(|name| (*name).to_owned()).collect();
-    names.extend(["PATH".to_owned(), "TMPDIR".to_owned()]);
+    let mut names = BTreeSet::from(["PATH".to_owned(), "TMPDIR".to_owned()]);
     for variable in VARIABLES {
         match variable.name.strip_prefix('…') {
             Some(rest) => names.extend([format!("SOURCE{rest}"), format!("TARGET{rest}")]),
@@ -634,7 +709,29 @@ fn word<T: Copy>(text: &str, words: &[(&str, T)], later: &[&str]) -> Result<T, S
 }
 
 fn method(text: &str) -> Result<Method, String> {
-    word(text, &[(Method::Pipe.word(), Method::Pipe)], &["copy"])
+    word(text, &[Method::Copy, Method::Pipe].map(|value| (value.word(), value)), &[])
+}
+
+fn jobs(text: &str) -> Result<u8, String> {
+    match text.parse() {
+        Ok(jobs) if JOBS.contains(&jobs) => Ok(jobs),
+        _ => Err(format!("{text:?} is not a number from {} to {}", JOBS.start(), JOBS.end())),
+    }
+}
+
+fn split(text: &str) -> Result<Split, String> {
+    let words = [Split::Auto, Split::Never, Split::Always].map(|value| (value.word(), value));
+    word(text, &words, &[])
+}
+
+fn toast_compression(text: &str) -> Result<ToastCompression, String> {
+    let words = [
+        ToastCompression::Auto,
+        ToastCompression::Server,
+        ToastCompression::Lz4,
+        ToastCompression::Pglz,
+    ];
+    word(text, &words.map(|value| (value.word(), value)), &[])
 }
 
 fn verify(text: &str) -> Result<Verify, String> {
@@ -837,7 +934,9 @@ mod tests {
                 &[("SOURCE_SSLMODE", "on")],
                 &["SOURCE_SSLMODE \"on\" is not one of disable, allow"],
             ),
-            (&[("METHOD", "copy")], &["METHOD copy comes with a later release"]),
+            (&[("METHOD", "dump")], &["METHOD \"dump\" is not one of copy, pipe"]),
+            (&[("JOBS", "0"), ("SPLIT", "x")], &["JOBS \"0\" is not a number from 1 to 64", "SPLIT \"x\" is not one of auto"]),
+            (&[("TOAST_COMPRESSION", "zstd")], &["TOAST_COMPRESSION \"zstd\" is not one of auto, server"]),
             (&[("VERIFY", "hash")], &["VERIFY hash comes with a later release"]),
             (&[("ROLE_MAP", "a=b,a=c")], &["ROLE_MAP maps \"a\" twice"]),
             (&[("ROLE_MAP", "a")], &["ROLE_MAP is not of the form"]),

@@ -188,6 +188,14 @@ pub(crate) enum Error {
         #[source]
         source: tokio_postgres::Error,
     },
+    #[error("failed to {action} on the {side}: {message}")]
+    Server {
+        side: Side,
+        action: String,
+        sqlstate: String,
+        /// The server's own words, without row values.
+        message: String,
+    },
     #[error("{}", .0)]
     Refused(Refused),
     #[error("failed to start {program}")]
@@ -233,6 +241,7 @@ impl Error {
             | Self::Secret { .. }
             | Self::Preflight(_)
             | Self::Connect { .. }
+            | Self::Server { .. }
             | Self::Refused(_)
             | Self::Spawn { .. }
             | Self::Program { .. }
@@ -245,12 +254,21 @@ impl Error {
         }
     }
 
+    /// The SQLSTATE, where a server gave one.
+    pub(crate) fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Server { sqlstate, .. } => Some(sqlstate),
+            other => other.db_error().map(|db| db.code().code()),
+        }
+    }
+
     /// The side that failed, where there is one.
     pub(crate) fn side(&self) -> Option<Side> {
         match self {
             Self::Secret { side, .. }
             | Self::Connect { side, .. }
             | Self::Postgres { side, .. }
+            | Self::Server { side, .. }
             | Self::Program { side, .. }
             | Self::Refused(Refused { side, .. })
             | Self::Stopped(Stop::LockWait { side, .. }) => Some(*side),

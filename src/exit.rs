@@ -107,6 +107,7 @@ pub(crate) fn classify(error: &Error, established: bool, changing: bool) -> Exit
         Error::Secret { refusal: kind, .. } | Error::Refused(Refused { refusal: kind, .. }) => refusal(*kind),
         Error::Connect { source, .. } => connect(source, established),
         Error::Postgres { side, source, .. } => postgres(*side, source, established, changing),
+        Error::Server { sqlstate: code, .. } => sqlstate(code),
         Error::Program { status, reason, .. } => match status.signal() {
             // Someone else's kill, the kernel's for want of memory included; a crash is a bug.
             Some(SIGHUP | SIGINT | SIGKILL | SIGTERM) => Exit::Transient,
@@ -287,6 +288,8 @@ fn postgres(side: Side, error: &tokio_postgres::Error, established: bool, changi
         "25006" if !changing => Exit::Config,
         "22023" if message.contains("snapshot") => Exit::Transient,
         "XX000" if message.contains("tuple concurrently") => Exit::Transient,
+        // A row that no message can hold, as text.
+        "XX000" if message.contains("invalid memory alloc request size") => Exit::Data,
         "53200" if message.contains("shared memory") => Exit::Resources,
         _ if code.starts_with("23") && db.schema() == Some("pg_catalog") => Exit::Transient,
         // Before anything was changed these can only come from our own catalogue queries.

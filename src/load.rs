@@ -7,9 +7,10 @@ use std::time::Instant;
 use crate::archive::dump::{Dump, Endpoint};
 use crate::archive::parts::{self, Parts};
 use crate::archive::program::{self, Client};
-use crate::config::{Config, SchemaName, Verify};
+use crate::config::{Config, Method, SchemaName, Verify};
+use crate::copy::Copy;
 use crate::error::{Error, Refusal, Side};
-use crate::pipe::{Landed, Pipe};
+use crate::pipe::Pipe;
 use crate::preflight::{self, Answers, Questions};
 use crate::progress::{Phase, Progress};
 use crate::secret;
@@ -122,7 +123,6 @@ async fn line(unit: &Unit<'_>, sessions: Sessions, lock: &Lock, progress: &Progr
     let Sessions { source, target } = sessions;
 
     progress.enter(Phase::Snapshot);
-    let counter = Session::open(&unit.source, &unit.names.role("count"), config.lock_timeout).await?;
     let majors = [source.major(), target.major()];
     let snapshot = Snapshot::export(source, &config.schemas, config.lock_timeout).await?;
     let carried = privileges::read(&snapshot.session, &config.schemas).await?;
@@ -146,30 +146,49 @@ async fn line(unit: &Unit<'_>, sessions: Sessions, lock: &Lock, progress: &Progr
     furnish(&target, &answers, &parts, &rooms).await?;
 
     progress.enter(Phase::PreData);
-    let pipe = Pipe {
-        source: from,
-        target: to.clone(),
-        dump,
-        archive: &archive,
-        parts: &parts,
-        counter,
-        session: &target,
-        lock,
-        progress,
-        count: config.verify == Verify::Rows,
+    let (expected, loaders) = match config.method {
+        Method::Pipe => {
+            let pipe = Pipe {
+                source: from,
+                target: to.clone(),
+                dump,
+                archive: &archive,
+                parts: &parts,
+                counter: Session::open(&unit.source, &unit.names.role("count"), config.lock_timeout).await?,
+                session: &target,
+                lock,
+                progress,
+                count: config.verify == Verify::Rows,
+            };
+            (pipe.run(snapshot).await?, Vec::new())
+        }
+        Method::Copy => {
+            let copy = Copy {
+                config,
+                source: &unit.source,
+                target: &unit.target,
+                names: &unit.names,
+                archive: &archive,
+                parts: &parts,
+                session: &target,
+                lock,
+                progress,
+            };
+            copy.run(snapshot).await?
+        }
     };
-    let landed = pipe.run(snapshot).await?;
 
     progress.enter(Phase::Analyze);
-    catalog::analyze(&target, &config.schemas, || progress.step()).await?;
+    let sessions: Vec<&Session> = std::iter::once(&target).chain(&loaders).collect();
+    catalog::analyze(&sessions, &config.schemas, || progress.step()).await?;
 
     progress.enter(Phase::Verify);
     if config.verify == Verify::Rows {
-        let Landed { counted, sequences } = landed;
-        verify::rows(&target, &counted, progress).await?;
-        verify::sequences(&target, &config.schemas, &sequences).await?;
+        verify::rows(&sessions, &expected.counted, progress).await?;
+        verify::sequences(&target, &config.schemas, &expected.sequences).await?;
         verify::objects(&to, unit.dump(None), &archive, &parts.restored).await?;
     }
+    drop(loaders);
 
     progress.enter(Phase::Privileges);
     let adopted = adopted(&rooms);
@@ -224,7 +243,7 @@ impl<'a> Unit<'a> {
         let names = ApplicationName::new(&target.address(), schemas, attempt);
         let sessions = Sessions {
             source: Session::open(&source, &names.role("snapshot"), config.lock_timeout).await?,
-            target: Session::open(&target, &names.role("work"), config.lock_timeout).await?,
+            target: Session::open(&target, &names.role("work"), watchdog::lock_timeout(config.lock_timeout)).await?,
         };
         let run_dir = RunDir::create(&config.run_dir, &names)?;
         let unit = Self {

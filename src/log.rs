@@ -30,6 +30,7 @@ const STRUCTURED: &[&str] = &[
     "phases",
     "slowest",
     "not_carried",
+    "not_frozen",
     "deferred",
     "configuration",
     "findings",

@@ -4,8 +4,10 @@
 //! ends the process and the only one that logs an error.
 
 mod archive;
+mod build;
 mod cli;
 mod config;
+mod copy;
 mod error;
 mod exit;
 mod load;
@@ -140,9 +142,7 @@ fn conclude(ended: &Result<(), Error>, progress: &Progress) -> Exit {
     let error = ended.as_ref().err();
     let reason = error.map(|error| error::chain(error));
     let side = error.and_then(Error::side).map(|side| side.to_string());
-    let sqlstate = error
-        .and_then(Error::db_error)
-        .map(|db| db.code().code().to_owned());
+    let sqlstate = error.and_then(Error::sqlstate);
     let findings = match error {
         Some(Error::Preflight(refused)) => {
             let records: Vec<Value> = refused.iter().map(error::Refused::record).collect();
@@ -168,6 +168,7 @@ fn conclude(ended: &Result<(), Error>, progress: &Progress) -> Exit {
                 phases = part("phases"),
                 slowest = part("slowest"),
                 not_carried = part("not_carried"),
+                not_frozen = part("not_frozen"),
                 deferred = part("deferred"),
                 "run ended"
             )

@@ -11,8 +11,9 @@ use crate::config::SchemaName;
 use crate::error::{Error, Stop};
 use crate::progress::{Phase, Progress};
 use crate::server::session::Session;
-use crate::source::catalog::{self, Counted, SequenceState};
-use crate::source::snapshot::Snapshot;
+use crate::source::catalog::{self, Counted, SequenceState, Table};
+use crate::source::snapshot::{self, Snapshot};
+use crate::verify::Expected;
 use crate::target::lock::Lock;
 
 /// What one read takes from pg_dump: as much as a pipe holds.
@@ -34,19 +35,12 @@ pub(crate) struct Pipe<'a> {
     pub(crate) count: bool,
 }
 
-/// What the source holds, to be compared with the target.
-#[derive(Debug)]
-pub(crate) struct Landed {
-    /// Rows under the snapshot; empty if they are not counted.
-    pub(crate) counted: Vec<(Counted, u64)>,
-    pub(crate) sequences: Vec<SequenceState>,
-}
 
 impl Pipe<'_> {
     /// Moves everything and gives up the snapshot as soon as the rows are through.
-    pub(crate) async fn run(self, snapshot: Snapshot) -> Result<Landed, Error> {
+    pub(crate) async fn run(self, snapshot: Snapshot) -> Result<Expected, Error> {
         let schemas = self.dump.schemas;
-        snapshot.import(&self.counter).await?;
+        snapshot::import(&self.counter, &snapshot.id).await?;
         self.target
             .restore(self.archive, Section::PreData, &self.parts.restored)
             .await?;
@@ -69,7 +63,7 @@ impl Pipe<'_> {
         self.target
             .restore(self.archive, Section::PostData, &self.parts.restored)
             .await?;
-        Ok(Landed { counted, sequences })
+        Ok(Expected { counted, sequences })
     }
 
     async fn sequences(&self, schemas: &[SchemaName]) -> Result<Vec<SequenceState>, Error> {
@@ -81,9 +75,10 @@ impl Pipe<'_> {
     async fn count(&self, snapshot: &Snapshot) -> Result<Vec<(Counted, u64)>, Error> {
         let mut counted = Vec::new();
         if self.count {
-            let units: BTreeSet<&Counted> = snapshot.tables.iter().map(|table| &table.unit).collect();
+            let units: BTreeSet<Counted> = snapshot.tables.iter().map(Table::unit).collect();
             for unit in units {
-                counted.push((unit.clone(), catalog::count(&self.counter, unit).await?));
+                let rows = catalog::count(&self.counter, &unit).await?;
+                counted.push((unit, rows));
                 self.progress.step();
             }
         }
@@ -107,7 +102,7 @@ impl Pipe<'_> {
         };
         let on_line = |line: &str| {
             if let Some(table) = table_of(line) {
-                self.progress.begin_table(table);
+                self.progress.turn_to(Some(table));
             }
         };
         let restored = restore.finish(&on_line);
@@ -128,7 +123,7 @@ impl Pipe<'_> {
                 Err(cause @ Broken::Run(_)) => Err(cause),
             },
         };
-        self.progress.end_rows();
+        self.progress.turn_to(None);
         outcome.map_err(|broken| match broken {
             Broken::Target => Error::Internal("pg_restore closed its input and ended well".to_owned()),
             Broken::Run(error) => with_row_limit(error),
@@ -149,7 +144,7 @@ impl Pipe<'_> {
             if to.write_all(bytes).await.is_err() {
                 return Err(Broken::Target);
             }
-            self.progress.add_bytes(count);
+            self.progress.add_streamed(count);
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Everybody adds to it, nobody reads it back to decide anything, except the watchdog that asks whether bytes moved.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,6 +18,8 @@ const RECORD_INTERVAL: Duration = Duration::from_secs(10);
 const BAR_INTERVAL: Duration = Duration::from_millis(500);
 /// Tables named in the last record.
 const SLOWEST_MAX: usize = 20;
+/// What a progress record names of the work under way.
+const AT_WORK_MAX: usize = 16;
 
 /// A stretch of the line, in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,17 @@ impl Phase {
     }
 }
 
+/// A table whose rows are on their way.
+#[derive(Debug)]
+struct Moving {
+    size: u64,
+    bytes: u64,
+    rows: Option<u64>,
+    since: Instant,
+    /// Pieces that have not landed yet.
+    pieces: usize,
+}
+
 /// What moved of one table.
 #[derive(Debug, Clone)]
 struct Moved {
@@ -69,6 +82,8 @@ struct Moved {
     rows: Option<u64>,
     bytes: u64,
     elapsed: Duration,
+    /// Whether its record is written.
+    recorded: bool,
 }
 
 #[derive(Debug)]
@@ -76,12 +91,16 @@ struct State {
     phase: Phase,
     since: Instant,
     done: Vec<(Phase, Duration)>,
-    /// Size on the source by name, of the tables that are still to come or on their way.
+    /// Size on the source by name, of the tables that are still to come.
     waiting: HashMap<String, u64>,
     total_size: u64,
-    /// The table on its way: name, start, bytes moved before it.
-    current: Option<(String, Instant, u64)>,
+    moving: BTreeMap<String, Moving>,
     moved: Vec<Moved>,
+    /// What sessions are at, apart from rows: each a number and words.
+    busy: BTreeMap<u64, String>,
+    next_busy: u64,
+    /// Tables whose rows were not frozen as they were loaded.
+    not_frozen: Vec<String>,
     rows: Option<u64>,
     not_carried: Vec<String>,
     deferred: Vec<String>,
@@ -111,8 +130,11 @@ impl Progress {
                 done: Vec::new(),
                 waiting: HashMap::new(),
                 total_size: 0,
-                current: None,
+                moving: BTreeMap::new(),
                 moved: Vec::new(),
+                busy: BTreeMap::new(),
+                next_busy: 0,
+                not_frozen: Vec::new(),
                 rows: None,
                 not_carried: Vec::new(),
                 deferred: Vec::new(),
@@ -152,9 +174,13 @@ impl Progress {
         self.steps.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes bytes that went from the source's program to the target's.
-    pub(crate) fn add_bytes(&self, count: usize) {
-        self.bytes.fetch_add(count as u64, Ordering::Relaxed);
+    /// Notes bytes of a table that went from the source to the target.
+    pub(crate) fn add_bytes(&self, table: &str, count: usize) {
+        let count = count as u64;
+        self.bytes.fetch_add(count, Ordering::Relaxed);
+        if let Some(moving) = self.state().moving.get_mut(table) {
+            moving.bytes += count;
+        }
     }
 
     /// A number that changes whenever anything moved.
@@ -174,20 +200,85 @@ impl Progress {
             .collect();
     }
 
-    /// The stream has come to another table.
-    pub(crate) fn begin_table(&self, name: &str) {
-        let bytes = self.bytes.load(Ordering::Relaxed);
+    /// A piece of a table, one of so many, is on its way.
+    pub(crate) fn begin(&self, table: &str, pieces: usize) {
         let mut state = self.state();
-        state.end_table(bytes);
-        state.current = Some((name.to_owned(), Instant::now(), bytes));
+        let size = state.waiting.remove(table);
+        if let Some(size) = size {
+            let moving = Moving {
+                size,
+                bytes: 0,
+                rows: None,
+                since: Instant::now(),
+                pieces,
+            };
+            state.moving.insert(table.to_owned(), moving);
+        }
     }
 
-    /// The stream has come to its end.
-    pub(crate) fn end_rows(&self) {
-        self.state().end_table(self.bytes.load(Ordering::Relaxed));
+    /// A piece of a table has landed, with that many rows where they were counted.
+    pub(crate) fn end(&self, table: &str, rows: Option<u64>) {
+        self.step();
+        let mut state = self.state();
+        let Some(moving) = state.moving.get_mut(table) else {
+            return;
+        };
+        moving.pieces = moving.pieces.saturating_sub(1);
+        moving.rows = rows.map(|rows| moving.rows.unwrap_or(0) + rows);
+        if moving.pieces > 0 {
+            return;
+        }
+        if let Some(moving) = state.moving.remove(table) {
+            let mut moved = Moved {
+                table: table.to_owned(),
+                rows: moving.rows,
+                bytes: moving.bytes,
+                elapsed: moving.since.elapsed(),
+                recorded: false,
+            };
+            if moved.rows.is_some() {
+                moved.record();
+            }
+            state.moved.push(moved);
+        }
     }
 
-    /// Adds the source's counts and writes a record for each table.
+    /// The one stream of all tables has come to the next, or to its end.
+    pub(crate) fn turn_to(&self, table: Option<&str>) {
+        let before = self.state().moving.keys().next().cloned();
+        if let Some(before) = before {
+            self.end(&before, None);
+        }
+        if let Some(table) = table {
+            self.begin(table, 1);
+        }
+    }
+
+    /// Notes bytes of the one stream.
+    pub(crate) fn add_streamed(&self, count: usize) {
+        let table = self.state().moving.keys().next().cloned();
+        self.add_bytes(table.as_deref().unwrap_or_default(), count);
+    }
+
+    /// Says what a session is at until the answer is dropped.
+    pub(crate) fn busy(&self, what: &str) -> Busy<'_> {
+        let mut state = self.state();
+        let number = state.next_busy;
+        state.next_busy += 1;
+        state.busy.insert(number, what.to_owned());
+        Busy {
+            progress: self,
+            number,
+        }
+    }
+
+    /// Names a table whose rows were not frozen.
+    pub(crate) fn not_frozen(&self, table: String) {
+        self.state().not_frozen.push(table);
+    }
+
+    /// Adds the source's counts, those of tables that did not move included, and writes the records that waited for
+    /// them.
     pub(crate) fn counted(&self, units: &[(Counted, u64)]) {
         let mut state = self.state();
         state.rows = (!units.is_empty()).then(|| units.iter().map(|(_, rows)| rows).sum());
@@ -200,19 +291,12 @@ impl Progress {
                     rows: Some(*rows),
                     bytes: 0,
                     elapsed: Duration::ZERO,
+                    recorded: false,
                 }),
             }
         }
-        for moved in &state.moved {
-            tracing::info!(
-                phase = Phase::Rows.word(),
-                table = moved.table,
-                rows = moved.rows,
-                bytes = moved.bytes,
-                elapsed_ms = millis(moved.elapsed),
-                "table moved"
-            );
-        }
+        let unrecorded = state.moved.iter_mut().filter(|moved| !moved.recorded);
+        unrecorded.for_each(Moved::record);
     }
 
     /// Names what the load leaves behind.
@@ -264,6 +348,7 @@ impl Progress {
             "phases": phases,
             "slowest": slowest,
             "not_carried": state.not_carried,
+            "not_frozen": state.not_frozen,
             "deferred": state.deferred,
         })
     }
@@ -274,7 +359,7 @@ impl Progress {
         loop {
             tokio::time::sleep(BAR_INTERVAL).await;
             let bytes = self.bytes.load(Ordering::Relaxed);
-            let (phase, table, share) = self.position(bytes);
+            let (phase, at_work, share) = self.position();
             let left = self.time_left(share);
             log::bar(phase.word(), share, bytes, left);
             let (since, before) = last;
@@ -286,7 +371,7 @@ impl Progress {
             let mb_per_s = share_of(bytes - before, 1_000_000) / elapsed.as_secs_f64();
             tracing::info!(
                 phase = phase.word(),
-                table,
+                at_work = at_work.join("; "),
                 bytes,
                 mb_per_s = (mb_per_s * 10.0).round() / 10.0,
                 percent = (phase == Phase::Rows).then_some((share * 100.0).round()),
@@ -297,20 +382,20 @@ impl Progress {
         }
     }
 
-    /// Phase, table on its way, and the share of the rows (by size on the source) that has moved.
-    fn position(&self, bytes: u64) -> (Phase, Option<String>, f64) {
+    /// Phase, what is being done, and the share of the rows (by size on the source) that has moved.
+    fn position(&self) -> (Phase, Vec<String>, f64) {
         let state = self.state();
         let waiting: u64 = state.waiting.values().sum();
-        let (table, current) = match &state.current {
-            Some((name, _, before)) => {
-                let size = state.waiting.get(name).copied().unwrap_or(0);
-                (Some(name.clone()), size.min(bytes - before))
-            }
-            None => (None, 0),
-        };
-        let moved = state.total_size - waiting + current;
+        let under_way: u64 = state
+            .moving
+            .values()
+            .map(|moving| moving.size.saturating_sub(moving.bytes))
+            .sum();
+        let rows = state.moving.keys().map(|table| format!("rows of {table}"));
+        let at_work = rows.chain(state.busy.values().cloned()).take(AT_WORK_MAX).collect();
+        let moved = state.total_size.saturating_sub(waiting + under_way);
         let share = share_of(moved, state.total_size.max(1));
-        (state.phase, table, share)
+        (state.phase, at_work, share)
     }
 
     /// Time until the last row, at the pace so far.
@@ -328,17 +413,33 @@ impl State {
         (self.phase, self.since) = (next, Instant::now());
         done
     }
+}
 
-    fn end_table(&mut self, bytes: u64) {
-        if let Some((table, since, before)) = self.current.take() {
-            self.waiting.remove(&table);
-            self.moved.push(Moved {
-                table,
-                rows: None,
-                bytes: bytes - before,
-                elapsed: since.elapsed(),
-            });
-        }
+impl Moved {
+    fn record(&mut self) {
+        self.recorded = true;
+        tracing::info!(
+            phase = Phase::Rows.word(),
+            table = self.table,
+            rows = self.rows,
+            bytes = self.bytes,
+            elapsed_ms = millis(self.elapsed),
+            "table moved"
+        );
+    }
+}
+
+/// What a session is at; dropped when it is done.
+#[derive(Debug)]
+pub(crate) struct Busy<'a> {
+    progress: &'a Progress,
+    number: u64,
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.progress.state().busy.remove(&self.number);
+        self.progress.step();
     }
 }
 

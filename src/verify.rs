@@ -7,30 +7,48 @@ use crate::archive::parts;
 use crate::config::SchemaName;
 use crate::error::Error;
 use crate::progress::Progress;
-use crate::server::session::Session;
+use crate::server::session::{self, Session};
 use crate::source::catalog::{self, Counted, SequenceState};
+
+/// What the source holds.
+#[derive(Debug)]
+pub(crate) struct Expected {
+    /// Rows under the snapshot; empty if they are not counted.
+    pub(crate) counted: Vec<(Counted, u64)>,
+    pub(crate) sequences: Vec<SequenceState>,
+}
 
 /// Differences named in an error.
 const NAMED_MAX: usize = 20;
+/// Tables of up to so many rows are counted together, up to so many of them.
+const SMALL_ROWS: u64 = 100_000;
+const GROUP_MAX: usize = 50;
 
-/// Compares row counts, table by table; each count that ends is progress.
+/// Compares row counts, table by table, with every session that is given; each count that ends is progress.
 pub(crate) async fn rows(
-    target: &Session,
+    target: &[&Session],
     counted: &[(Counted, u64)],
     progress: &Progress,
 ) -> Result<(), Error> {
-    let mut differences = Vec::new();
-    for (unit, expected) in counted {
-        let found = catalog::count(target, unit).await?;
+    let (large, small): (Vec<_>, Vec<_>) = counted.iter().partition(|(_, rows)| *rows > SMALL_ROWS);
+    let mut groups: Vec<Vec<&(Counted, u64)>> = large.into_iter().map(|unit| vec![unit]).collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.first().map(|(_, rows)| *rows)));
+    groups.extend(small.chunks(GROUP_MAX).map(<[_]>::to_vec));
+    let differences = session::share_out(target, groups, async |session, group| {
+        let units: Vec<&Counted> = group.iter().map(|(unit, _)| unit).collect();
+        let found = catalog::counts(session, &units).await?;
         progress.step();
-        if found != *expected {
-            differences.push(format!(
-                "{} has {expected} rows on the source and {found} on the target",
-                unit.relation().quoted()
-            ));
-        }
-    }
-    agree(differences)
+        let both = group.into_iter().zip(found);
+        let differing = both.filter(|((_, expected), found)| expected != found);
+        Ok(differing
+            .map(|((unit, expected), found)| {
+                let name = unit.relation().quoted();
+                format!("{name} has {expected} rows on the source and {found} on the target")
+            })
+            .collect::<Vec<String>>())
+    })
+    .await?;
+    agree(differences.concat())
 }
 
 /// Compares where sequences stand.

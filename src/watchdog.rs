@@ -19,6 +19,8 @@ use crate::target::lock::{Sweep, sweep};
 const INTERVAL: Duration = Duration::from_secs(2);
 /// A look that takes longer is given up; the next one connects anew.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Some looks, and the time that a stop takes.
+const LOCK_MARGIN: Duration = Duration::from_secs(10);
 /// Backends named in a refusal.
 const NAMED_MAX: usize = 5;
 
@@ -92,6 +94,12 @@ impl Control {
         };
         Ok(rows?.iter().map(backend).collect())
     }
+}
+
+/// The limit for locks that a session on the target gives its server: longer than the watchdog's, which can name the
+/// holder and should come first.
+pub(crate) fn lock_timeout(limit: Option<Duration>) -> Option<Duration> {
+    limit.map(|limit| limit + LOCK_MARGIN)
 }
 
 /// The limits that are watched; `None` switches one off.

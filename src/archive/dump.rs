@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use crate::archive::program::{Client, Invocation, KEEPALIVES, Program};
 use crate::archive::toc::{self, Entry};
-use crate::config::SchemaName;
+use crate::config::{Method, SchemaName};
 use crate::error::{Error, Refusal, Refused, Side};
 use crate::server::session::quote_ident;
 use crate::server::{Server, SslMode};
@@ -47,17 +47,21 @@ pub(crate) struct Archive {
     pub(crate) entries: Vec<Entry>,
 }
 
-/// The lowest installed major that both servers understand: pg_dump refuses servers newer than itself, the
-/// target is dumped too when objects are compared, and what pg_restore 17 and newer sends is an error on
-/// servers older than 17.
+/// The lowest installed major that both servers understand: pg_dump refuses servers newer than itself, and the
+/// target is dumped too when objects are compared. What pg_restore 17 and newer sends is an error on servers older
+/// than 17, which matters to METHOD=pipe alone.
 pub(crate) fn choose(
     clients: &[Client],
+    method: Method,
     source: (u32, SslMode),
     target: (u32, SslMode),
 ) -> Result<&Client, Refused> {
     let plain = source.1 == SslMode::Disable && target.1 == SslMode::Disable;
     let lowest = source.0.max(target.0);
-    let highest = if target.0 < 17 { 16 } else { u32::MAX };
+    let highest = match method {
+        Method::Pipe if target.0 < 17 => 16,
+        Method::Pipe | Method::Copy => u32::MAX,
+    };
     let fitting = clients
         .iter()
         .filter(|client| (lowest..=highest).contains(&client.major) && (client.tls || plain));
@@ -75,7 +79,11 @@ pub(crate) fn choose(
                 target.0,
                 if installed.is_empty() { "none".to_owned() } else { installed.join(", ") }
             ),
-            cure: format!("install the PostgreSQL client programs of major {lowest}"),
+            cure: if lowest > highest {
+                "set METHOD=copy".to_owned()
+            } else {
+                format!("install the PostgreSQL client programs of major {lowest}")
+            },
         }
     })
 }
@@ -233,11 +241,12 @@ mod tests {
             client(16, true),
             client(15, true),
         ];
-        let chosen = |source, target, sslmode| {
-            choose(&clients, (source, sslmode), (target, sslmode))
+        let chosen_for = |method, source, target, sslmode| {
+            choose(&clients, method, (source, sslmode), (target, sslmode))
                 .map(|client| client.major)
                 .ok()
         };
+        let chosen = |source, target, sslmode| chosen_for(Method::Pipe, source, target, sslmode);
         assert_eq!(chosen(13, 15, SslMode::Prefer), Some(15));
         assert_eq!(chosen(15, 15, SslMode::Prefer), Some(15));
         assert_eq!(chosen(16, 15, SslMode::Prefer), Some(16));
@@ -245,5 +254,6 @@ mod tests {
         assert_eq!(chosen(17, 15, SslMode::Prefer), None, "no client serves both");
         assert_eq!(chosen(15, 18, SslMode::Prefer), None, "18 has no TLS here");
         assert_eq!(chosen(15, 18, SslMode::Disable), Some(18));
+        assert_eq!(chosen_for(Method::Copy, 17, 15, SslMode::Prefer), Some(17));
     }
 }

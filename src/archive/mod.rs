@@ -3,4 +3,5 @@
 pub(crate) mod dump;
 pub(crate) mod parts;
 pub(crate) mod program;
+pub(crate) mod statement;
 pub(crate) mod toc;

@@ -41,9 +41,11 @@ fn commented_schema(entry: &Entry) -> Option<&str> {
     tag.strip_prefix("SCHEMA ")
 }
 
-/// Schemas, because `public` and adopted ones are there; roles' matters, because they come last.
+/// Schemas, because `public` and adopted ones are there; roles' matters, because they come last; and what is about
+/// the database or the archive.
 fn is_applied_by_worker(entry: &Entry) -> bool {
     match entry.desc.as_str() {
+        "DATABASE" | "DATABASE PROPERTIES" | "ENCODING" | "STDSTRINGS" | "SEARCHPATH" => true,
         "SCHEMA" | "ACL" | "DEFAULT ACL" | "POLICY" | "ROW SECURITY" | "SECURITY LABEL" => true,
         "COMMENT" => entry.tag.starts_with("SCHEMA ") || entry.tag.starts_with("POLICY "),
         _ => false,
@@ -72,6 +74,7 @@ pub(crate) fn objects(entries: &[Entry], only: Option<&BTreeSet<i32>>) -> BTreeM
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::archive::dump::Section;
 
     fn entry(dump_id: i32, desc: &str, tag: &str, dependencies: &[i32]) -> Entry {
         Entry {
@@ -80,8 +83,10 @@ mod tests {
             oid: u32::try_from(dump_id).unwrap() * 100,
             tag: tag.to_owned(),
             desc: desc.to_owned(),
+            section: Section::PreData,
             definition: format!("{desc} {tag};\n"),
             namespace: "s".to_owned(),
+            access_method: String::new(),
             dependencies: dependencies.to_vec(),
         }
     }

@@ -4,6 +4,7 @@
 //! function body holds can be taken for structure. Anything else is refused. The reference is
 //! `pg_backup_archiver.c`: `ReadHead`, `ReadToc`, `ReadInt`, `ReadStr`, and `_ReadExtraToc` of the custom format.
 
+use crate::archive::dump::Section;
 use crate::error::Error;
 
 /// One entry: an object, or a property of one that pg_dump restores by itself.
@@ -18,10 +19,14 @@ pub(crate) struct Entry {
     pub(crate) tag: String,
     /// What it is, such as `TABLE` or `FK CONSTRAINT`.
     pub(crate) desc: String,
+    /// Its own section, or for what has none (comments) the one that it stands in, as pg_restore takes it.
+    pub(crate) section: Section,
     /// The statements that create it.
     pub(crate) definition: String,
     /// The schema, empty for a schema itself.
     pub(crate) namespace: String,
+    /// The table access method that has to be the default while the statements run; empty where none matters.
+    pub(crate) access_method: String,
     /// Entries that have to be restored before this one.
     pub(crate) dependencies: Vec<i32>,
 }
@@ -36,8 +41,11 @@ pub(crate) fn read(archive: &[u8]) -> Result<Vec<Entry>, Error> {
     let version = reader.head()?;
     let count = reader.int()?;
     let mut entries = Vec::new();
+    let mut section = Section::PreData;
     for _ in 0..count {
-        entries.push(reader.entry(version)?);
+        let entry = reader.entry(version, section)?;
+        section = entry.section;
+        entries.push(entry);
     }
     Ok(entries)
 }
@@ -83,20 +91,25 @@ impl<'a> Reader<'a> {
         Ok(minor)
     }
 
-    fn entry(&mut self, version: u8) -> Result<Entry, Error> {
+    fn entry(&mut self, version: u8, current: Section) -> Result<Entry, Error> {
         let dump_id = self.id()?;
         self.int()?; // whether a data dumper exists
         let catalog_oid = self.oid()?;
         let oid = self.oid()?;
         let tag = self.text()?.unwrap_or_default();
         let desc = self.text()?.unwrap_or_default();
-        self.int()?; // section
+        let section = match self.int()? {
+            2 => Section::PreData,
+            3 => Section::Data,
+            4 => Section::PostData,
+            _ => current,
+        };
         let definition = self.text()?.unwrap_or_default();
         self.text()?; // drop statement
         self.text()?; // copy statement
         let namespace = self.text()?.unwrap_or_default();
         self.text()?; // tablespace
-        self.text()?; // table access method
+        let access_method = self.text()?.unwrap_or_default();
         if version >= 16 {
             self.int()?; // relkind
         }
@@ -118,8 +131,10 @@ impl<'a> Reader<'a> {
             oid,
             tag,
             desc,
+            section,
             definition,
             namespace,
+            access_method,
             dependencies,
         })
     }

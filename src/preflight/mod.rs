@@ -97,6 +97,7 @@ impl Answers {
         let side = |session: &Session, server: &Server| (session.major(), server.sslmode);
         let chosen = dump::choose(
             questions.clients,
+            questions.config.method,
             side(questions.source, questions.source_server),
             side(questions.target, questions.target_server),
         );

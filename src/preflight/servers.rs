@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::config::{Method, ToastCompression};
 use crate::error::{Error, Refusal, Refused, Side};
 use crate::preflight::{Answers, Questions};
 use crate::server::session::Session;
@@ -9,10 +10,12 @@ use crate::source::catalog;
 
 /// Older majors are out of support everywhere, and nothing here was tried on them.
 const OLDEST_MAJOR: u32 = 13;
-/// Connections that a run opens on one side beside those that it has when it asks.
-const CONNECTIONS: i32 = 4;
-/// Connections that a run has on one side at most.
-const CONNECTIONS_MAX: i32 = 8;
+/// Connections that a run opens on one side beside its streams and those that it has when it asks.
+const CONNECTIONS: i32 = 2;
+/// Connections that a run has on one side at most, beside its streams.
+const CONNECTIONS_MAX: i32 = 6;
+/// Streams of METHOD=pipe: the program, and the session that counts.
+const PIPE_STREAMS: i32 = 2;
 /// For the look at the other server's locks.
 const SETTLE: Duration = Duration::from_millis(100);
 
@@ -78,10 +81,36 @@ pub(super) async fn ask(questions: &Questions<'_>, answers: &mut Answers) -> Res
     same_database(questions, answers).await?;
     encodings(&source, &target, answers);
     collations(questions, answers).await?;
+    compression(questions, answers).await?;
     let tables = lockable(questions).await?;
-    // The run's own session and pg_dump lock every table of the source; on the target pg_dump alone does, to compare.
-    room(Side::Source, &source, tables * 2, answers);
-    room(Side::Target, &target, tables, answers);
+    // On the source the run's own session and pg_dump lock every table, and so do the sessions that read its rows; on
+    // the target pg_dump alone does, to compare.
+    let (source_locks, streams) = match questions.config.method {
+        Method::Pipe => (tables * 2, PIPE_STREAMS),
+        Method::Copy => (tables * 3, i32::from(questions.config.jobs)),
+    };
+    for (side, server, locks) in [(Side::Source, &source, source_locks), (Side::Target, &target, tables)] {
+        lock_table(side, server, locks, answers);
+        connections(side, server, streams, answers);
+    }
+    Ok(())
+}
+
+/// A compression that is asked for by name has to be there.
+async fn compression(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
+    let config = questions.config;
+    let wanted = match config.toast_compression {
+        ToastCompression::Auto | ToastCompression::Server => return Ok(()),
+        ToastCompression::Lz4 | ToastCompression::Pglz => config.toast_compression.word(),
+    };
+    let sql = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_settings \
+               WHERE name = 'default_toast_compression' AND $1 = ANY (enumvals))";
+    let there = questions.target.query_one("look for compression", sql, &[&wanted]).await?;
+    if config.method == Method::Copy && !there.get::<_, bool>(0) {
+        let reason = format!("the target cannot be told to compress with {wanted} (14 and newer, built with it)");
+        let cure = "set TOAST_COMPRESSION=auto".to_owned();
+        answers.refuse("compression", refused(Refusal::Config, Side::Target, reason, cure));
+    }
     Ok(())
 }
 
@@ -239,7 +268,7 @@ async fn lockable(questions: &Questions<'_>) -> Result<i64, Error> {
         .get(0))
 }
 
-fn room(side: Side, server: &Description, locks: i64, answers: &mut Answers) {
+fn lock_table(side: Side, server: &Description, locks: i64, answers: &mut Answers) {
     let capacity = server.lockers * server.locks_each;
     if locks > capacity - server.locks_used {
         let each = (locks + server.locks_used) / server.lockers.max(1) + 16;
@@ -255,17 +284,21 @@ fn room(side: Side, server: &Description, locks: i64, answers: &mut Answers) {
             format!("{locks} of {capacity} locks are needed on the {side}"),
         );
     }
-    if (0..CONNECTIONS_MAX).contains(&server.connection_limit) {
+}
+
+fn connections(side: Side, server: &Description, streams: i32, answers: &mut Answers) {
+    let (more, most) = (streams + CONNECTIONS, streams + CONNECTIONS_MAX);
+    if (0..most).contains(&server.connection_limit) {
         let reason = format!(
-            "the user may have {} connections, and a run needs {CONNECTIONS_MAX}",
+            "the user may have {} connections, and a run needs {most}",
             server.connection_limit
         );
         let user = server.user.replace('"', "\"\"");
-        let cure = format!("ALTER ROLE \"{user}\" CONNECTION LIMIT {CONNECTIONS_MAX}");
+        let cure = format!("ALTER ROLE \"{user}\" CONNECTION LIMIT {most}");
         answers.refuse("connections", refused(Refusal::Config, side, reason, cure));
-    } else if server.connections_free < CONNECTIONS && !server.is_superuser {
+    } else if server.connections_free < more && !server.is_superuser {
         let reason = format!(
-            "{} connections are free, and a run needs {CONNECTIONS} more",
+            "{} connections are free, and a run needs {more} more",
             server.connections_free.max(0)
         );
         let cure = "wait until others are closed, or raise max_connections".to_owned();

@@ -99,14 +99,6 @@ impl Seen {
         self.pid.get().copied().unwrap_or(0)
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "for METHOD=copy"))]
-    /// The last error that passed. Where tokio-postgres only says that the connection is closed, this usually
-    /// holds the reason; an older error of a statement may stand here too, told by its severity.
-    pub(crate) fn last_error(&self) -> Option<ServerError> {
-        self.now.borrow().last_error.clone()
-    }
-
-    #[cfg_attr(not(test), expect(dead_code, reason = "for METHOD=copy"))]
     /// To be called before a COPY is sent: what passed until then does not count for it. The session runs one
     /// COPY at a time.
     pub(crate) fn begin_copy(&self) -> Copying<'_> {
@@ -160,7 +152,6 @@ pub(crate) struct Copying<'a> {
     errors: u64,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for METHOD=copy"))]
 impl Copying<'_> {
     /// Waits until the server has refused the COPY or the connection has ended; for ever if it goes well.
     ///
@@ -988,7 +979,7 @@ mod tests {
             let copying = seen.begin_copy();
             assert_eq!(now(copying.failed()), None);
             assert_eq!(copying.error(), None);
-            assert!(seen.last_error().is_some());
+            assert!(seen.now.borrow().last_error.is_some());
             let (rows, (), ()) = tokio::join!(copying.rows(), copying.failed(), async {
                 tokio::task::yield_now().await;
                 drop(reframe);

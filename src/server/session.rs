@@ -3,12 +3,16 @@
 //! Every call names its action, so that an error says what was attempted and on which side. The task that
 //! drives the connection belongs to the session and is aborted with it.
 
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::future::{MaybeDone, TryFuture, maybe_done, try_join_all};
 use tokio::task::JoinHandle;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, CopyInSink, CopyOutStream, Row, Statement, ToStatement};
 
 use crate::error::{ConnectError, Error, Side};
 use crate::server::reframe::{Frames, Seen};
@@ -36,6 +40,10 @@ const SETTINGS: &[(&str, &str)] = &[
     ("default_transaction_isolation", "read committed"),
     ("default_transaction_deferrable", "off"),
     ("client_min_messages", "error"),
+    // What pg_dump's statements count on.
+    ("check_function_bodies", "off"),
+    ("xmloption", "content"),
+    ("default_table_access_method", "heap"),
 ];
 
 /// An open session. Dropping it closes the connection.
@@ -59,6 +67,16 @@ impl Session {
         lock_timeout: Option<Duration>,
     ) -> Result<Self, Error> {
         Self::open_with(server, application_name, lock_timeout, Frames::AsSent).await
+    }
+
+    /// As [`Self::open`], for a session that reads rows by COPY: they come in frames of up to 64 KiB, however
+    /// long each is.
+    pub(crate) async fn open_reading(
+        server: &Server,
+        application_name: &str,
+        lock_timeout: Option<Duration>,
+    ) -> Result<Self, Error> {
+        Self::open_with(server, application_name, lock_timeout, Frames::Recut).await
     }
 
     async fn open_with(
@@ -109,6 +127,11 @@ impl Session {
     /// The server's major version, such as 15.
     pub(crate) fn major(&self) -> u32 {
         self.version / 10_000
+    }
+
+    /// What the server has sent, as it passed.
+    pub(crate) fn seen(&self) -> &Seen {
+        &self.seen
     }
 
     /// Whether the connection has ended.
@@ -163,7 +186,53 @@ impl Session {
             .map_err(|source| self.failed(action, source))
     }
 
-    fn failed(&self, action: &str, source: tokio_postgres::Error) -> Error {
+    /// Sends all statements at once and waits for their ends in order; the first that fails is the error. Each is
+    /// its action and its SQL. What follows a failed one in the same transaction fails too.
+    pub(crate) async fn pipeline(&self, statements: &[(&str, &str)]) -> Result<(), Error> {
+        let mut sent = Vec::with_capacity(statements.len());
+        for (_, sql) in statements {
+            sent.push(start(self.client.batch_execute(sql)).await);
+        }
+        let mut outcome = Ok(());
+        for ((action, _), sent) in statements.iter().zip(sent) {
+            let ended = answer(sent).await;
+            if outcome.is_ok() {
+                outcome = ended.map_err(|source| self.failed(action, source));
+            }
+        }
+        outcome
+    }
+
+    /// Prepares a statement, to be run later.
+    pub(crate) async fn prepare(&self, action: &str, sql: &str) -> Result<Statement, Error> {
+        let prepared = self.client.prepare(sql).await;
+        prepared.map_err(|source| self.failed(action, source))
+    }
+
+    /// Starts `COPY … TO STDOUT`. The stream must be read to its end, and the row count taken from
+    /// [`Session::seen`] afterwards.
+    pub(crate) async fn copy_out(
+        &self,
+        action: &str,
+        statement: &(impl ToStatement + ?Sized),
+    ) -> Result<CopyOutStream, Error> {
+        let started = self.client.copy_out(statement).await;
+        started.map_err(|source| self.failed(action, source))
+    }
+
+    /// Starts `COPY … FROM STDIN`. Dropping the sink fails the COPY; a session whose COPY failed is not to be used
+    /// again.
+    pub(crate) async fn copy_in(
+        &self,
+        action: &str,
+        statement: &(impl ToStatement + ?Sized),
+    ) -> Result<CopyInSink<Bytes>, Error> {
+        let started = self.client.copy_in(statement).await;
+        started.map_err(|source| self.failed(action, source))
+    }
+
+    /// The error of a call that this session's streams made.
+    pub(crate) fn failed(&self, action: &str, source: tokio_postgres::Error) -> Error {
         Error::Postgres {
             side: self.side,
             action: action.to_owned(),
@@ -172,33 +241,57 @@ impl Session {
     }
 }
 
-#[expect(dead_code, reason = "for METHOD=copy")]
-impl Session {
-    /// As [`Self::open`], for a session that reads rows by COPY: they come in frames of up to 64 KiB, however
-    /// long each is.
-    pub(crate) async fn open_reading(
-        server: &Server,
-        application_name: &str,
-        lock_timeout: Option<Duration>,
-    ) -> Result<Self, Error> {
-        Self::open_with(server, application_name, lock_timeout, Frames::Recut).await
-    }
-
-    /// What the server has sent, as it passed.
-    pub(crate) fn seen(&self) -> &Seen {
-        &self.seen
-    }
-
-    /// The client itself, for COPY.
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
-    }
-}
-
 impl Drop for Session {
     fn drop(&mut self) {
         self.driver.abort();
     }
+}
+
+/// A call whose request is on its way.
+pub(crate) type Started<F> = Pin<Box<MaybeDone<F>>>;
+
+/// Polls a call once, so that its request is sent before those of later calls.
+pub(crate) async fn start<F: Future>(call: F) -> Started<F> {
+    let mut started = Box::pin(maybe_done(call));
+    std::future::poll_fn(|cx| {
+        // Whether it has ended is kept inside.
+        let _ended: Poll<()> = started.as_mut().poll(cx);
+        Poll::Ready(())
+    })
+    .await;
+    started
+}
+
+/// Waits for the answer of a call. To be taken in the order in which calls were started: the server answers in it.
+pub(crate) async fn answer<F, T>(mut started: Started<F>) -> Result<T, F::Error>
+where
+    F: TryFuture<Ok = T> + Future<Output = Result<T, <F as TryFuture>::Error>>,
+{
+    started.as_mut().await;
+    match started.as_mut().take_output() {
+        Some(output) => output,
+        None => std::future::pending().await,
+    }
+}
+
+/// Does `work` for every item, each session taking the next one as soon as it is free. Answers are in no order; the
+/// first error ends the others.
+pub(crate) async fn share_out<T, R>(
+    sessions: &[&Session],
+    items: Vec<T>,
+    work: impl AsyncFn(&Session, T) -> Result<R, Error>,
+) -> Result<Vec<R>, Error> {
+    let items = Mutex::new(items.into_iter());
+    let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let done = try_join_all(sessions.iter().map(async |session| {
+        let mut done = Vec::new();
+        while let Some(item) = next() {
+            done.push(work(session, item).await?);
+        }
+        Ok::<_, Error>(done)
+    }))
+    .await?;
+    Ok(done.into_iter().flatten().collect())
 }
 
 /// An identifier as SQL writes it, always quoted.

@@ -1,13 +1,17 @@
 //! Tables and sequences: what holds data of its own, and how it is counted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+
+use futures_util::future::try_join_all;
 
 use crate::config::SchemaName;
 use crate::error::Error;
-use crate::server::session::{Session, quote_ident, quote_literal};
+use crate::server::session::{self, Session, quote_ident, quote_literal};
 
 /// Statements are cut after this many tables or sequences: a UNION of more is slow to plan.
 const UNION_MAX: usize = 100;
+/// Tables named in one ANALYZE, which is a transaction for each.
+const ANALYZE_MAX: usize = 20;
 
 /// A relation by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,11 +35,83 @@ impl Relation {
 /// A table with rows of its own.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
+    /// OID on the source.
+    pub(crate) oid: u32,
     pub(crate) relation: Relation,
     /// Heap and TOAST on the source, in bytes.
     pub(crate) size_bytes: u64,
+    /// The partitioned root that it is a leaf of.
+    pub(crate) root: Option<Relation>,
+    /// Whether a row may belong to another leaf on the target, so that rows can only be given to the root.
+    pub(crate) by_root: bool,
+}
+
+impl Table {
     /// What its rows are counted under: itself, or the partitioned root where leaves can't be compared.
-    pub(crate) unit: Counted,
+    pub(crate) fn unit(&self) -> Counted {
+        self.counted(self.by_root)
+    }
+
+    /// The same, where rows were given to the root or not.
+    pub(crate) fn counted(&self, by_root: bool) -> Counted {
+        match &self.root {
+            Some(root) if by_root => Counted::Root(root.clone()),
+            Some(_) | None => Counted::Only(self.relation.clone()),
+        }
+    }
+
+    /// The table that its rows are given to on the target.
+    pub(crate) fn destination(&self) -> &Relation {
+        match &self.root {
+            Some(root) if self.by_root => root,
+            Some(_) | None => &self.relation,
+        }
+    }
+}
+
+/// How the rows of a table may travel.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Format {
+    /// Columns that are not generated, in the source's order.
+    pub(crate) columns: Vec<String>,
+    /// The type that keeps the table from travelling in binary form.
+    pub(crate) unsafe_type: Option<String>,
+    /// Rows lie in an order that someone counts on: a BRIN index, a CLUSTER mark.
+    pub(crate) ordered: bool,
+    /// An index reads a column whose values can be compressed.
+    pub(crate) indexes_values: bool,
+    /// Blocks of the heap.
+    pub(crate) pages: u32,
+}
+
+/// A key, an exclusion constraint or a foreign key, as the source has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Constraint {
+    pub(crate) name: String,
+    /// OID of its table, and `"schema"."table"` where SQL needs the quotes.
+    pub(crate) table: u32,
+    pub(crate) table_name: String,
+    /// OID of the table that a foreign key references, otherwise 0.
+    pub(crate) references: u32,
+    /// `contype`: p, u, x or f.
+    pub(crate) kind: char,
+    pub(crate) validated: bool,
+    pub(crate) deferrable: bool,
+    pub(crate) deferred: bool,
+    /// Whether its table, or the one that it references, is partitioned.
+    pub(crate) partitioned: bool,
+    /// The statement that creates the index of a key, where the key can be made of that.
+    pub(crate) create_index: Option<String>,
+}
+
+/// What the archive does not say of its entries, by the OIDs that it does say.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PostData {
+    pub(crate) constraints: HashMap<u32, Constraint>,
+    /// The table of each index.
+    pub(crate) indexes: HashMap<u32, u32>,
+    /// Heap and TOAST of each table, in bytes.
+    pub(crate) sizes: HashMap<u32, u64>,
 }
 
 /// Something whose rows are counted as one.
@@ -80,26 +156,86 @@ pub(crate) async fn tables(session: &Session, schemas: &[SchemaName]) -> Result<
     let rows = session
         .query("list tables", include_str!("sql/tables.sql"), &[&names(schemas)])
         .await?;
-    let table = |row: &tokio_postgres::Row| {
-        let relation = Relation {
+    let table = |row: &tokio_postgres::Row| Table {
+        oid: row.get("oid"),
+        relation: Relation {
             schema: row.get("schema"),
             name: row.get("name"),
-        };
-        let root: Option<String> = row.get("root_schema");
-        let unit = match root {
-            Some(schema) => Counted::Root(Relation {
-                schema,
-                name: row.get("root_name"),
-            }),
-            None => Counted::Only(relation.clone()),
-        };
-        Table {
-            relation,
-            size_bytes: u64::try_from(row.get::<_, i64>("size_bytes")).unwrap_or(0),
-            unit,
-        }
+        },
+        size_bytes: u64::try_from(row.get::<_, i64>("size_bytes")).unwrap_or(0),
+        root: row.get::<_, Option<String>>("root_schema").map(|schema| Relation {
+            schema,
+            name: row.get("root_name"),
+        }),
+        by_root: row.get("by_root"),
     };
     Ok(rows.iter().map(table).collect())
+}
+
+/// How the rows of each table may travel to a target of that major, by OID. `extensions` have the same version on
+/// both sides.
+pub(crate) async fn formats(
+    session: &Session,
+    schemas: &[SchemaName],
+    target_major: u32,
+    extensions: &[String],
+) -> Result<HashMap<u32, Format>, Error> {
+    let target_major = i32::try_from(target_major).unwrap_or(i32::MAX);
+    let sql = include_str!("sql/formats.sql");
+    let rows = session
+        .query("list columns", sql, &[&names(schemas), &target_major, &extensions])
+        .await?;
+    let format = |row: &tokio_postgres::Row| {
+        let format = Format {
+            columns: row.get("columns"),
+            unsafe_type: row.get("unsafe"),
+            ordered: row.get("ordered"),
+            indexes_values: row.get("indexes_values"),
+            pages: u32::try_from(row.get::<_, i64>("pages")).unwrap_or(u32::MAX),
+        };
+        (row.get("oid"), format)
+    };
+    Ok(rows.iter().map(format).collect())
+}
+
+/// What is known of indexes and constraints beside the archive.
+pub(crate) async fn post_data(
+    session: &Session,
+    schemas: &[SchemaName],
+    tables: &[Table],
+) -> Result<PostData, Error> {
+    let names = names(schemas);
+    let sql = include_str!("sql/constraints.sql");
+    let constraints = session.query("list constraints", sql, &[&names]).await?;
+    let sql = include_str!("sql/indexes.sql");
+    let indexes = session.query("list indexes", sql, &[&names]).await?;
+    let constraint = |row: &tokio_postgres::Row| {
+        let constraint = Constraint {
+            name: row.get("name"),
+            table: row.get("table"),
+            table_name: row.get("table_name"),
+            references: row.get("references"),
+            kind: row.get::<_, &str>("kind").chars().next().unwrap_or_default(),
+            validated: row.get("validated"),
+            deferrable: row.get("deferrable"),
+            deferred: row.get("deferred"),
+            partitioned: row.get("partitioned"),
+            create_index: row.get("create_index"),
+        };
+        (row.get("oid"), constraint)
+    };
+    Ok(PostData {
+        constraints: constraints.iter().map(constraint).collect(),
+        indexes: indexes.iter().map(|row| (row.get("oid"), row.get("table"))).collect(),
+        sizes: tables.iter().map(|table| (table.oid, table.size_bytes)).collect(),
+    })
+}
+
+/// Extensions with their versions.
+pub(crate) async fn extensions(session: &Session) -> Result<BTreeSet<(String, String)>, Error> {
+    let sql = "SELECT extname::text, extversion FROM pg_catalog.pg_extension";
+    let rows = session.query("list extensions", sql, &[]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 /// An exact row count. One statement a table: on large tables the counting decides, and each one that ends is
@@ -109,6 +245,23 @@ pub(crate) async fn count(session: &Session, unit: &Counted) -> Result<u64, Erro
     let action = format!("count the rows of {}", unit.relation().quoted());
     let row = session.query_one(&action, &sql, &[]).await?;
     Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
+}
+
+/// Exact row counts of several units in one statement, in their order.
+pub(crate) async fn counts(session: &Session, units: &[&Counted]) -> Result<Vec<u64>, Error> {
+    let parts: Vec<String> = units
+        .iter()
+        .enumerate()
+        .map(|(place, unit)| {
+            format!("SELECT {place} AS place, pg_catalog.count(*) AS rows FROM {}", unit.sql())
+        })
+        .collect();
+    let first = units.first().map(|unit| unit.relation().quoted());
+    let action = format!("count the rows of {}", first.unwrap_or_default());
+    let sql = format!("{} ORDER BY place", parts.join(" UNION ALL "));
+    let rows = session.query(&action, &sql, &[]).await?;
+    let count = |row: &tokio_postgres::Row| u64::try_from(row.get::<_, i64>("rows")).unwrap_or(0);
+    Ok(rows.iter().map(count).collect())
 }
 
 /// The state of every sequence. Sequences obey no snapshot: the answer is of this moment.
@@ -130,8 +283,7 @@ pub(crate) async fn sequences(
             name: row.get("name"),
         })
         .collect();
-    let mut states = Vec::with_capacity(relations.len());
-    for chunk in relations.chunks(UNION_MAX) {
+    let states = try_join_all(relations.chunks(UNION_MAX).map(async |chunk| {
         let parts: Vec<String> = chunk
             .iter()
             .enumerate()
@@ -144,18 +296,20 @@ pub(crate) async fn sequences(
             .collect();
         let sql = format!("{} ORDER BY position", parts.join(" UNION ALL "));
         let rows = session.query("read sequences", &sql, &[]).await?;
-        states.extend(chunk.iter().zip(rows).map(|(relation, row)| SequenceState {
+        let states = chunk.iter().zip(rows).map(|(relation, row)| SequenceState {
             relation: relation.clone(),
             last_value: row.get("last_value"),
             is_called: row.get("is_called"),
-        }));
-    }
-    Ok(states)
+        });
+        Ok::<Vec<_>, Error>(states.collect())
+    }))
+    .await?;
+    Ok(states.concat())
 }
 
 /// Sets sequences to what was read on the source.
 pub(crate) async fn set_sequences(target: &Session, states: &[SequenceState]) -> Result<(), Error> {
-    for chunk in states.chunks(UNION_MAX) {
+    try_join_all(states.chunks(UNION_MAX).map(async |chunk| {
         let calls: Vec<String> = chunk
             .iter()
             .map(|state| {
@@ -166,11 +320,11 @@ pub(crate) async fn set_sequences(target: &Session, states: &[SequenceState]) ->
                 )
             })
             .collect();
-        target
-            .query("set sequences", &format!("SELECT {}", calls.join(", ")), &[])
-            .await?;
-    }
-    Ok(())
+        let sql = format!("SELECT {}", calls.join(", "));
+        target.query("set sequences", &sql, &[]).await
+    }))
+    .await
+    .map(|_| ())
 }
 
 /// OIDs of foreign keys that reference tables outside of the unit.
@@ -185,23 +339,37 @@ pub(crate) async fn leaving_foreign_keys(
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Collects statistics, table by table. Partitioned roots and inheritance parents get those of their whole tree,
-/// which autovacuum never collects; a root's partitions are analyzed with it.
-pub(crate) async fn analyze(target: &Session, schemas: &[SchemaName], done: impl Fn()) -> Result<(), Error> {
+/// Collects statistics, with every session that is given. Partitioned roots and inheritance parents get those of
+/// their whole tree, which autovacuum never collects; a root's partitions are analyzed with it.
+pub(crate) async fn analyze(
+    sessions: &[&Session],
+    schemas: &[SchemaName],
+    done: impl Fn(),
+) -> Result<(), Error> {
+    let Some(first) = sessions.first() else {
+        return Ok(());
+    };
     let sql = include_str!("sql/analyzable.sql");
-    let rows = target
+    let rows = first
         .query("list tables to analyze", sql, &[&names(schemas)])
         .await?;
-    for row in rows {
+    let (large, small): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.get("large"));
+    let name = |row: &&tokio_postgres::Row| {
         let relation = Relation {
             schema: row.get("schema"),
             name: row.get("name"),
         };
-        let name = relation.quoted();
-        target
-            .batch(&format!("analyze {name}"), &format!("ANALYZE {name}"))
-            .await?;
+        relation.quoted()
+    };
+    let mut lists: Vec<String> = large.iter().map(name).collect();
+    let small: Vec<String> = small.iter().map(name).collect();
+    lists.extend(small.chunks(ANALYZE_MAX).map(|chunk| chunk.join(", ")));
+    session::share_out(sessions, lists, async |session, list| {
+        let sql = format!("ANALYZE {list}");
+        session.batch(&format!("analyze {list}"), &sql).await?;
         done();
-    }
-    Ok(())
+        Ok(())
+    })
+    .await
+    .map(|_| ())
 }

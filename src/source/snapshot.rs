@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::SchemaName;
 use crate::error::{Error, Refusal, Refused, Side, Stop};
-use crate::server::session::Session;
+use crate::server::session::{Session, quote_literal};
 use crate::source::catalog::{self, Relation, Table};
 
 /// Between two attempts to lock: long enough to stay out of the way, short beside any `LOCK_TIMEOUT`.
@@ -81,15 +81,13 @@ impl Snapshot {
         }
         Error::Stopped(Stop::SnapshotLost("its connection was closed".to_owned()))
     }
+}
 
-    /// Makes a session read under this snapshot until its transaction ends.
-    pub(crate) async fn import(&self, session: &Session) -> Result<(), Error> {
-        let sql = format!(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{}'",
-            self.id.replace('\'', "''")
-        );
-        session.batch("import the snapshot", &sql).await
-    }
+/// Makes a session read under an exported snapshot until its transaction ends.
+pub(crate) async fn import(session: &Session, id: &str) -> Result<(), Error> {
+    let id = quote_literal(id);
+    let sql = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {id}");
+    session.batch("import the snapshot", &sql).await
 }
 
 /// OID and name of every table that has to be locked.

@@ -16,3 +16,11 @@ fn a_schema_arrives_whole() {
         "1001"
     );
 }
+
+#[test]
+fn databases_may_have_different_names() {
+    let rig = Rig::new("CREATE SCHEMA s; CREATE TABLE s.t (a int); INSERT INTO s.t VALUES (1)");
+    rig.target.create_database("of another name");
+    assert_exit(&rig.worker("s").env("TARGET_DBNAME", "of another name").run(), 0);
+    assert_eq!(rig.target.psql("of another name", "SELECT a FROM s.t"), "1");
+}

@@ -10,14 +10,14 @@ use crate::rig::{Rig, text};
 
 /// Each row waits on the target while it is loaded: ten milliseconds, a thousand rows.
 pub(crate) const SLOW_ROWS: &str = "CREATE SCHEMA s; CREATE FUNCTION s.slow(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
-    'BEGIN IF inet_server_port() IS NOT NULL AND current_setting(''application_name'') LIKE ''sf/%pg_restore'' THEN PERFORM pg_sleep(0.01); END IF; RETURN $1; END';
+    'BEGIN IF inet_server_port() IS NOT NULL AND current_setting(''application_name'') ~ ''^sf/.*/(pg_restore|copy)$'' THEN PERFORM pg_sleep(0.01); END IF; RETURN $1; END';
     CREATE TABLE s.first (v text); INSERT INTO s.first VALUES ('row-value-first');
     CREATE TABLE s.t (a int, b int GENERATED ALWAYS AS (s.slow(a)) STORED, v text);
     INSERT INTO s.t (a, v) SELECT i, 'row-value-' || repeat(md5(i::text), 1000) FROM generate_series(1, 1000) i";
 
 /// An index takes ten seconds on the target.
 pub(crate) const SLOW_INDEX: &str = "CREATE SCHEMA s; CREATE FUNCTION s.slow(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
-    'BEGIN IF current_setting(''application_name'') LIKE ''sf/%pg_restore'' THEN PERFORM pg_sleep(0.01); END IF; RETURN $1; END';
+    'BEGIN IF current_setting(''application_name'') ~ ''^sf/.*/(pg_restore|copy)$'' THEN PERFORM pg_sleep(0.01); END IF; RETURN $1; END';
     CREATE TABLE s.t (a int); INSERT INTO s.t SELECT i FROM generate_series(1, 1000) i; CREATE INDEX ON s.t (s.slow(a))";
 
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);

@@ -1,6 +1,6 @@
 -- What ANALYZE is run on: tables, materialized views, partitioned roots (their partitions come with them).
 -- $1 text[]: schemas
-SELECT n.nspname AS schema, c.relname AS name
+SELECT n.nspname AS schema, c.relname AS name, c.relkind = 'p' OR pg_catalog.pg_relation_size(c.oid) > 8000000 AS large
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = ANY ($1)
@@ -14,4 +14,4 @@ WHERE n.nspname = ANY ($1)
   AND NOT EXISTS (
       SELECT 1 FROM pg_catalog.pg_depend d
       WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
-ORDER BY 1, 2
+ORDER BY c.relkind = 'p' DESC, pg_catalog.pg_relation_size(c.oid) DESC, 1, 2

@@ -1,22 +1,22 @@
 -- Tables of the unit with rows of their own, largest first, members of extensions left out.
 -- $1 text[]: schemas
--- root_schema and root_name: the partitioned root where leaves can't be compared one by one, because a hash
--- over an enum depends on OIDs and sends the same row to another leaf on another server.
-SELECT n.nspname AS schema, c.relname AS name,
+-- root_schema and root_name: the partitioned root, if it belongs to the unit. by_root: leaves can't be loaded and compared one by one, because
+-- a hash over an enum depends on OIDs and sends the same row to another leaf on another server.
+SELECT c.oid, n.nspname AS schema, c.relname AS name,
        pg_catalog.pg_table_size(c.oid) AS size_bytes,
-       rn.nspname AS root_schema, r.relname AS root_name
+       rn.nspname AS root_schema, r.relname AS root_name,
+       EXISTS (
+           SELECT 1
+           FROM pg_catalog.pg_partition_ancestors(c.oid) a
+           JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = a.relid AND p.partstrat = 'h'
+           JOIN pg_catalog.pg_opclass o ON o.oid = ANY (p.partclass::pg_catalog.oid[])
+           WHERE o.opcintype = 'pg_catalog.anyenum'::pg_catalog.regtype) AS by_root
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_catalog.pg_class r
+LEFT JOIN (pg_catalog.pg_class r
+           JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace AND rn.nspname = ANY ($1))
   ON c.relispartition
  AND r.oid = pg_catalog.pg_partition_root(c.oid)
- AND EXISTS (
-     SELECT 1
-     FROM pg_catalog.pg_partition_ancestors(c.oid) a
-     JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = a.relid AND p.partstrat = 'h'
-     JOIN pg_catalog.pg_opclass o ON o.oid = ANY (p.partclass::pg_catalog.oid[])
-     WHERE o.opcintype = 'pg_catalog.anyenum'::pg_catalog.regtype)
-LEFT JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
 WHERE n.nspname = ANY ($1)
   AND c.relkind = 'r'
   AND NOT EXISTS (

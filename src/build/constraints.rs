@@ -1,0 +1,43 @@
+//! Foreign keys in two steps: added without a look at the rows, then validated: pure.
+
+use crate::archive::statement;
+use crate::archive::toc::Entry;
+use crate::build::statements::Statement;
+use crate::server::session::quote_ident;
+use crate::source::catalog::Constraint;
+
+/// The statements of a foreign key.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Parts {
+    /// Locks both tables; takes no time unless the server has to validate at once.
+    pub(crate) add: Statement,
+    /// Reads both tables, locking neither against others that read.
+    pub(crate) validate: Option<Statement>,
+}
+
+/// Splits a foreign key. Those of partitioned tables are validated as they are added, because servers before 18
+/// accept no other; those that the source has not validated stay so.
+pub(crate) fn foreign_key(entry: &Entry, constraint: &Constraint, in_one: bool) -> Parts {
+    if in_one || !constraint.validated {
+        return Parts {
+            add: Statement::whole(entry),
+            validate: None,
+        };
+    }
+    let mut statements: Vec<String> = statement::split(&entry.definition)
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    if let Some(first) = statements.first_mut() {
+        first.push_str(" NOT VALID");
+    }
+    let validate = format!(
+        "ALTER TABLE ONLY {} VALIDATE CONSTRAINT {}",
+        constraint.table_name,
+        quote_ident(&constraint.name)
+    );
+    Parts {
+        add: Statement::part(entry, statements.join("; ")),
+        validate: Some(Statement::part(entry, validate)),
+    }
+}

@@ -1,0 +1,448 @@
+//! In which order post-data is built, and what of it can be built at once: pure.
+//!
+//! What costs time (indexes, keys, foreign keys) is taken out of the archive's order and waits only for what it
+//! needs. The rest (rules, triggers, materialized views, whatever hangs on them) comes afterwards in the archive's
+//! order, which pg_dump has made a valid one.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use crate::archive::toc::Entry;
+use crate::build::constraints;
+use crate::build::indexes;
+use crate::build::statements::Statement;
+use crate::copy::board::Mode;
+use crate::source::catalog::{Constraint, PostData};
+
+/// Statements of small tables that make one step.
+const STEP_MAX: usize = 50;
+
+/// What has to be there before a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Need {
+    /// The rows of the table with this OID.
+    Rows(u32),
+    /// The rows of every table.
+    AllRows,
+    /// Another step, by its place.
+    Step(usize),
+}
+
+/// Statements that one session runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// None, where a step only gathers others.
+    pub(crate) statements: Vec<Statement>,
+    pub(crate) needs: BTreeSet<Need>,
+    pub(crate) locks: BTreeMap<u32, Mode>,
+    /// Size of the largest table that it reads, in bytes.
+    pub(crate) weight: u64,
+}
+
+/// Steps for the entries of post-data, each needing only steps before it. `batches` tells for small tables with
+/// which others their rows travel: their indexes are built together too.
+pub(crate) fn order(entries: &[&Entry], facts: &PostData, batches: &HashMap<u32, usize>) -> Vec<Step> {
+    let mut order = Order {
+        facts,
+        batches,
+        tables: HashMap::new(),
+        steps: Vec::new(),
+        last: HashMap::new(),
+        builds: HashMap::new(),
+        groups: HashMap::new(),
+        keys: None,
+    };
+    let late = late(entries, facts);
+    let (late, early): (Vec<&Entry>, Vec<&Entry>) =
+        entries.iter().partition(|entry| late.contains(&entry.dump_id));
+    let (keys, builds): (Vec<&Entry>, Vec<&Entry>) =
+        early.into_iter().partition(|entry| entry.desc == "FK CONSTRAINT");
+    order.alone_on_its_table(&builds);
+    for entry in builds {
+        order.build(entry);
+    }
+    for entry in keys {
+        order.foreign_key(entry);
+    }
+    order.rest(&late);
+    order.steps
+}
+
+/// Entries that are not taken out of the archive's order: what is neither index nor constraint, and what hangs on it.
+fn late(entries: &[&Entry], facts: &PostData) -> HashSet<i32> {
+    let mut late = HashSet::new();
+    for entry in entries {
+        let early = match entry.desc.as_str() {
+            "INDEX" => facts.indexes.contains_key(&entry.oid),
+            "CONSTRAINT" | "FK CONSTRAINT" => facts.constraints.contains_key(&entry.oid),
+            "INDEX ATTACH" => true,
+            _ => false,
+        };
+        if !early || entry.dependencies.iter().any(|id| late.contains(id)) {
+            late.insert(entry.dump_id);
+        }
+    }
+    late
+}
+
+struct Order<'a> {
+    facts: &'a PostData,
+    batches: &'a HashMap<u32, usize>,
+    /// How many indexes and keys each table has.
+    tables: HashMap<u32, usize>,
+    steps: Vec<Step>,
+    /// The step after which an entry is there, by its number; and the table that it belongs to.
+    last: HashMap<i32, (usize, u32)>,
+    /// Steps that build something on a table.
+    builds: HashMap<u32, Vec<usize>>,
+    /// The step that builds the indexes of a batch of small tables.
+    groups: HashMap<usize, usize>,
+    /// The step that takes foreign keys of small tables at the moment.
+    keys: Option<usize>,
+}
+
+impl Order<'_> {
+    fn alone_on_its_table(&mut self, builds: &[&Entry]) {
+        let tables: Vec<u32> = builds.iter().filter_map(|entry| self.table(entry)).collect();
+        for table in tables {
+            *self.tables.entry(table).or_default() += 1;
+        }
+    }
+
+    fn table(&self, entry: &Entry) -> Option<u32> {
+        match entry.desc.as_str() {
+            "INDEX" => self.facts.indexes.get(&entry.oid).copied(),
+            "INDEX ATTACH" => None,
+            _ => self.facts.constraints.get(&entry.oid).map(|constraint| constraint.table),
+        }
+    }
+
+    /// An index, a key, or the attachment of an index to that of a partitioned table.
+    fn build(&mut self, entry: &Entry) {
+        let Some(table) = self.table(entry) else {
+            return self.attach(entry);
+        };
+        let needs = self.needs(entry, &[table]);
+        if let Some(batch) = self.batches.get(&table).copied() {
+            let step = self.group(batch);
+            self.append(step, entry, needs, table);
+            return;
+        }
+        let constraint = self.facts.constraints.get(&entry.oid);
+        let parts = match constraint {
+            // A key that is the only one on its table has nothing to be built beside.
+            Some(constraint) if self.tables.get(&table).is_some_and(|count| *count > 1) => {
+                indexes::key(entry, constraint)
+            }
+            Some(_) => indexes::Parts {
+                beside: None,
+                alone: vec![Statement::whole(entry)],
+            },
+            None => indexes::index(entry),
+        };
+        let weight = self.facts.sizes.get(&table).copied().unwrap_or(0);
+        let mut last = None;
+        let mut needs = needs;
+        for (statements, mode) in [
+            (parts.beside.into_iter().collect(), Mode::Shared),
+            (parts.alone, Mode::Exclusive),
+        ] {
+            let statements: Vec<Statement> = statements;
+            if statements.is_empty() {
+                continue;
+            }
+            let step = self.push(Step {
+                statements,
+                needs: std::mem::take(&mut needs),
+                locks: BTreeMap::from([(table, mode)]),
+                weight,
+            });
+            self.builds.entry(table).or_default().push(step);
+            needs = BTreeSet::from([Need::Step(step)]);
+            last = Some(step);
+        }
+        if let Some(step) = last {
+            self.last.insert(entry.dump_id, (step, table));
+        }
+    }
+
+    fn attach(&mut self, entry: &Entry) {
+        let needs = self.needs(entry, &[]);
+        let tables = entry
+            .dependencies
+            .iter()
+            .filter_map(|id| self.last.get(id))
+            .map(|(_, table)| *table);
+        let locks: BTreeMap<u32, Mode> = tables.map(|table| (table, Mode::Exclusive)).collect();
+        let step = self.push(Step {
+            statements: vec![Statement::whole(entry)],
+            needs,
+            locks,
+            weight: 0,
+        });
+        self.last.insert(entry.dump_id, (step, 0));
+    }
+
+    fn foreign_key(&mut self, entry: &Entry) {
+        let Some(constraint) = self.facts.constraints.get(&entry.oid) else {
+            return;
+        };
+        let tables = [constraint.table, constraint.references];
+        let mut needs = self.needs(entry, &tables);
+        for table in tables {
+            let builds = self.builds.get(&table).into_iter().flatten();
+            needs.extend(builds.map(|step| Need::Step(*step)));
+        }
+        if tables.iter().all(|table| self.batches.contains_key(table)) {
+            let step = self.key_group();
+            self.append(step, entry, needs, constraint.table);
+            self.lock(step, constraint);
+            return;
+        }
+        let in_one = constraint.partitioned;
+        if in_one {
+            needs.insert(Need::AllRows);
+        }
+        let weight = self.facts.sizes.get(&constraint.table).copied().unwrap_or(0);
+        let parts = constraints::foreign_key(entry, constraint, in_one);
+        let add = self.push(Step {
+            statements: vec![parts.add],
+            needs,
+            locks: BTreeMap::new(),
+            weight,
+        });
+        self.lock(add, constraint);
+        let last = match parts.validate {
+            None => add,
+            Some(statement) => self.push(Step {
+                statements: vec![statement],
+                needs: BTreeSet::from([Need::Step(add)]),
+                locks: BTreeMap::from([(constraint.references, Mode::Shared), (constraint.table, Mode::Exclusive)]),
+                weight,
+            }),
+        };
+        self.last.insert(entry.dump_id, (last, constraint.table));
+    }
+
+    /// Adding a foreign key locks both tables.
+    fn lock(&mut self, step: usize, constraint: &Constraint) {
+        if let Some(step) = self.steps.get_mut(step) {
+            for table in [constraint.table, constraint.references] {
+                step.locks.insert(table, Mode::Exclusive);
+            }
+        }
+    }
+
+    /// What is not taken out of the archive's order. Materialized views, and what hangs on them, take time: they
+    /// wait for what they need and for all that comes before, but nothing that takes no time waits for them.
+    fn rest(&mut self, entries: &[&Entry]) {
+        let mut needs: BTreeSet<Need> = (0..self.steps.len()).map(Need::Step).collect();
+        needs.insert(Need::AllRows);
+        let mut last = self.push(Step {
+            needs,
+            ..Step::default()
+        });
+        let mut open = false;
+        for entry in entries {
+            let takes_time = matches!(entry.desc.as_str(), "MATERIALIZED VIEW DATA" | "INDEX");
+            let mut needs = self.needs(entry, &[]);
+            needs.insert(Need::Step(last));
+            let waits = needs.iter().any(|need| *need > Need::Step(last));
+            if open && !takes_time && !waits {
+                self.append(last, entry, BTreeSet::new(), 0);
+                continue;
+            }
+            let step = self.push(Step {
+                statements: vec![Statement::whole(entry)],
+                needs,
+                ..Step::default()
+            });
+            self.last.insert(entry.dump_id, (step, 0));
+            if !takes_time {
+                last = step;
+                open = true;
+            }
+        }
+    }
+
+    /// The rows of tables, and the steps of entries, that an entry leans on.
+    fn needs(&self, entry: &Entry, tables: &[u32]) -> BTreeSet<Need> {
+        let steps = entry.dependencies.iter().filter_map(|id| self.last.get(id));
+        let mut needs: BTreeSet<Need> = steps.map(|(step, _)| Need::Step(*step)).collect();
+        needs.extend(tables.iter().map(|table| Need::Rows(*table)));
+        needs
+    }
+
+    fn group(&mut self, batch: usize) -> usize {
+        if let Some(step) = self.groups.get(&batch) {
+            return *step;
+        }
+        let step = self.push(Step::default());
+        self.groups.insert(batch, step);
+        step
+    }
+
+    fn key_group(&mut self) -> usize {
+        let open = self.keys.filter(|step| {
+            self.steps
+                .get(*step)
+                .is_some_and(|step| step.statements.len() < STEP_MAX)
+        });
+        let step = open.unwrap_or_else(|| self.push(Step::default()));
+        self.keys = Some(step);
+        step
+    }
+
+    /// Adds an entry's statements to a step. What the entry needs of the step itself comes before it there.
+    fn append(&mut self, step: usize, entry: &Entry, needs: BTreeSet<Need>, table: u32) {
+        let weight = self.facts.sizes.get(&table).copied().unwrap_or(0);
+        if let Some(group) = self.steps.get_mut(step) {
+            group.statements.push(Statement::whole(entry));
+            group.needs.extend(needs.into_iter().filter(|need| *need != Need::Step(step)));
+            group.weight = group.weight.max(weight);
+            if table != 0 {
+                group.locks.insert(table, Mode::Exclusive);
+            }
+        }
+        self.last.insert(entry.dump_id, (step, table));
+        let builds = self.builds.entry(table).or_default();
+        if builds.last() != Some(&step) {
+            builds.push(step);
+        }
+    }
+
+    fn push(&mut self, step: Step) -> usize {
+        self.steps.push(step);
+        self.steps.len() - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::dump::Section;
+
+    fn entry(dump_id: i32, desc: &str, dependencies: &[i32]) -> Entry {
+        Entry {
+            dump_id,
+            catalog_oid: 0,
+            oid: u32::try_from(dump_id).unwrap(),
+            tag: format!("e{dump_id}"),
+            desc: desc.to_owned(),
+            section: Section::PostData,
+            definition: format!("{desc} {dump_id};\n"),
+            namespace: "s".to_owned(),
+            access_method: String::new(),
+            dependencies: dependencies.to_vec(),
+        }
+    }
+
+    fn constraint(table: u32, references: u32, kind: char) -> Constraint {
+        Constraint {
+            name: format!("c{table}"),
+            table,
+            table_name: format!("s.t{table}"),
+            references,
+            kind,
+            validated: true,
+            deferrable: false,
+            deferred: false,
+            partitioned: false,
+            create_index: (kind == 'p').then(|| format!("CREATE UNIQUE INDEX c{table}")),
+        }
+    }
+
+    /// What runs in which order: each step's statements, and the places of the steps that it waits for.
+    fn ordered(entries: &[Entry], facts: &PostData, batches: &HashMap<u32, usize>) -> Vec<(Vec<String>, Vec<usize>)> {
+        let entries: Vec<&Entry> = entries.iter().collect();
+        let steps = order(&entries, facts, batches);
+        for (place, step) in steps.iter().enumerate() {
+            assert!(step.needs.iter().all(|need| *need < Need::Step(place)), "{place} needs a later step");
+        }
+        let words = |step: Step| {
+            let statements = step.statements.into_iter().map(|statement| statement.sql.trim().to_owned());
+            let steps = step.needs.iter().filter_map(|need| match need {
+                Need::Step(step) => Some(*step),
+                Need::Rows(_) | Need::AllRows => None,
+            });
+            (statements.collect(), steps.collect())
+        };
+        steps.into_iter().map(words).collect()
+    }
+
+    fn step(statements: &[&str], needs: &[usize]) -> (Vec<String>, Vec<usize>) {
+        (statements.iter().map(|sql| (*sql).to_owned()).collect(), needs.to_vec())
+    }
+
+    /// Table 100 has a key and an index, table 200 an index and a foreign key to table 100.
+    fn two_tables() -> (Vec<Entry>, PostData) {
+        let entries = vec![
+            entry(1, "CONSTRAINT", &[]),
+            entry(2, "INDEX", &[]),
+            entry(3, "INDEX", &[]),
+            entry(4, "TRIGGER", &[]),
+            entry(5, "FK CONSTRAINT", &[1]),
+            entry(6, "MATERIALIZED VIEW DATA", &[]),
+            entry(7, "COMMENT", &[2]),
+        ];
+        let facts = PostData {
+            constraints: HashMap::from([(1, constraint(100, 0, 'p')), (5, constraint(200, 100, 'f'))]),
+            indexes: HashMap::from([(2, 100), (3, 200)]),
+            sizes: HashMap::new(),
+        };
+        (entries, facts)
+    }
+
+    #[test]
+    fn what_takes_time_runs_side_by_side_and_the_rest_afterwards() {
+        let (entries, facts) = two_tables();
+        let steps = ordered(&entries, &facts, &HashMap::new());
+        assert_eq!(
+            steps,
+            [
+                step(&["CREATE UNIQUE INDEX c100"], &[]),
+                step(&["ALTER TABLE ONLY s.t100 ADD CONSTRAINT \"c100\" PRIMARY KEY USING INDEX \"c100\""], &[0]),
+                step(&["INDEX 2"], &[]),
+                step(&["INDEX 3"], &[]),
+                step(&["FK CONSTRAINT 5 NOT VALID"], &[0, 1, 2, 3]),
+                step(&["ALTER TABLE ONLY s.t200 VALIDATE CONSTRAINT \"c200\""], &[4]),
+                step(&[], &[0, 1, 2, 3, 4, 5]),
+                step(&["TRIGGER 4;", "COMMENT 7;"], &[6]),
+                step(&["MATERIALIZED VIEW DATA 6;"], &[6, 7]),
+            ]
+        );
+    }
+
+    #[test]
+    fn small_tables_are_built_together() {
+        let (entries, facts) = two_tables();
+        let steps = ordered(&entries, &facts, &HashMap::from([(100, 0), (200, 0)]));
+        assert_eq!(steps[0], step(&["CONSTRAINT 1;", "INDEX 2;", "INDEX 3;"], &[]));
+        assert_eq!(steps[1], step(&["FK CONSTRAINT 5;"], &[0]));
+    }
+
+    #[test]
+    fn what_hangs_on_the_rest_is_not_taken_out_of_its_order() {
+        let entries = [
+            entry(1, "RULE", &[]),
+            entry(2, "MATERIALIZED VIEW", &[1]),
+            entry(3, "INDEX", &[2]),
+            entry(4, "MATERIALIZED VIEW DATA", &[2]),
+            entry(5, "COMMENT", &[3]),
+        ];
+        let facts = PostData {
+            indexes: HashMap::from([(3, 300)]),
+            ..PostData::default()
+        };
+        let steps = ordered(&entries, &facts, &HashMap::new());
+        assert_eq!(
+            steps,
+            [
+                step(&[], &[]),
+                step(&["RULE 1;", "MATERIALIZED VIEW 2;"], &[0]),
+                step(&["INDEX 3;"], &[1]),
+                step(&["MATERIALIZED VIEW DATA 4;"], &[1]),
+                step(&["COMMENT 5;"], &[1, 2]),
+            ]
+        );
+    }
+}

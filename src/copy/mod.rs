@@ -1,0 +1,254 @@
+//! METHOD=copy: many streams under one snapshot, and everything else by our own sessions.
+
+pub(crate) mod board;
+mod plan;
+mod task;
+mod workers;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::archive::dump::{Archive, Section};
+use crate::archive::parts::Parts;
+use crate::archive::toc::Entry;
+use crate::build::order::{self, Need, Step};
+use crate::build::statements::{self, Statement};
+use crate::config::Config;
+use crate::copy::board::{Board, Item, Mode, Rank};
+use crate::copy::plan::{Task, Terms};
+use crate::copy::task::Rows;
+use crate::copy::workers::{Crew, Servers, Work};
+use crate::error::Error;
+use crate::progress::{Phase, Progress};
+use crate::server::session::Session;
+use crate::server::{ApplicationName, Server};
+use crate::source::catalog::{self, Counted, Format, SequenceState, Table};
+use crate::source::snapshot::Snapshot;
+use crate::target::lock::Lock;
+use crate::verify::Expected;
+
+/// Everything that takes part in the move.
+pub(crate) struct Copy<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) source: &'a Server,
+    pub(crate) target: &'a Server,
+    pub(crate) names: &'a ApplicationName,
+    pub(crate) archive: &'a Archive,
+    pub(crate) parts: &'a Parts,
+    /// A session on the target for what is done one after the other.
+    pub(crate) session: &'a Session,
+    pub(crate) lock: &'a Lock,
+    pub(crate) progress: &'a Progress,
+}
+
+impl Copy<'_> {
+    /// Moves everything and gives up the snapshot as soon as the rows are through. Returns what the source holds,
+    /// and the sessions that loaded.
+    pub(crate) async fn run(self, snapshot: Snapshot) -> Result<(Expected, Vec<Session>), Error> {
+        let schemas = &self.config.schemas;
+        let reading = &snapshot.session;
+        let same_extensions = self.same_extensions(reading).await?;
+        let formats = catalog::formats(reading, schemas, self.session.major(), &same_extensions).await?;
+        let facts = catalog::post_data(reading, schemas, &snapshot.tables).await?;
+        let features = Features::of(reading, self.session).await?;
+        let terms = Terms {
+            jobs: u64::from(self.config.jobs),
+            split: self.config.split,
+            source_major: reading.major(),
+        };
+        let tables = snapshot.tables.clone();
+        let tasks = plan::plan(&tables, &formats, terms);
+        self.explain(&tables, &formats);
+        let steps = order::order(&self.entries(Section::PostData), &facts, &batches(&tables, &tasks));
+        let rows = Rows {
+            tables: &tables,
+            formats: &formats,
+            pieces: pieces(&tasks),
+            toast: self.config.toast_compression,
+            has_lz4: features.lz4,
+            schemas,
+            lock: self.lock,
+            progress: self.progress,
+        };
+        let id = snapshot.id.clone();
+        let servers = Servers {
+            source: self.source,
+            target: self.target,
+            names: self.names,
+            snapshot: &id,
+            lock_timeout: self.config.lock_timeout,
+            without_encoding: features.without_encoding,
+        };
+        let board = Board::new(items(&tables, &tasks, &steps));
+        let work = tasks.into_iter().map(Work::Rows).chain(steps.into_iter().map(Work::Build));
+        let crew = Crew::new(&servers, &rows, work.collect(), board);
+        let pre_data: Vec<Statement> = self.entries(Section::PreData).into_iter().map(Statement::whole).collect();
+        let (loaders, ()) = tokio::try_join!(
+            crew.open(usize::from(self.config.jobs)),
+            statements::run(self.session, &pre_data, schemas)
+        )?;
+
+        self.progress.enter(Phase::Rows);
+        self.progress.expect(&tables);
+        let (sequences, loaders) = tokio::try_join!(self.finish_source(&crew, snapshot), crew.work(loaders))?;
+        let counted = counted(&tables, &crew);
+        self.progress.counted(&counted);
+        Ok((Expected { counted, sequences }, loaders))
+    }
+
+    /// Entries of a section that are restored, in the archive's order.
+    fn entries(&self, section: Section) -> Vec<&Entry> {
+        let entries = self.archive.entries.iter();
+        entries
+            .filter(|entry| entry.section == section && self.parts.restored.contains(&entry.dump_id))
+            .collect()
+    }
+
+    /// Waits for the last row, sets sequences, and gives up what is held on the source: indexes are built without.
+    async fn finish_source(&self, crew: &Crew<'_>, snapshot: Snapshot) -> Result<Vec<SequenceState>, Error> {
+        tokio::select! {
+            biased;
+            lost = snapshot.lost() => return Err(lost),
+            () = crew.rows_landed() => {}
+        }
+        self.progress.enter(Phase::Sequences);
+        let sequences = catalog::sequences(&snapshot.session, &self.config.schemas).await?;
+        drop(snapshot);
+        catalog::set_sequences(self.session, &sequences).await?;
+        self.progress.enter(Phase::PostData);
+        Ok(sequences)
+    }
+
+    async fn same_extensions(&self, source: &Session) -> Result<Vec<String>, Error> {
+        let (there, here) = tokio::try_join!(catalog::extensions(source), catalog::extensions(self.session))?;
+        Ok(there.intersection(&here).map(|(name, _)| name.clone()).collect())
+    }
+
+    /// Says why tables do not travel in binary form.
+    fn explain(&self, tables: &[Table], formats: &HashMap<u32, Format>) {
+        for table in tables {
+            let name = formats.get(&table.oid).and_then(|format| format.unsafe_type.as_ref());
+            if let Some(name) = name {
+                tracing::info!(
+                    phase = self.progress.phase().word(),
+                    table = table.relation.plain(),
+                    reason = format!("values of type {name} are not the same in binary form on every server"),
+                    "rows travel as text"
+                );
+            }
+        }
+    }
+}
+
+/// What the servers can do, and how they hold text.
+struct Features {
+    lz4: bool,
+    without_encoding: bool,
+}
+
+impl Features {
+    async fn of(source: &Session, target: &Session) -> Result<Self, Error> {
+        const ENCODING: &str = "SELECT pg_catalog.current_setting('server_encoding')";
+        const LZ4: &str = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_settings \
+                           WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals))";
+        let (there, here, lz4) = tokio::try_join!(
+            source.query_one("ask for the encoding", ENCODING, &[]),
+            target.query_one("ask for the encoding", ENCODING, &[]),
+            target.query_one("ask for lz4", LZ4, &[])
+        )?;
+        let encodings: [String; 2] = [there.get(0), here.get(0)];
+        Ok(Self {
+            lz4: lz4.get(0),
+            without_encoding: encodings.iter().all(|encoding| encoding == "SQL_ASCII"),
+        })
+    }
+}
+
+/// Small tables by OID, each with the number of the task that carries its rows.
+fn batches(tables: &[Table], tasks: &[Task]) -> HashMap<u32, usize> {
+    let mut batches = HashMap::new();
+    for (number, task) in tasks.iter().enumerate() {
+        if let Task::Batch(places) = task {
+            let small = places.iter().filter_map(|place| tables.get(*place));
+            batches.extend(small.map(|table| (table.oid, number)));
+        }
+    }
+    batches
+}
+
+/// How many tasks each table is spread over, by its place.
+fn pieces(tasks: &[Task]) -> HashMap<usize, usize> {
+    let mut pieces = HashMap::new();
+    for place in tasks.iter().flat_map(Task::tables) {
+        *pieces.entry(*place).or_default() += 1;
+    }
+    pieces
+}
+
+/// The work as the board wants it: tasks first, then steps, each place that of the work itself.
+fn items(tables: &[Table], tasks: &[Task], steps: &[Step]) -> Vec<Item> {
+    let mut landing: HashMap<u32, Vec<usize>> = HashMap::new();
+    let mut items = Vec::new();
+    for (place, task) in tasks.iter().enumerate() {
+        let carried = || task.tables().iter().filter_map(|table| tables.get(*table));
+        for table in carried() {
+            landing.entry(table.oid).or_default().push(place);
+        }
+        let size: u64 = carried().map(|table| table.size_bytes).sum();
+        items.push(Item {
+            needs: Vec::new(),
+            locks: BTreeMap::<u32, Mode>::new(),
+            rank: Rank::Rows,
+            weight: size,
+        });
+    }
+    let by_root: BTreeSet<usize> = tables
+        .iter()
+        .filter(|table| table.by_root)
+        .flat_map(|table| landing.get(&table.oid).into_iter().flatten().copied())
+        .collect();
+    for step in steps {
+        let mut needs = BTreeSet::new();
+        for need in &step.needs {
+            match need {
+                Need::Rows(table) => {
+                    let own = landing.get(table).into_iter().flatten();
+                    needs.extend(own.copied());
+                    // Rows of such a leaf may come from any other one.
+                    if needs.intersection(&by_root).next().is_some() {
+                        needs.extend(&by_root);
+                    }
+                }
+                Need::AllRows => needs.extend(0..tasks.len()),
+                Need::Step(step) => {
+                    needs.insert(tasks.len() + step);
+                }
+            }
+        }
+        items.push(Item {
+            needs: needs.into_iter().collect(),
+            locks: step.locks.clone(),
+            rank: Rank::Build,
+            weight: step.weight,
+        });
+    }
+    items
+}
+
+/// Rows by what they are counted under, largest table first; tables that nothing was sent of among them.
+fn counted(tables: &[Table], crew: &Crew<'_>) -> Vec<(Counted, u64)> {
+    let mut rows: HashMap<usize, u64> = HashMap::new();
+    for (place, count) in crew.landed() {
+        *rows.entry(place).or_default() += count;
+    }
+    let rooted = crew.rooted();
+    let roots: BTreeSet<_> = rooted
+        .iter()
+        .filter_map(|place| tables.get(*place)?.root.clone())
+        .collect();
+    let mut counted: BTreeMap<Counted, u64> = BTreeMap::new();
+    for (place, table) in tables.iter().enumerate() {
+        let by_root = table.by_root || table.root.as_ref().is_some_and(|root| roots.contains(root));
+        *counted.entry(table.counted(by_root)).or_default() += rows.get(&place).copied().unwrap_or(0);
+    }
+    counted.into_iter().collect()
+}

@@ -1,0 +1,271 @@
+//! Which rows travel together, which are cut, and in which form: pure.
+
+use std::collections::HashMap;
+
+use crate::config::{Split, ToastCompression};
+use crate::server::session::quote_ident;
+use crate::source::catalog::{Format, Relation, Table};
+
+/// Tables up to this size travel together: what they cost is round trips and commits.
+const SMALL_BYTES: u64 = 256 * 1024;
+/// Small tables that share a transaction. Each takes some seven locks while its keys are built.
+const BATCH_MAX: usize = 50;
+/// Tables below are never cut.
+const CUT_MIN_BYTES: u64 = 64 << 20;
+/// No piece of a table is made smaller, and none larger.
+const PIECE_BYTES: std::ops::RangeInclusive<u64> = (16 << 20)..=(16 << 30);
+/// Pieces that each stream gets on average, so that they end at about the same time.
+const PIECES_EACH: u64 = 4;
+/// TID range scans came with 14; before, each range would read the whole table.
+const CUT_MAJOR: u32 = 14;
+
+/// Rows that travel in one transaction of the target. Tables are named by their place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Small tables.
+    Batch(Vec<usize>),
+    Whole(usize),
+    /// Blocks from one number up to, not including, another; the last range is open-ended.
+    Range { table: usize, from: u32, to: Option<u32> },
+}
+
+impl Task {
+    /// Places of the tables whose rows these are.
+    pub(crate) fn tables(&self) -> &[usize] {
+        match self {
+            Self::Batch(tables) => tables,
+            Self::Whole(table) | Self::Range { table, .. } => std::slice::from_ref(table),
+        }
+    }
+}
+
+/// What the plan depends on beside the tables.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    /// Streams in flight.
+    pub(crate) jobs: u64,
+    pub(crate) split: Split,
+    pub(crate) source_major: u32,
+}
+
+/// Divides all tables that hold anything; an empty file holds no rows under any snapshot.
+pub(crate) fn plan(tables: &[Table], formats: &HashMap<u32, Format>, terms: Terms) -> Vec<Task> {
+    let total: u64 = tables.iter().map(|table| table.size_bytes).sum();
+    let mut small = Vec::new();
+    let mut tasks = Vec::new();
+    for (place, table) in tables.iter().enumerate() {
+        let Some(format) = formats.get(&table.oid).filter(|format| format.pages > 0) else {
+            continue;
+        };
+        if table.size_bytes <= SMALL_BYTES {
+            small.push(place);
+            continue;
+        }
+        match pieces(table, format, total, terms) {
+            1 => tasks.push(Task::Whole(place)),
+            pieces => tasks.extend(ranges(place, format.pages, pieces)),
+        }
+    }
+    let each = usize::try_from(terms.jobs * PIECES_EACH).unwrap_or(1).max(1);
+    let size = small.len().div_ceil(each).clamp(1, BATCH_MAX);
+    tasks.extend(small.chunks(size).map(|chunk| Task::Batch(chunk.to_vec())));
+    tasks
+}
+
+/// How many pieces a table is cut into. Cutting costs the order of rows and FREEZE, so it is done where otherwise one
+/// stream would still be busy when all others have nothing left.
+fn pieces(table: &Table, format: &Format, total: u64, terms: Terms) -> u32 {
+    let share = total / terms.jobs;
+    let wanted = match terms.split {
+        Split::Never => false,
+        Split::Auto => !format.ordered && table.size_bytes > share,
+        Split::Always => true,
+    };
+    if !wanted || terms.source_major < CUT_MAJOR || table.size_bytes < CUT_MIN_BYTES || terms.jobs < 2 {
+        return 1;
+    }
+    let piece = (share / PIECES_EACH).clamp(*PIECE_BYTES.start(), *PIECE_BYTES.end());
+    let pieces = u32::try_from(table.size_bytes.div_ceil(piece)).unwrap_or(u32::MAX);
+    pieces.clamp(1, format.pages)
+}
+
+fn ranges(table: usize, pages: u32, pieces: u32) -> impl Iterator<Item = Task> {
+    let bound = move |piece: u32| {
+        let bound = u64::from(pages) * u64::from(piece) / u64::from(pieces);
+        u32::try_from(bound).unwrap_or(u32::MAX)
+    };
+    (0..pieces).map(move |piece| Task::Range {
+        table,
+        from: bound(piece),
+        to: (piece + 1 < pieces).then(|| bound(piece + 1)),
+    })
+}
+
+/// The statement that reads rows: of the table alone, its children left out.
+pub(crate) fn copy_out(table: &Table, format: &Format, range: Option<(u32, Option<u32>)>) -> String {
+    let name = table.relation.quoted();
+    let columns = column_list(&format.columns);
+    let options = form(format);
+    let Some((from, to)) = range else {
+        let list = parenthesized(&columns);
+        return format!("COPY {name}{list} TO STDOUT{options}");
+    };
+    let below = to.map_or_else(String::new, |to| format!(" AND ctid < '({to},0)'::pg_catalog.tid"));
+    format!(
+        "COPY (SELECT {columns} FROM ONLY {name} WHERE ctid >= '({from},0)'::pg_catalog.tid{below}) TO STDOUT{options}"
+    )
+}
+
+/// The statement that writes rows into `into`.
+pub(crate) fn copy_in(into: &Relation, format: &Format, freeze: bool) -> String {
+    let list = parenthesized(&column_list(&format.columns));
+    let name = into.quoted();
+    match (format.unsafe_type.is_none(), freeze) {
+        (true, true) => format!("COPY {name}{list} FROM STDIN (FORMAT binary, FREEZE)"),
+        (false, true) => format!("COPY {name}{list} FROM STDIN (FREEZE)"),
+        (_, false) => format!("COPY {name}{list} FROM STDIN{}", form(format)),
+    }
+}
+
+fn form(format: &Format) -> &'static str {
+    if format.unsafe_type.is_none() {
+        " (FORMAT binary)"
+    } else {
+        ""
+    }
+}
+
+fn column_list(columns: &[String]) -> String {
+    let names: Vec<String> = columns.iter().map(|column| quote_ident(column)).collect();
+    names.join(", ")
+}
+
+/// COPY knows no empty list: a table without columns is named alone.
+fn parenthesized(columns: &str) -> String {
+    if columns.is_empty() {
+        String::new()
+    } else {
+        format!(" ({columns})")
+    }
+}
+
+/// The compression that values of a table get, where it is not the server's own choice. lz4 is faster and its values
+/// are larger, so that one which fits an index entry under pglz may not fit under lz4.
+pub(crate) fn compression(wanted: ToastCompression, has_lz4: bool, format: &Format) -> Option<&'static str> {
+    match wanted {
+        ToastCompression::Auto => (has_lz4 && !format.indexes_values).then_some("lz4"),
+        ToastCompression::Server => None,
+        ToastCompression::Lz4 => Some("lz4"),
+        ToastCompression::Pglz => Some("pglz"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TERMS: Terms = Terms {
+        jobs: 4,
+        split: Split::Auto,
+        source_major: 15,
+    };
+
+    /// Tables of these sizes in MiB, and their formats.
+    fn tables(sizes: &[u64]) -> (Vec<Table>, HashMap<u32, Format>) {
+        let table = |(place, size): (usize, &u64)| Table {
+            oid: u32::try_from(place).unwrap(),
+            relation: Relation {
+                schema: "s".to_owned(),
+                name: format!("t{place}"),
+            },
+            size_bytes: size << 20,
+            root: None,
+            by_root: false,
+        };
+        let format = |(place, size): (usize, &u64)| {
+            let format = Format {
+                columns: vec!["a".to_owned(), "B\"".to_owned()],
+                pages: u32::try_from(size << 7).unwrap(),
+                ..Format::default()
+            };
+            (u32::try_from(place).unwrap(), format)
+        };
+        (
+            sizes.iter().enumerate().map(table).collect(),
+            sizes.iter().enumerate().map(format).collect(),
+        )
+    }
+
+    #[test]
+    fn only_a_table_that_would_outlast_the_others_is_cut() {
+        let (even, formats) = tables(&[200, 200, 200, 200, 100]);
+        let tasks = plan(&even, &formats, TERMS);
+        assert_eq!(tasks, (0..5).map(Task::Whole).collect::<Vec<_>>());
+
+        let (lopsided, mut formats) = tables(&[2000, 100, 100]);
+        let tasks = plan(&lopsided, &formats, TERMS);
+        let ranges: Vec<&Task> = tasks.iter().filter(|task| matches!(task, Task::Range { .. })).collect();
+        assert_eq!((ranges.len(), tasks.len()), (15, 17));
+        assert_eq!(plan(&lopsided, &formats, Terms { jobs: 1, ..TERMS }).len(), 3);
+        assert_eq!(plan(&lopsided, &formats, Terms { source_major: 13, ..TERMS }).len(), 3);
+        assert_eq!(plan(&lopsided, &formats, Terms { split: Split::Never, ..TERMS }).len(), 3);
+        formats.get_mut(&0).unwrap().ordered = true;
+        assert_eq!(plan(&lopsided, &formats, TERMS).len(), 3);
+        assert!(plan(&lopsided, &formats, Terms { split: Split::Always, ..TERMS }).len() > 3);
+    }
+
+    #[test]
+    fn ranges_cover_every_block_once_and_the_last_is_open() {
+        for (pages, pieces) in [(1, 1), (10, 3), (7, 7), (u32::MAX, 5)] {
+            let mut next = 0;
+            for task in ranges(0, pages, pieces) {
+                let Task::Range { from, to, .. } = task else {
+                    panic!("{task:?}");
+                };
+                assert_eq!(from, next);
+                next = to.unwrap_or(u32::MAX);
+            }
+            assert_eq!(next, u32::MAX);
+        }
+    }
+
+    #[test]
+    fn empty_tables_stay_at_home_and_small_ones_travel_together() {
+        let (mut small, mut formats) = tables(&[1; 1000]);
+        for table in &mut small {
+            table.size_bytes = 8192;
+        }
+        formats.get_mut(&7).unwrap().pages = 0;
+        let tasks = plan(&small, &formats, TERMS);
+        assert_eq!(tasks.len(), 20);
+        assert_eq!(tasks.iter().map(|task| task.tables().len()).sum::<usize>(), 999);
+    }
+
+    #[test]
+    fn statements_name_tables_and_columns_as_sql_does() {
+        let (tables, formats) = tables(&[1]);
+        let (table, format) = (&tables[0], &formats[&0]);
+        assert_eq!(
+            copy_out(table, format, None),
+            r#"COPY "s"."t0" ("a", "B""") TO STDOUT (FORMAT binary)"#
+        );
+        assert_eq!(
+            copy_out(table, format, Some((3, Some(9)))),
+            r#"COPY (SELECT "a", "B""" FROM ONLY "s"."t0" WHERE ctid >= '(3,0)'::pg_catalog.tid AND ctid < '(9,0)'::pg_catalog.tid) TO STDOUT (FORMAT binary)"#
+        );
+        let text = Format {
+            unsafe_type: Some("regclass".to_owned()),
+            columns: Vec::new(),
+            ..format.clone()
+        };
+        assert_eq!(copy_out(table, &text, None), r#"COPY "s"."t0" TO STDOUT"#);
+        assert_eq!(
+            copy_in(&table.relation, &text, true),
+            r#"COPY "s"."t0" FROM STDIN (FREEZE)"#
+        );
+        assert_eq!(
+            copy_in(&table.relation, format, true),
+            r#"COPY "s"."t0" ("a", "B""") FROM STDIN (FORMAT binary, FREEZE)"#
+        );
+    }
+}

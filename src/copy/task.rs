@@ -1,0 +1,284 @@
+//! Rows of one task, from one source session to one target session, in one transaction of the target.
+//!
+//! CopyDone is sent only after the source's CommandComplete, and nothing is committed unless both ends have counted
+//! the same rows: an end of the stream alone proves nothing, a cut one looks the same.
+
+use std::collections::HashMap;
+use std::pin::pin;
+
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio_postgres::{CopyInSink, CopyOutStream};
+
+use crate::build::statements;
+use crate::config::{SchemaName, ToastCompression};
+use crate::copy::plan::{self, Task};
+use crate::error::{Error, Stop};
+use crate::progress::Progress;
+use crate::server::reframe::Copying;
+use crate::server::session::{Session, answer, start};
+use crate::source::catalog::{Format, Relation, Table};
+use crate::target::lock::Lock;
+
+/// What every task of a load shares.
+pub(crate) struct Rows<'a> {
+    pub(crate) tables: &'a [Table],
+    pub(crate) formats: &'a HashMap<u32, Format>,
+    /// How many pieces each table is cut into, by its place.
+    pub(crate) pieces: HashMap<usize, usize>,
+    pub(crate) toast: ToastCompression,
+    /// Whether the target can compress with lz4.
+    pub(crate) has_lz4: bool,
+    pub(crate) schemas: &'a [SchemaName],
+    pub(crate) lock: &'a Lock,
+    pub(crate) progress: &'a Progress,
+}
+
+/// The two sessions of a transfer, and what passes on them from its beginning on.
+struct Ends<'a> {
+    source: &'a Session,
+    target: &'a Session,
+    reading: Copying<'a>,
+    writing: Copying<'a>,
+}
+
+impl<'a> Ends<'a> {
+    fn new(source: &'a Session, target: &'a Session) -> Self {
+        Self {
+            source,
+            target,
+            reading: source.seen().begin_copy(),
+            writing: target.seen().begin_copy(),
+        }
+    }
+}
+
+/// How the rows of one table go.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    /// Blocks of the source's table; all of it where there is none.
+    range: Option<(u32, Option<u32>)>,
+    into: &'a Relation,
+    freeze: bool,
+}
+
+/// Rows that have landed: the table's place, and how many.
+pub(crate) type Landed = Vec<(usize, u64)>;
+
+impl Rows<'_> {
+    /// Moves the rows of a task.
+    pub(crate) async fn run(&self, source: &Session, target: &Session, task: &Task) -> Result<Landed, Error> {
+        match task {
+            Task::Batch(tables) => self.batch(source, target, tables).await,
+            Task::Whole(place) => {
+                let (table, _) = self.table(*place)?;
+                let way = Way {
+                    range: None,
+                    into: table.destination(),
+                    freeze: !table.by_root,
+                };
+                let rows = self.alone((source, target), *place, way).await?;
+                Ok(vec![(*place, rows)])
+            }
+            Task::Range { table, from, to } => {
+                let way = Way {
+                    range: Some((*from, *to)),
+                    into: self.table(*table)?.0.destination(),
+                    freeze: false,
+                };
+                let rows = self.alone((source, target), *table, way).await?;
+                Ok(vec![(*table, rows)])
+            }
+        }
+    }
+
+    /// Moves the rows of one table once more, after all others, with the unit's schemas in the search path; rows of
+    /// a leaf are given to its root, which is told too.
+    pub(crate) async fn again(
+        &self,
+        source: &Session,
+        target: &Session,
+        place: usize,
+        range: Option<(u32, Option<u32>)>,
+    ) -> Result<(u64, bool), Error> {
+        let (table, _) = self.table(place)?;
+        let way = Way {
+            range,
+            into: table.root.as_ref().unwrap_or(&table.relation),
+            freeze: false,
+        };
+        let path = statements::search_path(self.schemas);
+        target.batch("set the search path", &path).await?;
+        let rows = self.alone((source, target), place, way).await?;
+        target.batch("reset the search path", "SET search_path = ''").await?;
+        Ok((rows, table.root.is_some()))
+    }
+
+    /// One table, or a range of it.
+    async fn alone(
+        &self,
+        (source, target): (&Session, &Session),
+        place: usize,
+        way: Way<'_>,
+    ) -> Result<u64, Error> {
+        let (table, format) = self.table(place)?;
+        let name = table.relation.plain();
+        let pieces = self.pieces.get(&place).copied().unwrap_or(1);
+        self.progress.begin(&name, pieces);
+        let Way { range, into, freeze } = way;
+        let mut begin = vec![("begin", "BEGIN".to_owned())];
+        if let Some(method) = plan::compression(self.toast, self.has_lz4, format) {
+            let sql = format!("SET LOCAL default_toast_compression = {method}");
+            begin.push(("choose the compression", sql));
+        }
+        if freeze {
+            // FREEZE wants the table created or emptied in the same transaction.
+            begin.push(("empty the table", format!("TRUNCATE ONLY {}", into.quoted())));
+        }
+        let begin: Vec<(&str, &str)> = begin.iter().map(|(action, sql)| (*action, sql.as_str())).collect();
+        let reading = async {
+            let sql = plan::copy_out(table, format, range);
+            source.copy_out(&format!("read the rows of {name}"), &sql).await
+        };
+        let writing = async {
+            target.pipeline(&begin).await?;
+            let sql = plan::copy_in(into, format, freeze);
+            target.copy_in(&format!("write the rows of {name}"), &sql).await
+        };
+        let ends = Ends::new(source, target);
+        let (stream, sink) = tokio::try_join!(reading, writing)?;
+        let rows = self.relay(&ends, (stream, sink), &name).await?;
+        self.commit(target).await?;
+        self.progress.end(&name, Some(rows));
+        if !freeze {
+            self.progress.not_frozen(name);
+        }
+        Ok(rows)
+    }
+
+    /// Small tables in one transaction; what the sessions are asked is on its way before the first answer is there.
+    async fn batch(&self, source: &Session, target: &Session, places: &[usize]) -> Result<Landed, Error> {
+        let mut tables = Vec::with_capacity(places.len());
+        for place in places {
+            let (table, format) = self.table(*place)?;
+            let name = table.relation.plain();
+            self.progress.begin(&name, 1);
+            tables.push((*place, table, format, name));
+        }
+        let prepare = async |session: &Session, sql: &dyn Fn(&Table, &Format) -> String| {
+            let mut asked = Vec::with_capacity(tables.len());
+            for (_, table, format, name) in &tables {
+                let sql = sql(table, format);
+                asked.push(start(async move { session.prepare(&format!("copy {name}"), &sql).await }).await);
+            }
+            let mut prepared = Vec::with_capacity(asked.len());
+            for one in asked {
+                prepared.push(answer(one).await?);
+            }
+            Ok::<_, Error>(prepared)
+        };
+        let reading = prepare(source, &|table, format| plan::copy_out(table, format, None));
+        let writing = async {
+            target.batch("begin", "BEGIN").await?;
+            prepare(target, &|table, format| plan::copy_in(table.destination(), format, false)).await
+        };
+        let (out, into) = tokio::try_join!(reading, writing)?;
+        let ends = Ends::new(source, target);
+        let mut streams = Vec::with_capacity(tables.len());
+        let mut sinks = Vec::with_capacity(tables.len());
+        for ((out, into), (_, _, _, name)) in out.iter().zip(&into).zip(&tables) {
+            streams.push(start(async move { source.copy_out(&format!("read the rows of {name}"), out).await }).await);
+            sinks.push(start(async move { target.copy_in(&format!("write the rows of {name}"), into).await }).await);
+        }
+        let mut landed = Vec::with_capacity(tables.len());
+        for ((place, _, _, name), (stream, sink)) in tables.iter().zip(streams.into_iter().zip(sinks)) {
+            let (stream, sink) = tokio::try_join!(answer(stream), answer(sink))?;
+            let rows = self.relay(&ends, (stream, sink), name).await?;
+            landed.push((*place, rows));
+        }
+        self.commit(target).await?;
+        for ((_, _, _, name), (_, rows)) in tables.iter().zip(&landed) {
+            self.progress.end(name, Some(*rows));
+        }
+        Ok(landed)
+    }
+
+    fn table(&self, place: usize) -> Result<(&Table, &Format), Error> {
+        let table = self.tables.get(place);
+        table
+            .and_then(|table| Some((table, self.formats.get(&table.oid)?)))
+            .ok_or_else(|| Error::Internal(format!("the plan names a table {place} that is not there")))
+    }
+
+    /// Carries the bytes, and returns the number of rows that both sides agree on. Not committed yet.
+    async fn relay(
+        &self,
+        ends: &Ends<'_>,
+        (stream, sink): (CopyOutStream, CopyInSink<Bytes>),
+        name: &str,
+    ) -> Result<u64, Error> {
+        let reads = |error| failed(ends.source, &ends.reading, format!("read the rows of {name}"), error);
+        let writes = |error| failed(ends.target, &ends.writing, format!("write the rows of {name}"), error);
+        let (mut stream, mut sink) = (pin!(stream), pin!(sink));
+        let refused = loop {
+            let chunk = tokio::select! {
+                biased;
+                () = ends.writing.failed() => break true,
+                chunk = stream.next() => chunk,
+            };
+            let Some(chunk) = chunk else { break false };
+            let chunk = chunk.map_err(reads)?;
+            let count = chunk.len();
+            if sink.feed(chunk).await.is_err() {
+                break true;
+            }
+            self.progress.add_bytes(name, count);
+        };
+        if refused {
+            // Only this tells why; a stream that was not read to its end must not end well.
+            return Err(match sink.finish().await {
+                Err(error) => writes(error),
+                Ok(rows) => Error::Internal(format!(
+                    "the target took {rows} rows of {name} after it had reported an error"
+                )),
+            });
+        }
+        let Some(sent) = ends.reading.rows().await else {
+            let lost = Error::Stopped(Stop::SnapshotLost("a reader's connection was closed".to_owned()));
+            return Err(said(ends.source, &ends.reading, format!("read the rows of {name}")).unwrap_or(lost));
+        };
+        let taken = sink.finish().await.map_err(writes)?;
+        if sent == taken {
+            Ok(taken)
+        } else {
+            Err(Error::Differ(vec![format!(
+                "the source sent {sent} rows of {name} and the target took {taken}"
+            )]))
+        }
+    }
+
+    /// Commits, unless the lock may have gone to another worker meanwhile.
+    async fn commit(&self, target: &Session) -> Result<(), Error> {
+        if !self.lock.is_held() {
+            return Err(Error::Stopped(Stop::LockLost("no heartbeat".to_owned())));
+        }
+        target.batch("commit rows", "COMMIT").await
+    }
+}
+
+/// The driver's error, or what the server had said before it closed the connection.
+fn failed(session: &Session, copying: &Copying<'_>, action: String, error: tokio_postgres::Error) -> Error {
+    let told = error.as_db_error().is_none().then(|| said(session, copying, action.clone()));
+    told.flatten().unwrap_or_else(|| session.failed(&action, error))
+}
+
+/// What the server said of a COPY that failed.
+fn said(session: &Session, copying: &Copying<'_>, action: String) -> Option<Error> {
+    let error = copying.error()?;
+    Some(Error::Server {
+        side: session.side(),
+        action,
+        sqlstate: error.sqlstate,
+        message: error.message,
+    })
+}

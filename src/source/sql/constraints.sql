@@ -1,0 +1,17 @@
+-- Constraints of post-data that take time: keys, exclusions, foreign keys.
+-- $1 text[]: schemas
+-- create_index: the statement for the index of a key, where the key can be made of it afterwards: not for partitioned
+-- tables, exclusions, and keys without overlaps (18 and newer).
+SELECT k.oid, k.conname::text AS name, k.conrelid AS table, k.confrelid AS references, k.contype::text AS kind,
+       k.convalidated AS validated, k.condeferrable AS deferrable, k.condeferred AS deferred,
+       c.relkind = 'p' OR f.relkind IS NOT DISTINCT FROM 'p' AS partitioned,
+       pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS table_name,
+       CASE WHEN k.contype IN ('p', 'u') AND c.relkind = 'r'
+                 AND coalesce(pg_catalog.to_jsonb(k) ->> 'conperiod', 'false') = 'false'
+            THEN pg_catalog.pg_get_indexdef(k.conindid) END AS create_index
+FROM pg_catalog.pg_constraint k
+JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_class f ON f.oid = k.confrelid
+WHERE n.nspname = ANY ($1)
+  AND k.contype IN ('p', 'u', 'x', 'f')

@@ -1,0 +1,76 @@
+-- How the rows of each table may travel: columns, binary or text, cut or whole.
+-- $1 text[]: schemas
+-- $2 int: the target's major version
+-- $3 text[]: extensions that have the same version on both sides
+-- unsafe: a type that must not travel in binary form; null if all may. OIDs and what stands for them differ between
+-- servers (reg* types would arrive as something else, without an error); types without binary functions cannot;
+-- arrays and composites of types of one's own are refused by targets before 15; another version of an extension may
+-- have another form.
+-- ordered: rows lie in an order that someone counts on (a BRIN index, a CLUSTER mark).
+-- indexes_values: an index reads a column whose values can be compressed.
+WITH RECURSIVE relation AS (
+    SELECT c.oid
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = ANY ($1)
+      AND c.relkind = 'r'
+), type (relid, oid) AS (
+    SELECT r.oid, a.atttypid
+    FROM relation r
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+    UNION
+    SELECT t.relid, u.oid
+    FROM type t
+    JOIN pg_catalog.pg_type p ON p.oid = t.oid
+    CROSS JOIN LATERAL (
+        SELECT p.typelem WHERE p.typelem <> 0
+        UNION ALL
+        SELECT p.typbasetype WHERE p.typbasetype <> 0
+        UNION ALL
+        SELECT g.rngsubtype FROM pg_catalog.pg_range g WHERE g.rngtypid = p.oid
+        UNION ALL
+        SELECT g.rngtypid FROM pg_catalog.pg_range g
+        WHERE (pg_catalog.to_jsonb(g) ->> 'rngmultitypid')::oid = p.oid
+        UNION ALL
+        SELECT a.atttypid FROM pg_catalog.pg_attribute a
+        WHERE p.typrelid <> 0 AND a.attrelid = p.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+    ) AS u (oid)
+), unsafe AS (
+    SELECT p.oid, pg_catalog.format_type(p.oid, NULL) AS name
+    FROM pg_catalog.pg_type p
+    LEFT JOIN pg_catalog.pg_depend d
+      ON d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'
+    LEFT JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+    WHERE p.oid IN (SELECT oid FROM type)
+      AND (p.typsend = 0
+           OR p.typreceive = 0
+           OR p.typnamespace = 'pg_catalog'::pg_catalog.regnamespace
+              AND p.typname IN ('regclass', 'regtype', 'regproc', 'regprocedure', 'regoper', 'regoperator', 'regrole',
+                                'regnamespace', 'regconfig', 'regdictionary', 'regcollation', 'regdatabase',
+                                'xid', 'cid', 'tid')
+           OR $2 < 15 AND p.oid >= 16384
+           OR e.extname <> ALL ($3))
+)
+SELECT r.oid,
+       ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+             WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+             ORDER BY a.attnum) AS columns,
+       (SELECT pg_catalog.min(u.name) FROM type t JOIN unsafe u ON u.oid = t.oid WHERE t.relid = r.oid) AS unsafe,
+       EXISTS (SELECT 1
+               FROM pg_catalog.pg_index i
+               JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+               JOIN pg_catalog.pg_am m ON m.oid = x.relam
+               WHERE i.indrelid = r.oid AND (i.indisclustered OR m.amname = 'brin')) AS ordered,
+       EXISTS (SELECT 1
+               FROM pg_catalog.pg_index i
+               JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND a.attstorage IN ('m', 'x')
+               WHERE i.indrelid = r.oid
+                 AND (a.attnum = ANY (i.indkey)
+                      OR EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
+                                 WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                                   AND d.objid = i.indexrelid
+                                   AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                                   AND d.refobjid = r.oid
+                                   AND d.refobjsubid = a.attnum))) AS indexes_values,
+       pg_catalog.pg_relation_size(r.oid) / pg_catalog.current_setting('block_size')::bigint AS pages
+FROM relation r
