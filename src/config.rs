@@ -275,7 +275,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
     ),
     variable(
         "METHOD",
-        "pipe",
+        "copy",
         "how rows travel: copy (many COPY streams under one snapshot) or pipe (pg_dump piped into pg_restore)",
     ),
     variable("JOBS", "4", "copy: streams in flight on each side, 1 to 64"),
@@ -384,7 +384,7 @@ impl Config {
             given,
             problems: Vec::new(),
         };
-        let method = reader.parsed("METHOD", method).unwrap_or(Method::Pipe);
+        let method = reader.parsed("METHOD", method).unwrap_or(Method::Copy);
         let config = Self {
             schemas: reader.schemas(),
             source: reader.server("SOURCE"),
@@ -709,13 +709,21 @@ fn word<T: Copy>(text: &str, words: &[(&str, T)], later: &[&str]) -> Result<T, S
 }
 
 fn method(text: &str) -> Result<Method, String> {
-    word(text, &[Method::Copy, Method::Pipe].map(|value| (value.word(), value)), &[])
+    word(
+        text,
+        &[Method::Copy, Method::Pipe].map(|value| (value.word(), value)),
+        &[],
+    )
 }
 
 fn jobs(text: &str) -> Result<u8, String> {
     match text.parse() {
         Ok(jobs) if JOBS.contains(&jobs) => Ok(jobs),
-        _ => Err(format!("{text:?} is not a number from {} to {}", JOBS.start(), JOBS.end())),
+        _ => Err(format!(
+            "{text:?} is not a number from {} to {}",
+            JOBS.start(),
+            JOBS.end()
+        )),
     }
 }
 
@@ -893,65 +901,82 @@ mod tests {
         }
     }
 
+    /// Variables, and what each of the problems says.
+    const PROBLEMS: &[(Variables<'_>, &[&str])] = &[
+        (&[("SCHEMA_NAME", "")], &["SCHEMA_NAME is not set"]),
+        (
+            &[("SCHEMA_NAME", "pg_temp_1,schemaferry")],
+            &["system schema", "ledger's own"],
+        ),
+        (
+            &[("SCHEMA_NAME", "éééééééééééééééééééééééééééééééé")],
+            &["has 64 bytes"],
+        ),
+        (
+            &[("SOURCE_HOST", ""), ("TARGET_PORT", "0")],
+            &["SOURCE_HOST", "TARGET_PORT"],
+        ),
+        (
+            &[("SOURCE_HOST", "a,b")],
+            &["SOURCE_HOST names more than one host"],
+        ),
+        (
+            &[("SOURCE_PASSWORD", "x"), ("SOURCE_SECRET_ID", "y")],
+            &["SOURCE_SECRET_ID is one source"],
+        ),
+        (
+            &[("SOURCE_PASSWORD", "a\nb")],
+            &["SOURCE_PASSWORD holds a line end"],
+        ),
+        (
+            &[("TARGET_PASSWORD_FILE", "/nonexistent")],
+            &["TARGET_PASSWORD_FILE /nonexistent cannot be read"],
+        ),
+        (
+            &[("TARGET_SSLMODE", "verify-full")],
+            &["TARGET_SSLROOTCERT is not set"],
+        ),
+        (
+            &[("TARGET_SSLMODE", "prefer"), ("TARGET_SSLROOTCERT", "system")],
+            &["TARGET_SSLMODE prefer is too weak"],
+        ),
+        (
+            &[("SOURCE_SSLMODE", "on")],
+            &["SOURCE_SSLMODE \"on\" is not one of disable, allow"],
+        ),
+        (
+            &[("METHOD", "dump")],
+            &["METHOD \"dump\" is not one of copy, pipe"],
+        ),
+        (
+            &[("JOBS", "0"), ("SPLIT", "x")],
+            &[
+                "JOBS \"0\" is not a number from 1 to 64",
+                "SPLIT \"x\" is not one of auto",
+            ],
+        ),
+        (
+            &[("TOAST_COMPRESSION", "zstd")],
+            &["TOAST_COMPRESSION \"zstd\" is not one of auto, server"],
+        ),
+        (&[("VERIFY", "hash")], &["VERIFY hash comes with a later release"]),
+        (&[("ROLE_MAP", "a=b,a=c")], &["ROLE_MAP maps \"a\" twice"]),
+        (&[("ROLE_MAP", "a")], &["ROLE_MAP is not of the form"]),
+        (
+            &[("ACCEPT", "large-objects,moon")],
+            &["ACCEPT \"moon\" is not one of"],
+        ),
+        (
+            &[("STALL_TIMEOUT", "soon")],
+            &["STALL_TIMEOUT \"soon\" is no duration"],
+        ),
+        (&[("LOCK_TIMEOUT", "0")], &["LOCK_TIMEOUT is zero"]),
+        (&[("RUN_DIR", "/nonexistent")], &["RUN_DIR /nonexistent"]),
+    ];
+
     #[test]
     fn every_problem_is_reported_by_its_variable() {
-        let cases: &[(Variables<'_>, &[&str])] = &[
-            (&[("SCHEMA_NAME", "")], &["SCHEMA_NAME is not set"]),
-            (
-                &[("SCHEMA_NAME", "pg_temp_1,schemaferry")],
-                &["system schema", "ledger's own"],
-            ),
-            (&[("SCHEMA_NAME", &"é".repeat(32))], &["has 64 bytes"]),
-            (
-                &[("SOURCE_HOST", ""), ("TARGET_PORT", "0")],
-                &["SOURCE_HOST", "TARGET_PORT"],
-            ),
-            (
-                &[("SOURCE_HOST", "a,b")],
-                &["SOURCE_HOST names more than one host"],
-            ),
-            (
-                &[("SOURCE_PASSWORD", "x"), ("SOURCE_SECRET_ID", "y")],
-                &["SOURCE_SECRET_ID is one source"],
-            ),
-            (
-                &[("SOURCE_PASSWORD", "a\nb")],
-                &["SOURCE_PASSWORD holds a line end"],
-            ),
-            (
-                &[("TARGET_PASSWORD_FILE", "/nonexistent")],
-                &["TARGET_PASSWORD_FILE /nonexistent cannot be read"],
-            ),
-            (
-                &[("TARGET_SSLMODE", "verify-full")],
-                &["TARGET_SSLROOTCERT is not set"],
-            ),
-            (
-                &[("TARGET_SSLMODE", "prefer"), ("TARGET_SSLROOTCERT", "system")],
-                &["TARGET_SSLMODE prefer is too weak"],
-            ),
-            (
-                &[("SOURCE_SSLMODE", "on")],
-                &["SOURCE_SSLMODE \"on\" is not one of disable, allow"],
-            ),
-            (&[("METHOD", "dump")], &["METHOD \"dump\" is not one of copy, pipe"]),
-            (&[("JOBS", "0"), ("SPLIT", "x")], &["JOBS \"0\" is not a number from 1 to 64", "SPLIT \"x\" is not one of auto"]),
-            (&[("TOAST_COMPRESSION", "zstd")], &["TOAST_COMPRESSION \"zstd\" is not one of auto, server"]),
-            (&[("VERIFY", "hash")], &["VERIFY hash comes with a later release"]),
-            (&[("ROLE_MAP", "a=b,a=c")], &["ROLE_MAP maps \"a\" twice"]),
-            (&[("ROLE_MAP", "a")], &["ROLE_MAP is not of the form"]),
-            (
-                &[("ACCEPT", "large-objects,moon")],
-                &["ACCEPT \"moon\" is not one of"],
-            ),
-            (
-                &[("STALL_TIMEOUT", "soon")],
-                &["STALL_TIMEOUT \"soon\" is no duration"],
-            ),
-            (&[("LOCK_TIMEOUT", "0")], &["LOCK_TIMEOUT is zero"]),
-            (&[("RUN_DIR", "/nonexistent")], &["RUN_DIR /nonexistent"]),
-        ];
-        for (variables, expected) in cases {
+        for (variables, expected) in PROBLEMS {
             let problems = read(variables).map(|_| ()).unwrap_err();
             assert_eq!(problems.len(), expected.len(), "{problems:?}");
             for (problem, text) in problems.iter().zip(*expected) {
@@ -969,6 +994,7 @@ mod tests {
             ("WAIT_TIMEOUT", "2h 30m"),
             ("ACCEPT", "publications"),
             ("JOBS", "8"),
+            ("METHOD", "pipe"),
             ("RUN_ID", ""),
         ])
         .unwrap();

@@ -256,10 +256,10 @@ impl Error {
 
     /// The SQLSTATE, where a server gave one.
     pub(crate) fn sqlstate(&self) -> Option<&str> {
-        match self {
-            Self::Server { sqlstate, .. } => Some(sqlstate),
-            other => other.db_error().map(|db| db.code().code()),
+        if let Self::Server { sqlstate, .. } = self {
+            return Some(sqlstate);
         }
+        self.db_error().map(|db| db.code().code())
     }
 
     /// The side that failed, where there is one.

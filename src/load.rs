@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::archive::dump::{Dump, Endpoint};
+use crate::archive::dump::{Archive, Dump, Endpoint};
 use crate::archive::parts::{self, Parts};
 use crate::archive::program::{self, Client};
 use crate::config::{Config, Method, SchemaName, Verify};
@@ -23,7 +23,7 @@ use crate::source::snapshot::Snapshot;
 use crate::target::clear::{self, Room};
 use crate::target::lock::{Lock, Sweep, sweep};
 use crate::target::{ledger, privileges};
-use crate::verify;
+use crate::verify::{self, Expected};
 use crate::watchdog::{self, Control, Limits};
 
 /// Between two looks at what a schema waits for.
@@ -36,12 +36,12 @@ pub(crate) async fn load(config: &Config, shutdown: &Shutdown, progress: &Progre
     let (unit, sessions) = tokio::select! {
         biased;
         stopped = shutdown.stopped() => return Err(stopped),
-        connected = Unit::connect(config, progress) => connected?,
+        connected = Box::pin(Unit::connect(config, progress)) => connected?,
     };
     let ended = tokio::select! {
         biased;
         stopped = shutdown.stopped() => Err(stopped),
-        ended = alone(&unit, sessions, shutdown, progress) => ended,
+        ended = Box::pin(alone(&unit, sessions, shutdown, progress)) => ended,
     };
     if ended.is_err() {
         unit.sweep().await;
@@ -56,7 +56,7 @@ pub(crate) async fn check(
     progress: &Progress,
 ) -> Result<Answers, Error> {
     let asked = async {
-        let (unit, sessions) = Unit::connect(config, progress).await?;
+        let (unit, sessions) = Box::pin(Unit::connect(config, progress)).await?;
         progress.enter(Phase::Preflight);
         unit.ask(&sessions).await
     };
@@ -146,37 +146,15 @@ async fn line(unit: &Unit<'_>, sessions: Sessions, lock: &Lock, progress: &Progr
     furnish(&target, &answers, &parts, &rooms).await?;
 
     progress.enter(Phase::PreData);
-    let (expected, loaders) = match config.method {
-        Method::Pipe => {
-            let pipe = Pipe {
-                source: from,
-                target: to.clone(),
-                dump,
-                archive: &archive,
-                parts: &parts,
-                counter: Session::open(&unit.source, &unit.names.role("count"), config.lock_timeout).await?,
-                session: &target,
-                lock,
-                progress,
-                count: config.verify == Verify::Rows,
-            };
-            (pipe.run(snapshot).await?, Vec::new())
-        }
-        Method::Copy => {
-            let copy = Copy {
-                config,
-                source: &unit.source,
-                target: &unit.target,
-                names: &unit.names,
-                archive: &archive,
-                parts: &parts,
-                session: &target,
-                lock,
-                progress,
-            };
-            copy.run(snapshot).await?
-        }
+    let ends = Ends {
+        from,
+        to: to.clone(),
+        dump,
+        archive: &archive,
+        parts: &parts,
+        target: &target,
     };
+    let (expected, loaders) = unit.transfer(ends, snapshot, lock, progress).await?;
 
     progress.enter(Phase::Analyze);
     let sessions: Vec<&Session> = std::iter::once(&target).chain(&loaders).collect();
@@ -203,6 +181,17 @@ async fn line(unit: &Unit<'_>, sessions: Sessions, lock: &Lock, progress: &Progr
         summary: progress.summary(),
     };
     unit.complete(lock, &loads, completion).await
+}
+
+/// What the transfer goes between.
+struct Ends<'a> {
+    from: Endpoint<'a>,
+    to: Endpoint<'a>,
+    dump: Dump<'a>,
+    archive: &'a Archive,
+    parts: &'a Parts,
+    /// The session for what is done one after the other.
+    target: &'a Session,
 }
 
 /// Schemas that were there before and keep their owner.
@@ -233,27 +222,34 @@ impl<'a> Unit<'a> {
     /// Credentials, sessions, and what the programs need.
     async fn connect(config: &'a Config, progress: &Progress) -> Result<(Self, Sessions), Error> {
         progress.enter(Phase::Connect);
-        let attempt = attempt();
-        let open = async |server: &Server| Session::open(server, "sf/connect", config.lock_timeout).await;
-        let (source, probe) = secret::connect(&config.source, Side::Source, open).await?;
-        drop(probe);
-        let (target, probe) = secret::connect(&config.target, Side::Target, open).await?;
-        drop(probe);
+        let open = async |server: &Server, limit| Session::open(server, "sf/connect", limit).await;
+        let limit = config.lock_timeout;
+        let ((source, reading), (target, working)) = tokio::try_join!(
+            secret::connect(&config.source, Side::Source, async |server| open(server, limit)
+                .await),
+            secret::connect(&config.target, Side::Target, async |server| {
+                open(server, watchdog::lock_timeout(limit)).await
+            }),
+        )?;
         let schemas = config.schemas.iter().map(SchemaName::as_str);
-        let names = ApplicationName::new(&target.address(), schemas, attempt);
+        let names = ApplicationName::new(&target.address(), schemas, attempt());
+        reading.rename(&names.role("snapshot")).await?;
+        working.rename(&names.role("work")).await?;
         let sessions = Sessions {
-            source: Session::open(&source, &names.role("snapshot"), config.lock_timeout).await?,
-            target: Session::open(&target, &names.role("work"), watchdog::lock_timeout(config.lock_timeout)).await?,
+            source: reading,
+            target: working,
         };
+        let (clients, source_control, target_control) = tokio::join!(
+            program::installed(&config.path),
+            Control::open(&source, &names),
+            Control::open(&target, &names)
+        );
         let run_dir = RunDir::create(&config.run_dir, &names)?;
         let unit = Self {
             config,
             entry: ledger::Entry::new(config, source.address(), names.attempt().to_owned()),
-            clients: program::installed(&config.path).await,
-            controls: [
-                Control::open(&source, &names).await?,
-                Control::open(&target, &names).await?,
-            ],
+            clients,
+            controls: [source_control?, target_control?],
             passfiles: [
                 Passfile::write(run_dir.path(), &source)?,
                 Passfile::write(run_dir.path(), &target)?,
@@ -327,6 +323,58 @@ impl<'a> Unit<'a> {
             endpoint(&self.source, from, source.path(), "pg_dump"),
             endpoint(&self.target, to, target.path(), "pg_restore"),
         ])
+    }
+
+    /// Moves what the archive says and the rows, by the METHOD that is asked for. Returns what the source holds, and
+    /// the sessions that loaded.
+    async fn transfer(
+        &self,
+        ends: Ends<'_>,
+        snapshot: Snapshot,
+        lock: &Lock,
+        progress: &Progress,
+    ) -> Result<(Expected, Vec<Session>), Error> {
+        let Ends {
+            from,
+            to,
+            dump,
+            archive,
+            parts,
+            target,
+        } = ends;
+        let config = self.config;
+        match config.method {
+            Method::Pipe => {
+                let limit = config.lock_timeout;
+                let pipe = Pipe {
+                    source: from,
+                    target: to,
+                    dump,
+                    archive,
+                    parts,
+                    counter: Session::open(&self.source, &self.names.role("count"), limit).await?,
+                    session: target,
+                    lock,
+                    progress,
+                    count: config.verify == Verify::Rows,
+                };
+                Ok((pipe.run(snapshot).await?, Vec::new()))
+            }
+            Method::Copy => {
+                let copy = Copy {
+                    config,
+                    source: &self.source,
+                    target: &self.target,
+                    names: &self.names,
+                    archive,
+                    parts,
+                    session: target,
+                    lock,
+                    progress,
+                };
+                copy.run(snapshot).await
+            }
+        }
     }
 
     fn dump<'b>(&'b self, snapshot: Option<&'b str>) -> Dump<'b> {

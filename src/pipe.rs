@@ -13,8 +13,8 @@ use crate::progress::{Phase, Progress};
 use crate::server::session::Session;
 use crate::source::catalog::{self, Counted, SequenceState, Table};
 use crate::source::snapshot::{self, Snapshot};
-use crate::verify::Expected;
 use crate::target::lock::Lock;
+use crate::verify::Expected;
 
 /// What one read takes from pg_dump: as much as a pipe holds.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -34,7 +34,6 @@ pub(crate) struct Pipe<'a> {
     /// Whether rows are counted (`VERIFY`).
     pub(crate) count: bool,
 }
-
 
 impl Pipe<'_> {
     /// Moves everything and gives up the snapshot as soon as the rows are through.

@@ -392,7 +392,10 @@ impl Progress {
             .map(|moving| moving.size.saturating_sub(moving.bytes))
             .sum();
         let rows = state.moving.keys().map(|table| format!("rows of {table}"));
-        let at_work = rows.chain(state.busy.values().cloned()).take(AT_WORK_MAX).collect();
+        let at_work = rows
+            .chain(state.busy.values().cloned())
+            .take(AT_WORK_MAX)
+            .collect();
         let moved = state.total_size.saturating_sub(waiting + under_way);
         let share = share_of(moved, state.total_size.max(1));
         (state.phase, at_work, share)

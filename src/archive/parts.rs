@@ -45,8 +45,17 @@ fn commented_schema(entry: &Entry) -> Option<&str> {
 /// the database or the archive.
 fn is_applied_by_worker(entry: &Entry) -> bool {
     match entry.desc.as_str() {
-        "DATABASE" | "DATABASE PROPERTIES" | "ENCODING" | "STDSTRINGS" | "SEARCHPATH" => true,
-        "SCHEMA" | "ACL" | "DEFAULT ACL" | "POLICY" | "ROW SECURITY" | "SECURITY LABEL" => true,
+        "DATABASE"
+        | "DATABASE PROPERTIES"
+        | "ENCODING"
+        | "STDSTRINGS"
+        | "SEARCHPATH"
+        | "SCHEMA"
+        | "ACL"
+        | "DEFAULT ACL"
+        | "POLICY"
+        | "ROW SECURITY"
+        | "SECURITY LABEL" => true,
         "COMMENT" => entry.tag.starts_with("SCHEMA ") || entry.tag.starts_with("POLICY "),
         _ => false,
     }

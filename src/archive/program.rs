@@ -4,10 +4,12 @@
 //! with its whole group when its owner is dropped, whatever ended the run. What it leaves on the servers is
 //! ended by the sweep (`target/lock.rs`), because a killed client does not end its backend.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use futures_util::future::join_all;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
@@ -286,29 +288,25 @@ pub(crate) async fn installed(path: &str) -> Vec<Client> {
             .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
         directories.extend(names.map(|entry| entry.path().join(suffix)));
     }
-    let mut clients: Vec<Client> = Vec::new();
-    for directory in directories {
-        if let Some(client) = probe(directory).await
-            && !clients.iter().any(|known| known.directory == client.directory)
-        {
-            clients.push(client);
-        }
-    }
-    clients
+    let mut known = BTreeSet::new();
+    directories.retain(|directory| known.insert(directory.clone()));
+    let probed = join_all(directories.into_iter().map(probe)).await;
+    probed.into_iter().flatten().collect()
 }
 
 async fn probe(directory: PathBuf) -> Option<Client> {
-    let version = output(&directory, Program::PgRestore, &["--version"]).await?;
-    output(&directory, Program::PgDump, &["--version"])
-        .await
-        .filter(|dump| major(dump) == major(&version))?;
     // libpq checks sslmode before it connects, and there is no server in this directory.
-    let refused = output(
-        &directory,
-        Program::PgDump,
-        &["--dbname=host=/nonexistent sslmode=require"],
-    )
-    .await?;
+    const NOWHERE: &str = "--dbname=host=/nonexistent sslmode=require";
+    if !directory.join(Program::PgDump.name()).exists() {
+        return None;
+    }
+    let (version, dump, refused) = tokio::join!(
+        output(&directory, Program::PgRestore, &["--version"]),
+        output(&directory, Program::PgDump, &["--version"]),
+        output(&directory, Program::PgDump, &[NOWHERE])
+    );
+    let (version, refused) = (version?, refused?);
+    dump.filter(|dump| major(dump) == major(&version))?;
     Some(Client {
         major: major(&version)?,
         tls: !refused.contains("not compiled in"),

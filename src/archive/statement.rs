@@ -98,7 +98,9 @@ fn comment(tail: &str) -> Option<usize> {
 fn dollar_quoted(tail: &str) -> Option<usize> {
     let inner = tail.strip_prefix('$')?;
     let (tag, body) = inner.split_once('$')?;
-    let is_tag = tag.chars().all(|character| character.is_alphanumeric() || character == '_')
+    let is_tag = tag
+        .chars()
+        .all(|character| character.is_alphanumeric() || character == '_')
         && !tag.starts_with(|character: char| character.is_ascii_digit());
     if !is_tag {
         return None;

@@ -40,14 +40,9 @@ pub(crate) fn key(entry: &Entry, constraint: &Constraint) -> Parts {
         "UNIQUE"
     };
     let name = quote_ident(&constraint.name);
-    let deferrable = match (constraint.deferrable, constraint.deferred) {
-        (false, _) => "",
-        (true, false) => " DEFERRABLE",
-        (true, true) => " DEFERRABLE INITIALLY DEFERRED",
-    };
     let add = format!(
-        "ALTER TABLE ONLY {} ADD CONSTRAINT {name} {kind} USING INDEX {name}{deferrable}",
-        constraint.table_name
+        "ALTER TABLE ONLY {} ADD CONSTRAINT {name} {kind} USING INDEX {name}{}",
+        constraint.table_name, constraint.timing
     );
     let mut alone = vec![Statement::part(entry, add)];
     let appended = statement::split(&entry.definition).into_iter().skip(1);

@@ -48,7 +48,10 @@ impl Statement {
 }
 
 fn action(entry: &Entry) -> String {
-    format!("create {} {} of schema {}", entry.desc, entry.tag, entry.namespace)
+    format!(
+        "create {} {} of schema {}",
+        entry.desc, entry.tag, entry.namespace
+    )
 }
 
 /// Runs statements in order, each in a transaction with its neighbours.
@@ -74,7 +77,11 @@ async fn transaction(session: &Session, statements: &[Statement]) -> Result<(), 
         return session.batch(&alone.action, &alone.sql).await;
     }
     let mut all = vec![("begin", "BEGIN")];
-    all.extend(statements.iter().map(|one| (one.action.as_str(), one.sql.as_str())));
+    all.extend(
+        statements
+            .iter()
+            .map(|one| (one.action.as_str(), one.sql.as_str())),
+    );
     all.push(("commit", "COMMIT"));
     let ended = session.pipeline(&all).await;
     if ended.is_err() && !session.is_closed() {
@@ -83,11 +90,17 @@ async fn transaction(session: &Session, statements: &[Statement]) -> Result<(), 
     ended
 }
 
-async fn one_by_one(session: &Session, statements: &[Statement], schemas: &[SchemaName]) -> Result<(), Error> {
+async fn one_by_one(
+    session: &Session,
+    statements: &[Statement],
+    schemas: &[SchemaName],
+) -> Result<(), Error> {
     for one in statements {
         match session.batch(&one.action, &one.sql).await {
             Err(error) if is_name_not_found(&error) => {
-                session.batch("set the search path", &search_path(schemas)).await?;
+                session
+                    .batch("set the search path", &search_path(schemas))
+                    .await?;
                 session.batch(&one.action, &one.sql).await?;
                 session
                     .batch("reset the search path", "SET search_path = ''")
@@ -101,7 +114,10 @@ async fn one_by_one(session: &Session, statements: &[Statement], schemas: &[Sche
 
 /// The statement that puts the unit's schemas into the search path.
 pub(crate) fn search_path(schemas: &[SchemaName]) -> String {
-    let names: Vec<String> = schemas.iter().map(|schema| quote_ident(schema.as_str())).collect();
+    let names: Vec<String> = schemas
+        .iter()
+        .map(|schema| quote_ident(schema.as_str()))
+        .collect();
     format!("SET search_path = {}", names.join(", "))
 }
 

@@ -77,7 +77,9 @@ impl Board {
             }
         }
         let open: Vec<usize> = items.iter().map(|item| item.needs.len()).collect();
-        let ready = (0..items.len()).filter(|place| open.get(*place) == Some(&0)).collect();
+        let ready = (0..items.len())
+            .filter(|place| open.get(*place) == Some(&0))
+            .collect();
         Self {
             states: vec![State::Waiting; items.len()],
             rows_left: items.iter().filter(|item| item.rank == Rank::Rows).count(),
@@ -113,7 +115,10 @@ impl Board {
             .max_by_key(|(position, place)| {
                 let item = self.items.get(*place);
                 // Among equals the first stays first.
-                (item.map(|item| (item.rank, item.weight)), std::cmp::Reverse(*position))
+                (
+                    item.map(|item| (item.rank, item.weight)),
+                    std::cmp::Reverse(*position),
+                )
             })?;
         self.ready.remove(position);
         let again = self.states.get(place) == Some(&State::Postponed);
@@ -179,7 +184,11 @@ impl Board {
 
     fn locks(&self, place: usize) -> Vec<(u32, Mode)> {
         let locks = self.items.get(place).map(|item| &item.locks);
-        locks.into_iter().flatten().map(|(table, mode)| (*table, *mode)).collect()
+        locks
+            .into_iter()
+            .flatten()
+            .map(|(table, mode)| (*table, *mode))
+            .collect()
     }
 
     fn set(&mut self, place: usize, state: State) {
@@ -214,7 +223,10 @@ mod tests {
             item(Rank::Rows, 9, &[], &[]),
             item(Rank::Build, 5, &[1, 2], &[]),
         ]);
-        assert_eq!([take(&mut board), take(&mut board), take(&mut board)], [Some(2), Some(1), Some(0)]);
+        assert_eq!(
+            [take(&mut board), take(&mut board), take(&mut board)],
+            [Some(2), Some(1), Some(0)]
+        );
         assert_eq!(take(&mut board), None);
         board.done(2);
         assert_eq!(take(&mut board), None);
@@ -234,7 +246,10 @@ mod tests {
             item(Rank::Build, 7, &[], &[(1, Mode::Shared)]),
             item(Rank::Build, 6, &[], &[(2, Mode::Shared)]),
         ]);
-        assert_eq!([take(&mut board), take(&mut board), take(&mut board)], [Some(0), Some(2), Some(3)]);
+        assert_eq!(
+            [take(&mut board), take(&mut board), take(&mut board)],
+            [Some(0), Some(2), Some(3)]
+        );
         board.done(0);
         assert_eq!(take(&mut board), None);
         board.done(2);
@@ -249,7 +264,13 @@ mod tests {
         assert_eq!(take(&mut board), Some(1));
         assert_eq!(take(&mut board), None);
         board.done(1);
-        assert_eq!(board.take(), Some(Taken { place: 0, again: true }));
+        assert_eq!(
+            board.take(),
+            Some(Taken {
+                place: 0,
+                again: true
+            })
+        );
         board.done(0);
         assert!(board.is_done());
     }

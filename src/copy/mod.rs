@@ -58,7 +58,11 @@ impl Copy<'_> {
         let tables = snapshot.tables.clone();
         let tasks = plan::plan(&tables, &formats, terms);
         self.explain(&tables, &formats);
-        let steps = order::order(&self.entries(Section::PostData), &facts, &batches(&tables, &tasks));
+        let steps = order::order(
+            &self.entries(Section::PostData),
+            &facts,
+            &batches(&tables, &tasks),
+        );
         let rows = Rows {
             tables: &tables,
             formats: &formats,
@@ -79,9 +83,16 @@ impl Copy<'_> {
             without_encoding: features.without_encoding,
         };
         let board = Board::new(items(&tables, &tasks, &steps));
-        let work = tasks.into_iter().map(Work::Rows).chain(steps.into_iter().map(Work::Build));
+        let work = tasks
+            .into_iter()
+            .map(Work::Rows)
+            .chain(steps.into_iter().map(Work::Build));
         let crew = Crew::new(&servers, &rows, work.collect(), board);
-        let pre_data: Vec<Statement> = self.entries(Section::PreData).into_iter().map(Statement::whole).collect();
+        let pre_data: Vec<Statement> = self
+            .entries(Section::PreData)
+            .into_iter()
+            .map(Statement::whole)
+            .collect();
         let (loaders, ()) = tokio::try_join!(
             crew.open(usize::from(self.config.jobs)),
             statements::run(self.session, &pre_data, schemas)
@@ -126,7 +137,9 @@ impl Copy<'_> {
     /// Says why tables do not travel in binary form.
     fn explain(&self, tables: &[Table], formats: &HashMap<u32, Format>) {
         for table in tables {
-            let name = formats.get(&table.oid).and_then(|format| format.unsafe_type.as_ref());
+            let name = formats
+                .get(&table.oid)
+                .and_then(|format| format.unsafe_type.as_ref());
             if let Some(name) = name {
                 tracing::info!(
                     phase = self.progress.phase().word(),

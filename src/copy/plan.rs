@@ -26,7 +26,11 @@ pub(crate) enum Task {
     Batch(Vec<usize>),
     Whole(usize),
     /// Blocks from one number up to, not including, another; the last range is open-ended.
-    Range { table: usize, from: u32, to: Option<u32> },
+    Range {
+        table: usize,
+        from: u32,
+        to: Option<u32>,
+    },
 }
 
 impl Task {
@@ -110,7 +114,9 @@ pub(crate) fn copy_out(table: &Table, format: &Format, range: Option<(u32, Optio
         let list = parenthesized(&columns);
         return format!("COPY {name}{list} TO STDOUT{options}");
     };
-    let below = to.map_or_else(String::new, |to| format!(" AND ctid < '({to},0)'::pg_catalog.tid"));
+    let below = to.map_or_else(String::new, |to| {
+        format!(" AND ctid < '({to},0)'::pg_catalog.tid")
+    });
     format!(
         "COPY (SELECT {columns} FROM ONLY {name} WHERE ctid >= '({from},0)'::pg_catalog.tid{below}) TO STDOUT{options}"
     )
@@ -204,14 +210,50 @@ mod tests {
 
         let (lopsided, mut formats) = tables(&[2000, 100, 100]);
         let tasks = plan(&lopsided, &formats, TERMS);
-        let ranges: Vec<&Task> = tasks.iter().filter(|task| matches!(task, Task::Range { .. })).collect();
+        let ranges: Vec<&Task> = tasks
+            .iter()
+            .filter(|task| matches!(task, Task::Range { .. }))
+            .collect();
         assert_eq!((ranges.len(), tasks.len()), (15, 17));
         assert_eq!(plan(&lopsided, &formats, Terms { jobs: 1, ..TERMS }).len(), 3);
-        assert_eq!(plan(&lopsided, &formats, Terms { source_major: 13, ..TERMS }).len(), 3);
-        assert_eq!(plan(&lopsided, &formats, Terms { split: Split::Never, ..TERMS }).len(), 3);
+        assert_eq!(
+            plan(
+                &lopsided,
+                &formats,
+                Terms {
+                    source_major: 13,
+                    ..TERMS
+                }
+            )
+            .len(),
+            3
+        );
+        assert_eq!(
+            plan(
+                &lopsided,
+                &formats,
+                Terms {
+                    split: Split::Never,
+                    ..TERMS
+                }
+            )
+            .len(),
+            3
+        );
         formats.get_mut(&0).unwrap().ordered = true;
         assert_eq!(plan(&lopsided, &formats, TERMS).len(), 3);
-        assert!(plan(&lopsided, &formats, Terms { split: Split::Always, ..TERMS }).len() > 3);
+        assert!(
+            plan(
+                &lopsided,
+                &formats,
+                Terms {
+                    split: Split::Always,
+                    ..TERMS
+                }
+            )
+            .len()
+                > 3
+        );
     }
 
     #[test]

@@ -110,7 +110,9 @@ impl Rows<'_> {
         let path = statements::search_path(self.schemas);
         target.batch("set the search path", &path).await?;
         let rows = self.alone((source, target), place, way).await?;
-        target.batch("reset the search path", "SET search_path = ''").await?;
+        target
+            .batch("reset the search path", "SET search_path = ''")
+            .await?;
         Ok((rows, table.root.is_some()))
     }
 
@@ -135,7 +137,10 @@ impl Rows<'_> {
             // FREEZE wants the table created or emptied in the same transaction.
             begin.push(("empty the table", format!("TRUNCATE ONLY {}", into.quoted())));
         }
-        let begin: Vec<(&str, &str)> = begin.iter().map(|(action, sql)| (*action, sql.as_str())).collect();
+        let begin: Vec<(&str, &str)> = begin
+            .iter()
+            .map(|(action, sql)| (*action, sql.as_str()))
+            .collect();
         let reading = async {
             let sql = plan::copy_out(table, format, range);
             source.copy_out(&format!("read the rows of {name}"), &sql).await
@@ -180,15 +185,22 @@ impl Rows<'_> {
         let reading = prepare(source, &|table, format| plan::copy_out(table, format, None));
         let writing = async {
             target.batch("begin", "BEGIN").await?;
-            prepare(target, &|table, format| plan::copy_in(table.destination(), format, false)).await
+            prepare(target, &|table, format| {
+                plan::copy_in(table.destination(), format, false)
+            })
+            .await
         };
         let (out, into) = tokio::try_join!(reading, writing)?;
         let ends = Ends::new(source, target);
         let mut streams = Vec::with_capacity(tables.len());
         let mut sinks = Vec::with_capacity(tables.len());
         for ((out, into), (_, _, _, name)) in out.iter().zip(&into).zip(&tables) {
-            streams.push(start(async move { source.copy_out(&format!("read the rows of {name}"), out).await }).await);
-            sinks.push(start(async move { target.copy_in(&format!("write the rows of {name}"), into).await }).await);
+            streams.push(
+                start(async move { source.copy_out(&format!("read the rows of {name}"), out).await }).await,
+            );
+            sinks.push(
+                start(async move { target.copy_in(&format!("write the rows of {name}"), into).await }).await,
+            );
         }
         let mut landed = Vec::with_capacity(tables.len());
         for ((place, _, _, name), (stream, sink)) in tables.iter().zip(streams.into_iter().zip(sinks)) {
@@ -217,8 +229,12 @@ impl Rows<'_> {
         (stream, sink): (CopyOutStream, CopyInSink<Bytes>),
         name: &str,
     ) -> Result<u64, Error> {
-        let reads = |error| failed(ends.source, &ends.reading, format!("read the rows of {name}"), error);
-        let writes = |error| failed(ends.target, &ends.writing, format!("write the rows of {name}"), error);
+        let (reading, writing) = (
+            format!("read the rows of {name}"),
+            format!("write the rows of {name}"),
+        );
+        let reads = |error| failed(ends.source, &ends.reading, &reading, error);
+        let writes = |error| failed(ends.target, &ends.writing, &writing, error);
         let (mut stream, mut sink) = (pin!(stream), pin!(sink));
         let refused = loop {
             let chunk = tokio::select! {
@@ -245,7 +261,7 @@ impl Rows<'_> {
         }
         let Some(sent) = ends.reading.rows().await else {
             let lost = Error::Stopped(Stop::SnapshotLost("a reader's connection was closed".to_owned()));
-            return Err(said(ends.source, &ends.reading, format!("read the rows of {name}")).unwrap_or(lost));
+            return Err(said(ends.source, &ends.reading, &reading).unwrap_or(lost));
         };
         let taken = sink.finish().await.map_err(writes)?;
         if sent == taken {
@@ -267,17 +283,20 @@ impl Rows<'_> {
 }
 
 /// The driver's error, or what the server had said before it closed the connection.
-fn failed(session: &Session, copying: &Copying<'_>, action: String, error: tokio_postgres::Error) -> Error {
-    let told = error.as_db_error().is_none().then(|| said(session, copying, action.clone()));
-    told.flatten().unwrap_or_else(|| session.failed(&action, error))
+fn failed(session: &Session, copying: &Copying<'_>, action: &str, error: tokio_postgres::Error) -> Error {
+    let told = error
+        .as_db_error()
+        .is_none()
+        .then(|| said(session, copying, action));
+    told.flatten().unwrap_or_else(|| session.failed(action, error))
 }
 
 /// What the server said of a COPY that failed.
-fn said(session: &Session, copying: &Copying<'_>, action: String) -> Option<Error> {
+fn said(session: &Session, copying: &Copying<'_>, action: &str) -> Option<Error> {
     let error = copying.error()?;
     Some(Error::Server {
         side: session.side(),
-        action,
+        action: action.to_owned(),
         sqlstate: error.sqlstate,
         message: error.message,
     })

@@ -156,7 +156,11 @@ impl<'a> Crew<'a> {
                     self.build(&loader, step).await?;
                     locked(&self.board).done(taken.place);
                 }
-                None => return Err(Error::Internal("the board names work that is not there".to_owned())),
+                None => {
+                    return Err(Error::Internal(
+                        "the board names work that is not there".to_owned(),
+                    ));
+                }
             }
             self.changed.notify_waiters();
         }
@@ -264,7 +268,12 @@ impl<'a> Crew<'a> {
         };
         let started = Instant::now();
         let _busy = self.progress.busy(&what);
-        statements::run(loader, &step.statements, self.rows.schemas).await?;
+        let ended = statements::run(loader, &step.statements, self.rows.schemas).await;
+        if ended.is_err() && self.progress.phase() != Phase::PostData {
+            // Rows of other tables may still have been on their way.
+            self.progress.enter(Phase::PostData);
+        }
+        ended?;
         if started.elapsed() >= RECORDED {
             tracing::info!(
                 phase = Phase::PostData.word(),

@@ -89,7 +89,10 @@ pub(super) async fn ask(questions: &Questions<'_>, answers: &mut Answers) -> Res
         Method::Pipe => (tables * 2, PIPE_STREAMS),
         Method::Copy => (tables * 3, i32::from(questions.config.jobs)),
     };
-    for (side, server, locks) in [(Side::Source, &source, source_locks), (Side::Target, &target, tables)] {
+    for (side, server, locks) in [
+        (Side::Source, &source, source_locks),
+        (Side::Target, &target, tables),
+    ] {
         lock_table(side, server, locks, answers);
         connections(side, server, streams, answers);
     }
@@ -105,11 +108,18 @@ async fn compression(questions: &Questions<'_>, answers: &mut Answers) -> Result
     };
     let sql = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_settings \
                WHERE name = 'default_toast_compression' AND $1 = ANY (enumvals))";
-    let there = questions.target.query_one("look for compression", sql, &[&wanted]).await?;
+    let there = questions
+        .target
+        .query_one("look for compression", sql, &[&wanted])
+        .await?;
     if config.method == Method::Copy && !there.get::<_, bool>(0) {
-        let reason = format!("the target cannot be told to compress with {wanted} (14 and newer, built with it)");
+        let reason =
+            format!("the target cannot be told to compress with {wanted} (14 and newer, built with it)");
         let cure = "set TOAST_COMPRESSION=auto".to_owned();
-        answers.refuse("compression", refused(Refusal::Config, Side::Target, reason, cure));
+        answers.refuse(
+            "compression",
+            refused(Refusal::Config, Side::Target, reason, cure),
+        );
     }
     Ok(())
 }

@@ -119,6 +119,12 @@ impl Session {
         Ok(session)
     }
 
+    /// Gives the session another `application_name`.
+    pub(crate) async fn rename(&self, application_name: &str) -> Result<(), Error> {
+        let sql = format!("SET application_name = {}", quote_literal(application_name));
+        self.batch("name the session", &sql).await
+    }
+
     /// The side that this session is connected to.
     pub(crate) fn side(&self) -> Side {
         self.side

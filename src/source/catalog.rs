@@ -96,8 +96,8 @@ pub(crate) struct Constraint {
     /// `contype`: p, u, x or f.
     pub(crate) kind: char,
     pub(crate) validated: bool,
-    pub(crate) deferrable: bool,
-    pub(crate) deferred: bool,
+    /// When a key is checked, as the end of its clause; empty for at once.
+    pub(crate) timing: String,
     /// Whether its table, or the one that it references, is partitioned.
     pub(crate) partitioned: bool,
     /// The statement that creates the index of a key, where the key can be made of that.
@@ -163,10 +163,12 @@ pub(crate) async fn tables(session: &Session, schemas: &[SchemaName]) -> Result<
             name: row.get("name"),
         },
         size_bytes: u64::try_from(row.get::<_, i64>("size_bytes")).unwrap_or(0),
-        root: row.get::<_, Option<String>>("root_schema").map(|schema| Relation {
-            schema,
-            name: row.get("root_name"),
-        }),
+        root: row
+            .get::<_, Option<String>>("root_schema")
+            .map(|schema| Relation {
+                schema,
+                name: row.get("root_name"),
+            }),
         by_root: row.get("by_root"),
     };
     Ok(rows.iter().map(table).collect())
@@ -183,7 +185,11 @@ pub(crate) async fn formats(
     let target_major = i32::try_from(target_major).unwrap_or(i32::MAX);
     let sql = include_str!("sql/formats.sql");
     let rows = session
-        .query("list columns", sql, &[&names(schemas), &target_major, &extensions])
+        .query(
+            "list columns",
+            sql,
+            &[&names(schemas), &target_major, &extensions],
+        )
         .await?;
     let format = |row: &tokio_postgres::Row| {
         let format = Format {
@@ -217,8 +223,7 @@ pub(crate) async fn post_data(
             references: row.get("references"),
             kind: row.get::<_, &str>("kind").chars().next().unwrap_or_default(),
             validated: row.get("validated"),
-            deferrable: row.get("deferrable"),
-            deferred: row.get("deferred"),
+            timing: row.get("timing"),
             partitioned: row.get("partitioned"),
             create_index: row.get("create_index"),
         };
@@ -226,7 +231,10 @@ pub(crate) async fn post_data(
     };
     Ok(PostData {
         constraints: constraints.iter().map(constraint).collect(),
-        indexes: indexes.iter().map(|row| (row.get("oid"), row.get("table"))).collect(),
+        indexes: indexes
+            .iter()
+            .map(|row| (row.get("oid"), row.get("table")))
+            .collect(),
         sizes: tables.iter().map(|table| (table.oid, table.size_bytes)).collect(),
     })
 }
@@ -253,7 +261,10 @@ pub(crate) async fn counts(session: &Session, units: &[&Counted]) -> Result<Vec<
         .iter()
         .enumerate()
         .map(|(place, unit)| {
-            format!("SELECT {place} AS place, pg_catalog.count(*) AS rows FROM {}", unit.sql())
+            format!(
+                "SELECT {place} AS place, pg_catalog.count(*) AS rows FROM {}",
+                unit.sql()
+            )
         })
         .collect();
     let first = units.first().map(|unit| unit.relation().quoted());

@@ -1,8 +1,8 @@
-//! One case per kind of object and of data type: all of them move, on every pair of majors.
+//! One case per kind of object and of data type: all of them move, by every METHOD, on every pair of majors.
 
 use testbed::{Cluster, Server, warehouse};
 
-use crate::rig::{Rig, assert_exit};
+use crate::rig::{METHODS, Rig, assert_exit};
 
 /// Name and statements, run with the case's own schema first in the search path.
 const CASES: &[(&str, &str)] = &[
@@ -80,21 +80,30 @@ fn run(source: &'static Cluster, target: &'static Cluster) {
         ));
     }
     let names: Vec<String> = CASES.iter().map(|(name, _)| format!("f_{name}")).collect();
-    let output = rig.worker(&names.join(",")).run();
-    assert_exit(&output, 0);
-    let same_major = source.server().major() == target.server().major();
-    for name in &names {
-        let contents = |cluster| warehouse::contents(cluster, &rig.database, name);
-        assert_eq!(contents(target), contents(source), "{name}");
-        if same_major {
-            let definition = |cluster| warehouse::definition(cluster, &rig.database, name);
-            assert_eq!(definition(target), definition(source), "{name}");
+    for method in METHODS {
+        assert_exit(&rig.worker(&names.join(",")).env("METHOD", method).run(), 0);
+        for name in &names {
+            compare(&rig, name, method);
         }
-        let sequences = format!(
-            "SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = '{name}' ORDER BY 1"
-        );
-        assert_eq!(rig.at_target(&sequences), rig.at_source(&sequences), "{name}");
     }
+}
+
+fn compare(rig: &Rig, name: &str, method: &str) {
+    let (source, target) = (rig.source, rig.target);
+    let same_major = source.server().major() == target.server().major();
+    let contents = |cluster| warehouse::contents(cluster, &rig.database, name);
+    assert_eq!(contents(target), contents(source), "{name} by {method}");
+    if same_major {
+        let definition = |cluster| warehouse::definition(cluster, &rig.database, name);
+        assert_eq!(definition(target), definition(source), "{name} by {method}");
+    }
+    let sequences =
+        format!("SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = '{name}' ORDER BY 1");
+    assert_eq!(
+        rig.at_target(&sequences),
+        rig.at_source(&sequences),
+        "{name} by {method}"
+    );
 }
 
 fn cluster(server: &Server) -> &'static Cluster {

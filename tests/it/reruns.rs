@@ -2,15 +2,21 @@
 
 use testbed::warehouse;
 
-use crate::rig::{Rig, assert_exit, text};
+use crate::rig::{METHODS, Rig, assert_exit, text};
 
 const SCHEMA: &str = "CREATE SCHEMA s; CREATE TABLE s.t (id serial PRIMARY KEY, v text); INSERT INTO s.t (v) VALUES ('a'), ('b');
     CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1'";
 
 #[test]
 fn a_complete_load_is_replaced_only_while_nobody_changed_it() {
+    for method in METHODS {
+        changed_loads_are_left_alone(method);
+    }
+}
+
+fn changed_loads_are_left_alone(method: &str) {
     let rig = Rig::new(SCHEMA);
-    let worker = rig.worker("s");
+    let worker = rig.worker("s").env("METHOD", method);
     assert_exit(&worker.run(), 0);
     assert_exit(&worker.run(), 0);
     let changes = [
@@ -36,7 +42,7 @@ fn a_complete_load_is_replaced_only_while_nobody_changed_it() {
         assert_exit(&output, 73);
         assert!(
             text(output.last(), "reason").contains(words),
-            "{change}: {}",
+            "{change} after {method}: {}",
             output.last()
         );
         let fail = worker.clone().env("ON_EXISTING", "fail").run();
@@ -86,9 +92,14 @@ fn a_run_id_is_believed_only_while_everything_still_stands() {
 #[test]
 fn leftovers_are_replaced_whatever_state_they_are_in() {
     let rig = Rig::new(SCHEMA);
-    let worker = rig.worker("s").env("RUN_ID", "r");
-    assert_exit(&worker.run(), 0);
-    for state in ["clearing", "loading"] {
+    assert_exit(&rig.worker("s").env("RUN_ID", "r").run(), 0);
+    for (state, method) in [
+        ("clearing", "copy"),
+        ("loading", "copy"),
+        ("clearing", "pipe"),
+        ("loading", "pipe"),
+    ] {
+        let worker = rig.worker("s").env("RUN_ID", "r").env("METHOD", method);
         rig.at_target(&format!(
             "UPDATE schemaferry.load SET state = '{state}' WHERE id = (SELECT max(id) FROM schemaferry.load);
              DROP TABLE s.t; CREATE TABLE s.half (a int)"

@@ -7,6 +7,9 @@ use serde_json::Value;
 use testbed::cluster::{PASSWORD, SUPERUSER};
 use testbed::{Cluster, Output, Server, Worker};
 
+/// Both ways to move rows.
+pub(crate) const METHODS: [&str; 2] = ["copy", "pipe"];
+
 static SOURCE: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&Server::distribution()));
 static TARGET: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&Server::distribution()));
 static NEWEST_SOURCE: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&Server::newest()));

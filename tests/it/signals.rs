@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use testbed::{Cluster, warehouse};
 
-use crate::rig::{Rig, assert_exit, text};
+use crate::rig::{METHODS, Rig, assert_exit, text};
 use crate::slow::{SLOW_INDEX, SLOW_ROWS, assert_no_backends, children, wait_for_phase};
 
 #[test]
@@ -17,33 +17,42 @@ fn a_signal_is_obeyed_in_every_phase() {
         (SLOW_INDEX, "sequences", "post-data", Signal::SIGTERM, 143),
         (SLOW_INDEX, "connect", "", Signal::SIGTERM, 143),
     ];
-    for (sql, after, during, signal, exit) in cases {
-        let rig = Rig::new(sql);
-        let directory = tempfile::tempdir().unwrap();
-        let worker = rig.worker("s").env("RUN_DIR", directory.path());
-        let running = worker.spawn();
-        wait_for_phase(&running, after);
-        let pid = running.pid();
-        let sent = Instant::now();
-        running.signal(signal);
-        let output = running.wait();
-        assert!(
-            sent.elapsed() < Duration::from_secs(5),
-            "{:?} in {during}",
-            sent.elapsed()
-        );
-        assert_exit(&output, exit);
-        if !during.is_empty() {
-            assert_eq!(text(output.last(), "phase"), during);
+    for method in METHODS {
+        for case in cases {
+            obeys(method, case);
         }
-        assert_eq!(children(pid), [], "children are left");
-        assert_eq!(
-            fs::read_dir(directory.path()).unwrap().count(),
-            0,
-            "the passfile is left"
-        );
-        assert_no_backends(&rig);
     }
+}
+
+fn obeys(method: &str, (sql, after, during, signal, exit): (&str, &str, &str, Signal, i32)) {
+    let rig = Rig::new(sql);
+    let directory = tempfile::tempdir().unwrap();
+    let worker = rig
+        .worker("s")
+        .env("METHOD", method)
+        .env("RUN_DIR", directory.path());
+    let running = worker.spawn();
+    wait_for_phase(&running, after);
+    let pid = running.pid();
+    let sent = Instant::now();
+    running.signal(signal);
+    let output = running.wait();
+    assert!(
+        sent.elapsed() < Duration::from_secs(5),
+        "{:?} in {during} of {method}",
+        sent.elapsed()
+    );
+    assert_exit(&output, exit);
+    if !during.is_empty() {
+        assert_eq!(text(output.last(), "phase"), during);
+    }
+    assert_eq!(children(pid), [], "children are left");
+    assert_eq!(
+        fs::read_dir(directory.path()).unwrap().count(),
+        0,
+        "the passfile is left"
+    );
+    assert_no_backends(&rig);
 }
 
 #[test]
@@ -64,8 +73,14 @@ fn a_killed_worker_leaves_nothing_that_the_next_one_does_not_sweep() {
     let rig = Rig::new(SLOW_ROWS);
     let directory = tempfile::tempdir().unwrap();
     let worker = rig.worker("s").env("RUN_DIR", directory.path());
-    for after in ["archive", "clear", "pre-data"] {
-        let running = worker.spawn();
+    for (after, method) in [
+        ("archive", "copy"),
+        ("clear", "copy"),
+        ("pre-data", "copy"),
+        ("clear", "pipe"),
+        ("pre-data", "pipe"),
+    ] {
+        let running = worker.clone().env("METHOD", method).spawn();
         wait_for_phase(&running, after);
         running.signal(Signal::SIGKILL);
         assert_eq!(running.wait().exit, -9);
@@ -92,8 +107,8 @@ fn a_kill_at_any_moment_is_made_good_by_the_next_run() {
     );
     let worker = rig.worker("s");
     assert_exit(&worker.run(), 0);
-    for delay in (300..3000).step_by(225) {
-        let running = worker.spawn();
+    for (delay, method) in (300..3000).step_by(150).zip(METHODS.into_iter().cycle()) {
+        let running = worker.clone().env("METHOD", method).spawn();
         std::thread::sleep(Duration::from_millis(delay));
         running.signal(Signal::SIGKILL);
         // One that was done by then has done it well.

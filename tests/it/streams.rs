@@ -29,7 +29,7 @@ fn killed_programs_never_yield_success() {
         ("pg_dump", 1500),
     ];
     for (program, delay_ms) in cases {
-        let running = rig.worker("s").spawn();
+        let running = rig.worker("s").env("METHOD", "pipe").spawn();
         wait_for_phase(&running, "pre-data");
         let pid = child(&running, program);
         std::thread::sleep(Duration::from_millis(delay_ms));
@@ -47,19 +47,22 @@ fn killed_programs_never_yield_success() {
 #[test]
 fn terminated_backends_never_yield_success() {
     let rig = Rig::new(SLOW_ROWS);
-    for (is_source, role) in [
-        (true, "pg_dump"),
-        (false, "pg_restore"),
-        (true, "snapshot"),
-        (false, "lock"),
+    for (method, is_source, role) in [
+        ("pipe", true, "pg_dump"),
+        ("pipe", false, "pg_restore"),
+        ("pipe", true, "snapshot"),
+        ("copy", true, "copy"),
+        ("copy", false, "copy"),
+        ("copy", true, "snapshot"),
+        ("copy", false, "lock"),
     ] {
-        let running = rig.worker("s").spawn();
+        let running = rig.worker("s").env("METHOD", method).spawn();
         wait_for_phase(&running, "pre-data");
-        let _pid = child(&running, "pg_restore");
         let sql = format!(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
              WHERE application_name LIKE 'sf/%/{role}' AND datname = current_database() \
-             AND (query LIKE 'COPY s.t%' OR application_name NOT LIKE '%/pg_%')"
+             AND (query ~ '^COPY \"?s\"?.\"?t' OR application_name ~ '/(snapshot|lock)$') \
+             AND EXISTS (SELECT 1 FROM pg_stat_activity WHERE query ~ '^COPY \"?s\"?.\"?t')"
         );
         let end = || {
             if is_source {
@@ -70,10 +73,13 @@ fn terminated_backends_never_yield_success() {
         };
         let until = Instant::now() + PATIENCE;
         while end() != "1" {
-            assert!(Instant::now() < until, "there is no backend of {role}");
+            assert!(
+                Instant::now() < until,
+                "there is no backend of {role} by {method}"
+            );
         }
         let output = running.wait();
-        assert_eq!(output.exit, 75, "{role}\n{}", output.stdout);
+        assert_eq!(output.exit, 75, "{role} by {method}\n{}", output.stdout);
         assert_not_complete(&rig);
     }
 }
@@ -82,7 +88,11 @@ fn terminated_backends_never_yield_success() {
 fn a_run_in_which_nothing_moves_is_ended() {
     let rig = Rig::new(SLOW_ROWS);
     for program in ["pg_dump", "pg_restore"] {
-        let running = rig.worker("s").env("STALL_TIMEOUT", "5s").spawn();
+        let running = rig
+            .worker("s")
+            .env("METHOD", "pipe")
+            .env("STALL_TIMEOUT", "5s")
+            .spawn();
         wait_for_phase(&running, "pre-data");
         kill(Pid::from_raw(child(&running, program)), Signal::SIGSTOP).unwrap();
         let output = running.wait();
@@ -180,7 +190,7 @@ fn a_stream_that_is_cut_anywhere_is_noticed() {
         cutting_pg_dump(directory.path(), bytes);
         let path =
             std::env::join_paths([directory.path(), Path::new("/usr/bin"), Path::new("/bin")]).unwrap();
-        let output = rig.worker("s").env("PATH", path).run();
+        let output = rig.worker("s").env("METHOD", "pipe").env("PATH", path).run();
         assert_ne!(output.exit, 0, "cut after {bytes} bytes\n{}", output.stdout);
         assert_eq!(text(output.last(), "phase"), "rows");
         assert_not_complete(&rig);

@@ -3,7 +3,8 @@
 -- create_index: the statement for the index of a key, where the key can be made of it afterwards: not for partitioned
 -- tables, exclusions, and keys without overlaps (18 and newer).
 SELECT k.oid, k.conname::text AS name, k.conrelid AS table, k.confrelid AS references, k.contype::text AS kind,
-       k.convalidated AS validated, k.condeferrable AS deferrable, k.condeferred AS deferred,
+       k.convalidated AS validated,
+       CASE WHEN k.condeferred THEN ' DEFERRABLE INITIALLY DEFERRED' WHEN k.condeferrable THEN ' DEFERRABLE' ELSE '' END AS timing,
        c.relkind = 'p' OR f.relkind IS NOT DISTINCT FROM 'p' AS partitioned,
        pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS table_name,
        CASE WHEN k.contype IN ('p', 'u') AND c.relkind = 'r'
