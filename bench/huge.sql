@@ -1,4 +1,4 @@
--- huge: one value of 800 MB in TEXT, for the clients' memory (:scale has no meaning beyond 1: a value holds 1 GB)
+-- huge (2 min): one value of 800 MB in TEXT, for the clients' memory (:scale has no meaning beyond 1: a value holds 1 GB)
 CREATE SCHEMA bench;
 
 CREATE TABLE bench.huge (id int PRIMARY KEY, body text NOT NULL);

@@ -1,4 +1,4 @@
--- keyless: one table of seven million narrow rows without any key: 480 MB
+-- keyless (2 min): one table of seven million narrow rows without any key: 480 MB
 SELECT setseed(0.5);
 CREATE SCHEMA bench;
 

@@ -41,8 +41,18 @@ pub(crate) struct Cost {
     pub(crate) held: Duration,
     /// Round trips to the source, where a proxy counts them.
     pub(crate) turns: Option<u64>,
+    /// What the servers alone did one after the other.
+    pub(crate) parts: Vec<Part>,
     /// The last record of the worker, where it was the tool.
     pub(crate) record: Option<Value>,
+}
+
+/// One part of what the servers alone did.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    pub(crate) what: &'static str,
+    pub(crate) wall: Duration,
+    pub(crate) target: Duration,
 }
 
 impl Cost {

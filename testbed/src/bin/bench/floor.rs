@@ -13,7 +13,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use testbed::Cluster;
 
-use crate::cost::{Cost, cpu};
+use crate::cost::{Cost, Part, cpu};
 use crate::session::Session;
 use crate::tools::Sides;
 use crate::{DATABASE, SCHEMA};
@@ -66,8 +66,47 @@ pub(crate) fn run(sides: &Sides<'_>) -> Result<Cost, String> {
         .enumerate()
         .map(|(number, table)| (table, pipe(pipes.path(), number)))
         .collect();
-    let before = [source, target].map(cpu);
+    let source_before = cpu(source);
+    let parts = vec![
+        part("rows", target, || {
+            rows(source, target, tables)?;
+            Session::open(target).ask(&sequences.join(";")).map(drop)
+        })?,
+        part("indexes", target, || build(target, indexes))?,
+        part("foreign keys", target, || {
+            Session::open(target).ask(&constraints.join(";\n"))?;
+            build(target, validations)
+        })?,
+    ];
+    let source_after = cpu(source);
+    target.psql(DATABASE, "ANALYZE");
+    Ok(Cost {
+        wall: parts.iter().map(|part| part.wall).sum(),
+        source: source_after.saturating_sub(source_before),
+        target: parts.iter().map(|part| part.target).sum(),
+        parts,
+        ..Cost::default()
+    })
+}
+
+/// Times a part.
+fn part(
+    what: &'static str,
+    target: &Cluster,
+    work: impl FnOnce() -> Result<(), String>,
+) -> Result<Part, String> {
+    let before = cpu(target);
     let started = Instant::now();
+    work()?;
+    Ok(Part {
+        what,
+        wall: started.elapsed(),
+        target: cpu(target).saturating_sub(before),
+    })
+}
+
+/// The largest table first, to whichever pair of sessions is free.
+fn rows(source: &Cluster, target: &Cluster, tables: Vec<(String, String)>) -> Result<(), String> {
     each(tables, |queue| {
         let (mut from, mut to) = (Session::open(source), Session::open(target));
         while let Some((table, pipe)) = next(queue) {
@@ -79,24 +118,17 @@ pub(crate) fn run(sides: &Sides<'_>) -> Result<Cost, String> {
             to.answer()?;
         }
         Ok(())
-    })?;
-    for (statements, sessions) in [
-        (sequences, 1),
-        (indexes, SESSIONS),
-        (constraints, 1),
-        (validations, SESSIONS),
-    ] {
-        execute(target, statements, sessions)?;
-    }
-    let wall = started.elapsed();
-    let [source_after, target_after] = [source, target].map(cpu);
-    let [source_before, target_before] = before;
-    target.psql(DATABASE, "ANALYZE");
-    Ok(Cost {
-        wall,
-        source: source_after.saturating_sub(source_before),
-        target: target_after.saturating_sub(target_before),
-        ..Cost::default()
+    })
+}
+
+/// One statement after the other, in whichever session is free.
+fn build(target: &Cluster, statements: Vec<String>) -> Result<(), String> {
+    each(statements, |queue| {
+        let mut session = Session::open(target);
+        while let Some(statement) = next(queue) {
+            session.ask(&statement)?;
+        }
+        Ok(())
     })
 }
 
@@ -125,19 +157,6 @@ fn pipe(directory: &Path, number: usize) -> String {
     mkfifo(&path, Mode::S_IRUSR).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
     path.display().to_string()
-}
-
-fn execute(target: &Cluster, statements: Vec<String>, sessions: usize) -> Result<(), String> {
-    if sessions == 1 {
-        return Session::open(target).ask(&statements.join(";\n")).map(drop);
-    }
-    each(statements, |queue| {
-        let mut session = Session::open(target);
-        while let Some(statement) = next(queue) {
-            session.ask(&statement)?;
-        }
-        Ok(())
-    })
 }
 
 /// Has the items worked off by [`SESSIONS`] threads.

@@ -174,7 +174,7 @@ fn measure(set: &'static Set, options: &Options, source: &Cluster, target: &Clus
     let data = set.fill(source, options.scale);
     eprintln!("{}: filled in {:.0} s", set.name, started.elapsed().as_secs_f64());
     let sides = Sides::new(source, target, set.way);
-    let wanted = options.tools.iter().filter(|tool| tool.takes(set));
+    let wanted = options.tools.iter().filter(|tool| set.tools.contains(&tool.word));
     let mut rows: Vec<Row> = wanted
         .map(|tool| Row {
             tool,

@@ -28,72 +28,93 @@ impl Measured {
     }
 }
 
+const COLUMNS: [&str; 8] = [
+    "tool",
+    "time, s",
+    "times faster",
+    "client CPU, s",
+    "source CPU, s",
+    "target CPU, s",
+    "client memory, MB",
+    "source snapshot held, s",
+];
+/// Where a proxy counts them.
+const TURNS: &str = "round trips to the source";
+/// What isn't known, or isn't meant.
+const NONE: &str = "–";
+
 /// One set's table; ratios are to the original pipe.
 pub(crate) fn table(measured: &Measured) -> String {
     let Measured { set, data, rows } = measured;
+    let turns = set.way.line.map(|_| TURNS);
+    let columns: Vec<&str> = COLUMNS.into_iter().chain(turns).collect();
     let mut text = format!(
-        "### {}: {} of rows and TOAST, {} tables\n\n\
-         | tool | time, s | times faster | client CPU, s | source CPU, s | target CPU, s | client memory, MB \
-         | source snapshot held, s |{}\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- |{}\n",
+        "### {}: {} of rows and TOAST, tables: {}\n\n| {} |\n|{}\n",
         set.name,
         data.size,
         data.tables,
-        set.way.line.map_or("", |_| " round trips to the source |"),
-        set.way.line.map_or("", |_| " --- |"),
+        columns.join(" | "),
+        " --- |".repeat(columns.len()),
     );
     let original = measured.seconds(word::ORIGINAL);
     for row in rows {
-        let name = row.tool.name.replace('|', "\\|");
-        let cells = match &row.ended {
+        let mut cells = match &row.ended {
             Ok(costs) => cells(row, costs, original),
-            Err(_) => "failed | – | – | – | – | – | – |".to_owned(),
+            Err(_) => vec!["failed".to_owned()],
         };
-        writeln!(text, "| {name} | {cells}").unwrap();
+        cells.insert(0, row.tool.name.replace('|', "\\|"));
+        cells.resize(columns.len(), NONE.to_owned());
+        writeln!(text, "| {} |", cells.join(" | ")).unwrap();
     }
-    for row in rows {
-        if let Err(problem) = &row.ended {
-            writeln!(text, "\n{} failed: {problem}", row.tool.name).unwrap();
-        } else if let Ok(costs) = &row.ended
-            && set.way.line.is_some_and(|line| line.bits_per_second.is_some())
-            && let Some(share) = line_share(costs)
-        {
-            let percent = share * 100.0;
-            writeln!(
-                text,
-                "\n{}: {percent:.0} % of the line was used while rows moved",
-                row.tool.name
-            )
-            .unwrap();
-        }
+    for note in rows.iter().filter_map(|row| note(measured, row)) {
+        writeln!(text, "\n{note}").unwrap();
     }
     text
 }
 
-fn cells(row: &Row, costs: &[Cost], original: Option<f64>) -> String {
-    let seconds = |of: fn(&Cost) -> Duration| median(costs, |cost| of(cost).as_secs_f64());
-    let time = seconds(|cost| cost.wall);
-    let mut text = format!(
-        "{time:.1} | {} | {:.1} | {:.1} | {:.1} | {} | {:.1} |",
-        original.map_or("–".to_owned(), |original| format!("{:.2}", original / time)),
-        seconds(|cost| cost.client),
-        seconds(|cost| cost.source),
-        seconds(|cost| cost.target),
-        memory(costs),
-        seconds(|cost| cost.held),
-    );
+/// What doesn't fit a column.
+fn note(measured: &Measured, row: &Row) -> Option<String> {
+    let name = row.tool.name;
+    let costs = match &row.ended {
+        Ok(costs) => costs,
+        Err(problem) => return Some(format!("{name} failed: {problem}")),
+    };
     if matches!(row.tool.how, How::Floor) {
-        text = format!(
-            "{time:.1} | {} | – | {:.1} | {:.1} | – | – |",
-            original.map_or("–".to_owned(), |original| format!("{:.2}", original / time)),
-            seconds(|cost| cost.source),
-            seconds(|cost| cost.target),
-        );
+        let parts = costs.first()?.parts.iter().map(|part| {
+            let (wall, target) = (part.wall.as_secs_f64(), part.target.as_secs_f64());
+            format!("{} {wall:.1} s (target CPU {target:.1} s)", part.what)
+        });
+        return Some(format!("{name}: {}", parts.collect::<Vec<_>>().join(", ")));
     }
-    if let Some(turns) = costs.first().and_then(|cost| cost.turns) {
-        write!(text, " {turns} |").unwrap();
-    }
-    text
+    measured.set.way.line?.bits_per_second?;
+    let percent = line_share(costs)? * 100.0;
+    Some(format!(
+        "{name}: {percent:.0} % of the line was used while rows moved"
+    ))
+}
+
+/// Time, and what follows it.
+fn cells(row: &Row, costs: &[Cost], original: Option<f64>) -> Vec<String> {
+    let seconds = |of: fn(&Cost) -> Duration| median(costs, |cost| of(cost).as_secs_f64());
+    let figure = |of| format!("{:.1}", seconds(of));
+    // The servers alone have no client, and no transaction that spans the run.
+    let of_clients = |text: String| match row.tool.how {
+        How::Floor => NONE.to_owned(),
+        How::Script(_) => text,
+    };
+    let time = seconds(|cost| cost.wall);
+    let mut cells = vec![
+        format!("{time:.1}"),
+        original.map_or(NONE.to_owned(), |original| format!("{:.2}", original / time)),
+        of_clients(figure(|cost| cost.client)),
+        figure(|cost| cost.source),
+        figure(|cost| cost.target),
+        of_clients(memory(costs)),
+        of_clients(figure(|cost| cost.held)),
+    ];
+    let turns = costs.first().and_then(|cost| cost.turns);
+    cells.extend(turns.map(|turns| turns.to_string()));
+    cells
 }
 
 /// Each program's largest process in any round.

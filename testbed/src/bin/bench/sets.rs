@@ -6,14 +6,15 @@ use std::time::Duration;
 use testbed::Cluster;
 use testbed::proxy::Line;
 
+use crate::tools::word;
 use crate::{DATABASE, SCHEMA};
 
-/// A data set, and the way that the tools take to its source.
+/// A data set, who moves it, and the way that the tools take to its source.
 pub(crate) struct Set {
     pub(crate) name: &'static str,
+    /// The words of the tools that are run on it.
+    pub(crate) tools: &'static [&'static str],
     pub(crate) way: Way,
-    /// How long a round of all tools takes on two cores at scale 1.
-    takes: &'static str,
 }
 
 /// What lies between the tools and the source.
@@ -23,24 +24,64 @@ pub(crate) struct Way {
     pub(crate) tls: bool,
 }
 
-const DIRECT: Way = Way {
-    line: None,
-    tls: false,
-};
 const DELAY: Duration = Duration::from_millis(10);
 /// What the set `line` may carry.
 pub(crate) const LINE_BITS_PER_SECOND: u64 = 200_000_000;
 
+/// Every way to move a schema.
+const EVERYONE: &[&str] = &[
+    word::ORIGINAL,
+    word::UNCOMPRESSED,
+    word::DIRECTORY_2,
+    word::DIRECTORY_4,
+    word::PGCOPYDB_2,
+    word::PGCOPYDB_4,
+    word::FLOOR,
+    word::PIPE,
+    word::COPY,
+    word::COPY_WITHOUT_LZ4,
+];
+
 pub(crate) const SETS: [Set; 9] = [
-    Set::direct("warehouse", "5 min"),
-    Set::direct("small", "5 min"),
-    Set::direct("keyless", "3 min"),
-    Set::direct("documents", "3 min"),
-    Set::direct("huge", "3 min"),
-    Set::direct("lopsided", "4 min"),
-    Set::direct("even", "1 min"),
+    Set::direct("warehouse", EVERYONE),
+    Set::direct("small", EVERYONE),
+    Set::direct("documents", EVERYONE),
+    Set::direct(
+        "keyless",
+        &[
+            word::ORIGINAL,
+            word::PGCOPYDB_2,
+            word::PGCOPYDB_4,
+            word::PSQL,
+            word::FLOOR,
+            word::PIPE,
+            word::COPY,
+        ],
+    ),
+    Set::direct(
+        "huge",
+        &[word::ORIGINAL, word::PGCOPYDB_2, word::PIPE, word::COPY],
+    ),
+    Set::direct(
+        "lopsided",
+        &[
+            word::ORIGINAL,
+            word::PGCOPYDB_2,
+            word::PGCOPYDB_4,
+            word::FLOOR,
+            word::COPY,
+        ],
+    ),
+    Set::direct("even", &[word::FLOOR, word::COPY]),
     Set {
         name: "latency",
+        tools: &[
+            word::ORIGINAL,
+            word::PGCOPYDB_2,
+            word::PGCOPYDB_4,
+            word::PIPE,
+            word::COPY,
+        ],
         way: Way {
             line: Some(Line {
                 delay: DELAY,
@@ -48,10 +89,10 @@ pub(crate) const SETS: [Set; 9] = [
             }),
             tls: false,
         },
-        takes: "5 min",
     },
     Set {
         name: "line",
+        tools: &[word::PIPE, word::COPY],
         way: Way {
             line: Some(Line {
                 delay: DELAY,
@@ -59,7 +100,6 @@ pub(crate) const SETS: [Set; 9] = [
             }),
             tls: true,
         },
-        takes: "2 min",
     },
 ];
 
@@ -72,19 +112,19 @@ pub(crate) struct Data {
 }
 
 impl Set {
-    const fn direct(name: &'static str, takes: &'static str) -> Self {
-        Self {
-            name,
-            way: DIRECT,
-            takes,
-        }
+    const fn direct(name: &'static str, tools: &'static [&'static str]) -> Self {
+        let way = Way {
+            line: None,
+            tls: false,
+        };
+        Self { name, tools, way }
     }
 
-    /// The first line of its file, and how long it takes.
+    /// The first line of its file.
     pub(crate) fn describe(&self) -> String {
         let text = std::fs::read_to_string(self.file()).unwrap();
         let line = text.lines().next().unwrap_or_default();
-        format!("{} ({})", line.trim_start_matches("-- "), self.takes)
+        line.trim_start_matches("-- ").to_owned()
     }
 
     /// Makes it on the source.

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use testbed::cluster::{PASSWORD, SUPERUSER};
 use testbed::{Cluster, Proxy};
 
-use crate::sets::{Set, Way};
+use crate::sets::Way;
 use crate::{DATABASE, SCHEMA};
 
 /// A tool, and what it is called: by a word on the command line and in the bar, by a name in tables.
@@ -13,7 +13,6 @@ pub(crate) struct Tool {
     pub(crate) word: &'static str,
     pub(crate) name: &'static str,
     pub(crate) how: How,
-    whose: Whose,
 }
 
 pub(crate) enum How {
@@ -23,29 +22,23 @@ pub(crate) enum How {
     Floor,
 }
 
-/// Which sets a tool is run on.
-#[derive(PartialEq)]
-enum Whose {
-    /// The worker: all of them.
-    Ours,
-    /// A peer: those that compare tools.
-    Peer,
-    /// One set alone.
-    Only(&'static str),
-}
-
-/// Sets that only the worker is run on.
-const OURS_ALONE: [&str; 2] = ["even", "line"];
-
-/// Names of tools that the bar needs.
+/// The tools' words: what sets, bar and command line call them by.
 pub(crate) mod word {
     pub(crate) const ORIGINAL: &str = "original";
-    pub(crate) const PGCOPYDB: [&str; 2] = ["pgcopydb-2", "pgcopydb-4"];
+    pub(crate) const UNCOMPRESSED: &str = "uncompressed";
+    pub(crate) const DIRECTORY_2: &str = "directory-2";
+    pub(crate) const DIRECTORY_4: &str = "directory-4";
+    pub(crate) const PGCOPYDB_2: &str = "pgcopydb-2";
+    pub(crate) const PGCOPYDB_4: &str = "pgcopydb-4";
     pub(crate) const PSQL: &str = "psql";
     pub(crate) const FLOOR: &str = "floor";
     pub(crate) const PIPE: &str = "pipe";
     pub(crate) const COPY: &str = "copy";
+    pub(crate) const COPY_WITHOUT_LZ4: &str = "copy-without-lz4";
 }
+
+/// The worker's, one for each way to run it.
+const OURS: [&str; 3] = [word::PIPE, word::COPY, word::COPY_WITHOUT_LZ4];
 
 macro_rules! analyze {
     () => {
@@ -84,7 +77,7 @@ macro_rules! pgcopydb {
 }
 
 pub(crate) const TOOLS: [Tool; 11] = [
-    Tool::peer(
+    Tool::script(
         word::ORIGINAL,
         "pg_dump -Fc | pg_restore",
         concat!(
@@ -92,89 +85,70 @@ pub(crate) const TOOLS: [Tool; 11] = [
             analyze!()
         ),
     ),
-    Tool::peer(
-        "uncompressed",
+    Tool::script(
+        word::UNCOMPRESSED,
         "pg_dump -Fc -Z0 | pg_restore",
         concat!(
             r#"pg_dump -Fc -Z0 -n bench "$SOURCE" | pg_restore -d "$TARGET""#,
             analyze!()
         ),
     ),
-    Tool::peer(
-        "directory-2",
+    Tool::script(
+        word::DIRECTORY_2,
         "pg_dump -Fd -j2 -Z0, pg_restore -j2",
         directory!("2"),
     ),
-    Tool::peer(
-        "directory-4",
+    Tool::script(
+        word::DIRECTORY_4,
         "pg_dump -Fd -j4 -Z0, pg_restore -j4",
         directory!("4"),
     ),
-    Tool::peer(word::PGCOPYDB[0], "pgcopydb, 2 and 2 jobs", pgcopydb!("2")),
-    Tool::peer(word::PGCOPYDB[1], "pgcopydb, 4 and 4 jobs", pgcopydb!("4")),
-    Tool {
-        word: word::PSQL,
-        name: "psql | psql",
-        how: How::Script(concat!(
+    Tool::script(word::PGCOPYDB_2, "pgcopydb, 2 and 2 jobs", pgcopydb!("2")),
+    Tool::script(word::PGCOPYDB_4, "pgcopydb, 4 and 4 jobs", pgcopydb!("4")),
+    // Of the set keyless alone.
+    Tool::script(
+        word::PSQL,
+        "psql | psql",
+        concat!(
             r#"pg_dump -n bench --section=pre-data "$SOURCE" | psql -Xq -o /dev/null -d "$TARGET"
 psql -X -d "$SOURCE" -c "COPY bench.reading TO STDOUT (FORMAT binary)" |
     psql -X -q -d "$TARGET" -c "COPY bench.reading FROM STDIN (FORMAT binary)""#,
             analyze!()
-        )),
-        whose: Whose::Only("keyless"),
-    },
+        ),
+    ),
     Tool {
         word: word::FLOOR,
         name: "the servers alone",
         how: How::Floor,
-        whose: Whose::Peer,
     },
-    Tool::ours(
+    Tool::script(
         word::PIPE,
         "schemaferry METHOD=pipe",
         r#"METHOD=pipe "$SCHEMAFERRY" load"#,
     ),
-    Tool::ours(
+    Tool::script(
         word::COPY,
         "schemaferry METHOD=copy",
         r#"METHOD=copy "$SCHEMAFERRY" load"#,
     ),
-    Tool::ours(
-        "copy-without-lz4",
+    Tool::script(
+        word::COPY_WITHOUT_LZ4,
         "schemaferry METHOD=copy, no lz4",
         r#"METHOD=copy TOAST_COMPRESSION=server "$SCHEMAFERRY" load"#,
     ),
 ];
 
 impl Tool {
-    const fn peer(word: &'static str, name: &'static str, script: &'static str) -> Self {
+    const fn script(word: &'static str, name: &'static str, script: &'static str) -> Self {
         Self {
             word,
             name,
             how: How::Script(script),
-            whose: Whose::Peer,
-        }
-    }
-
-    const fn ours(word: &'static str, name: &'static str, script: &'static str) -> Self {
-        Self {
-            word,
-            name,
-            how: How::Script(script),
-            whose: Whose::Ours,
         }
     }
 
     pub(crate) fn is_ours(&self) -> bool {
-        self.whose == Whose::Ours
-    }
-
-    pub(crate) fn takes(&self, set: &Set) -> bool {
-        match self.whose {
-            Whose::Ours => true,
-            Whose::Peer => !OURS_ALONE.contains(&set.name),
-            Whose::Only(name) => set.name == name,
-        }
+        OURS.contains(&self.word)
     }
 }
 
