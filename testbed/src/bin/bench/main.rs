@@ -227,3 +227,119 @@ fn drop_database(cluster: &Cluster) {
         &format!("DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)"),
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn options(arguments: &[&str]) -> Result<Options, String> {
+        Options::read(&arguments.iter().map(ToString::to_string).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn arguments_choose_sets_and_tools_and_refuse_what_is_unknown() {
+        let every = options(&["SETS=", "TOOLS=", "SCALE="]).unwrap();
+        assert_eq!((every.sets.len(), every.tools.len()), (SETS.len(), TOOLS.len()));
+        let some = options(&["SETS=small line", "TOOLS=pgcopydb copy", "SCALE=0.5", "ROUNDS=3"]).unwrap();
+        let words: Vec<_> = some.tools.iter().map(|tool| tool.word).collect();
+        assert_eq!(words, ["pgcopydb-2", "pgcopydb-4", "copy", "copy-without-lz4"]);
+        assert_eq!((some.sets[0].name, some.sets[1].name), ("small", "line"));
+        assert_eq!((some.scale, some.rounds), (0.5, 3));
+        for wrong in ["SETS=large", "SCALE=0", "SCALE=x", "ROUNDS=0", "COLOUR=red", "3"] {
+            assert!(options(&[wrong]).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_set_has_its_file_and_names_tools_that_exist() {
+        for set in &SETS {
+            assert!(set.describe().starts_with(set.name), "{}", set.describe());
+            for word in set.tools {
+                assert!(
+                    TOOLS.iter().any(|tool| tool.word == *word),
+                    "{}: {word}",
+                    set.name
+                );
+            }
+        }
+    }
+
+    /// A set in which tools took so many seconds; none is a failure.
+    fn measured(set: &str, seconds: &[(&str, Option<u64>)]) -> Measured {
+        let tool = |word: &str| TOOLS.iter().find(|tool| tool.word == word).unwrap();
+        let cost = |seconds: u64| Cost {
+            wall: Duration::from_secs(seconds),
+            ..Cost::default()
+        };
+        Measured {
+            set: SETS.iter().find(|known| known.name == set).unwrap(),
+            data: Data {
+                size: "1 MB".to_owned(),
+                tables: 1,
+                fingerprint: String::new(),
+            },
+            rows: seconds
+                .iter()
+                .map(|(word, seconds)| Row {
+                    tool: tool(word),
+                    ended: seconds
+                        .map(|seconds| vec![cost(1000), cost(seconds), cost(0)])
+                        .ok_or_else(|| "it broke".to_owned()),
+                })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn the_bar_takes_medians_and_the_faster_of_both_peers() {
+        let measured = [measured(
+            "warehouse",
+            &[
+                ("original", Some(40)),
+                ("pgcopydb-2", Some(12)),
+                ("pgcopydb-4", Some(15)),
+                ("floor", None),
+                ("copy", Some(10)),
+            ],
+        )];
+        let text = bar::table(&bar::goals(&measured));
+        let line = |what: &str| text.lines().find(|line| line.contains(what)).unwrap();
+        assert!(line("than the original pipe").contains("| at least 4 times | 4.00 times | yes |"));
+        assert!(line("than pgcopydb").contains("| at least 1.25 times | 1.20 times | **no** |"));
+        assert!(line("servers alone").contains("not measured"));
+        assert!(line("documents").contains("not measured"));
+    }
+
+    #[test]
+    fn a_table_has_every_column_in_every_row() {
+        let measured = measured(
+            "latency",
+            &[("original", Some(40)), ("pgcopydb-2", None), ("copy", Some(10))],
+        );
+        let text = report::table(&measured);
+        let rows: Vec<_> = text.lines().filter(|line| line.starts_with('|')).collect();
+        assert_eq!(rows.len(), 5, "{text}");
+        for row in rows {
+            assert_eq!(row.replace("\\|", "").matches('|').count(), 10, "{row}");
+        }
+        assert!(
+            text.contains("| schemaferry METHOD=copy | 10.0 | 4.00 |"),
+            "{text}"
+        );
+        assert!(text.contains("pgcopydb, 2 and 2 jobs failed: it broke"), "{text}");
+    }
+
+    #[test]
+    fn the_picture_has_a_bar_for_each_tool() {
+        let measured = [measured(
+            "small",
+            &[("original", Some(40)), ("copy", Some(10)), ("pipe", None)],
+        )];
+        let picture = picture::draw(&measured);
+        assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"));
+        assert!(picture.contains(">40.0 s<") && picture.contains(">10.0 s<") && picture.contains(">failed<"));
+        assert_eq!(picture.matches("<rect").count(), 1 + 3);
+    }
+}
