@@ -50,7 +50,7 @@ SELECT format('ALTER TABLE ONLY %s VALIDATE CONSTRAINT %I', conrelid::regclass, 
 FROM pg_constraint WHERE connamespace = 'bench'::regnamespace AND contype = 'f' ORDER BY oid";
 
 /// Moves everything; tables are created before the time begins, and analysed after it.
-pub(crate) fn run(sides: &Sides<'_>) -> Result<Cost, String> {
+pub(crate) fn run(compression: &str, sides: &Sides<'_>) -> Result<Cost, String> {
     let (source, target) = (sides.source, sides.target);
     create_tables(source, target);
     let pipes = tempfile::tempdir().unwrap();
@@ -69,7 +69,7 @@ pub(crate) fn run(sides: &Sides<'_>) -> Result<Cost, String> {
     let source_before = cpu(source);
     let parts = vec![
         part("rows", target, || {
-            rows(source, target, tables)?;
+            rows([source, target], compression, tables)?;
             Session::open(target).ask(&sequences.join(";")).map(drop)
         })?,
         part("indexes", target, || build(target, indexes))?,
@@ -106,9 +106,14 @@ fn part(
 }
 
 /// The largest table first, to whichever pair of sessions is free.
-fn rows(source: &Cluster, target: &Cluster, tables: Vec<(String, String)>) -> Result<(), String> {
+fn rows(
+    [source, target]: [&Cluster; 2],
+    compression: &str,
+    tables: Vec<(String, String)>,
+) -> Result<(), String> {
     each(tables, |queue| {
         let (mut from, mut to) = (Session::open(source), Session::open(target));
+        to.ask(&format!("SET default_toast_compression = {compression}"))?;
         while let Some((table, pipe)) = next(queue) {
             from.send(&format!("COPY {table} TO '{pipe}' (FORMAT binary)"));
             to.send(&format!(

@@ -212,7 +212,7 @@ fn run(tool: &Tool, sides: &Sides<'_>, data: &Data) -> Result<Cost, String> {
     sides.target.psql("postgres", "CHECKPOINT");
     let cost = match tool.how {
         How::Script(script) => cost::run(script, sides)?,
-        How::Floor => floor::run(sides)?,
+        How::Floor(compression) => floor::run(compression, sides)?,
     };
     let found = sets::fingerprint(sides.target)?;
     match sets::difference(&data.fingerprint, &found) {

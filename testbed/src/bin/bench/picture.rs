@@ -51,7 +51,7 @@ fn group(text: &mut String, measured: &Measured, top: u32) -> u32 {
     let mut y = top + TITLE;
     for row in rows {
         let colour = match row.tool.how {
-            How::Floor => FLOOR,
+            How::Floor(_) => FLOOR,
             How::Script(_) if row.tool.is_ours() => OURS,
             How::Script(_) => PEERS,
         };

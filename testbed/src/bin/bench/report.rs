@@ -79,7 +79,7 @@ fn note(measured: &Measured, row: &Row) -> Option<String> {
         Ok(costs) => costs,
         Err(problem) => return Some(format!("{name} failed: {problem}")),
     };
-    if matches!(row.tool.how, How::Floor) {
+    if matches!(row.tool.how, How::Floor(_)) {
         let parts = costs.first()?.parts.iter().map(|part| {
             let (wall, target) = (part.wall.as_secs_f64(), part.target.as_secs_f64());
             format!("{} {wall:.1} s (target CPU {target:.1} s)", part.what)
@@ -99,7 +99,7 @@ fn cells(row: &Row, costs: &[Cost], original: Option<f64>) -> Vec<String> {
     let figure = |of| format!("{:.1}", seconds(of));
     // The servers alone have no client, and no transaction that spans the run.
     let of_clients = |text: String| match row.tool.how {
-        How::Floor => NONE.to_owned(),
+        How::Floor(_) => NONE.to_owned(),
         How::Script(_) => text,
     };
     let time = seconds(|cost| cost.wall);

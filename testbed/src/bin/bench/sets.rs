@@ -37,6 +37,7 @@ const EVERYONE: &[&str] = &[
     word::PGCOPYDB_2,
     word::PGCOPYDB_4,
     word::FLOOR,
+    word::FLOOR_LZ4,
     word::PIPE,
     word::COPY,
     word::COPY_WITHOUT_LZ4,

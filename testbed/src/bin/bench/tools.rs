@@ -18,8 +18,8 @@ pub(crate) struct Tool {
 pub(crate) enum How {
     /// A shell script that moves the schema from `$SOURCE` to `$TARGET`, connection strings.
     Script(&'static str),
-    /// The two servers alone.
-    Floor,
+    /// The two servers alone; how the target compresses what it stores out of line.
+    Floor(&'static str),
 }
 
 /// The tools' words: what sets, bar and command line call them by.
@@ -32,6 +32,7 @@ pub(crate) mod word {
     pub(crate) const PGCOPYDB_4: &str = "pgcopydb-4";
     pub(crate) const PSQL: &str = "psql";
     pub(crate) const FLOOR: &str = "floor";
+    pub(crate) const FLOOR_LZ4: &str = "floor-lz4";
     pub(crate) const PIPE: &str = "pipe";
     pub(crate) const COPY: &str = "copy";
     pub(crate) const COPY_WITHOUT_LZ4: &str = "copy-without-lz4";
@@ -76,7 +77,7 @@ macro_rules! pgcopydb {
     };
 }
 
-pub(crate) const TOOLS: [Tool; 11] = [
+pub(crate) const TOOLS: [Tool; 12] = [
     Tool::script(
         word::ORIGINAL,
         "pg_dump -Fc | pg_restore",
@@ -119,7 +120,12 @@ psql -X -d "$SOURCE" -c "COPY bench.reading TO STDOUT (FORMAT binary)" |
     Tool {
         word: word::FLOOR,
         name: "the servers alone",
-        how: How::Floor,
+        how: How::Floor("pglz"),
+    },
+    Tool {
+        word: word::FLOOR_LZ4,
+        name: "the servers alone, lz4",
+        how: How::Floor("lz4"),
     },
     Tool::script(
         word::PIPE,
