@@ -4,10 +4,15 @@
 .PHONY: help demo test bench lint image-test setup
 
 SCALE = 1
-ROUNDS = 3
+ROUNDS = 1
+SETS =
+TOOLS =
+PICTURE = target/bench.svg
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@echo 'SETS of bench, all of them unless said (one round, scale 1, two cores):'
+	@sed -sn '1s/^-- /  /p' bench/*.sql
 
 demo: setup ## move three schemas between two throwaway servers and compare them
 	@cargo build --release --locked --package schemaferry --package testbed
@@ -16,11 +21,11 @@ demo: setup ## move three schemas between two throwaway servers and compare them
 test: setup ## run every test, on each server that is installed
 	TEST_POSTGRES="$$(setup/servers)" cargo test --workspace --locked
 
-bench: setup ## time the worker beside its peers (SCALE=1 ROUNDS=3)
-	@setup/install pgcopydb
+bench: setup ## time the worker beside its peers (SETS="…" TOOLS="…" SCALE=1 ROUNDS=1 PICTURE=…)
 	@cargo build --release --locked --package schemaferry --package testbed
-	@TEST_POSTGRES="$$(setup/servers)" \
-		cargo run --release --locked --quiet --package testbed --bin bench -- $(SCALE) $(ROUNDS)
+	@servers="$$(setup/bench)" && TEST_POSTGRES="$$servers" \
+		cargo run --release --locked --quiet --package testbed --bin bench -- \
+		SETS="$(SETS)" TOOLS="$(TOOLS)" SCALE="$(SCALE)" ROUNDS="$(ROUNDS)" PICTURE="$(PICTURE)"
 
 lint: setup ## check format, lints, links of the documentation, shell scripts
 	@setup/install shellcheck

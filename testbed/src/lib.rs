@@ -1,4 +1,4 @@
-//! What tests, demo and bench share: clusters, the demo warehouse, running the worker.
+//! What tests, demo and bench share: clusters, the demo warehouse, running the worker, the way between two hosts.
 //!
 //! Nothing here returns an error: a server that doesn't start or a statement that fails is a failed
 //! test, and the panic says what was tried and what the server answered.
@@ -18,10 +18,12 @@
 
 pub mod certificates;
 pub mod cluster;
+pub mod proxy;
 pub mod server;
 pub mod warehouse;
 pub mod worker;
 
 pub use cluster::Cluster;
+pub use proxy::Proxy;
 pub use server::Server;
 pub use worker::{Output, Running, Worker};

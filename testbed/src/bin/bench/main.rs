@@ -1,0 +1,345 @@
+//! `make bench`: the peers and the worker on the same data and servers in one run, each result compared with the
+//! source. Every tool's time includes the statistics of what it loaded.
+#![expect(clippy::print_stdout, reason = "what it prints is the tables")]
+#![expect(clippy::print_stderr, reason = "who waits sees how far it is")]
+#![expect(clippy::disallowed_methods, reason = "running other programs is what it does")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the bench")]
+
+mod bar;
+mod cost;
+mod floor;
+mod picture;
+mod report;
+mod session;
+mod sets;
+mod tools;
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use testbed::{Cluster, Server};
+
+use crate::cost::Cost;
+use crate::sets::{Data, SETS, Set};
+use crate::tools::{How, Sides, TOOLS, Tool};
+
+/// The database on both sides, and the schema in it.
+const DATABASE: &str = "bench";
+const SCHEMA: &str = "bench";
+
+/// The same on both sides. Autovacuum would work for one tool on what another has left.
+const SETTINGS: [(&str, &str); 6] = [
+    ("shared_buffers", "512MB"),
+    ("maintenance_work_mem", "256MB"),
+    ("max_wal_size", "16GB"),
+    ("checkpoint_timeout", "1h"),
+    ("max_connections", "200"),
+    ("autovacuum", "off"),
+];
+
+const USAGE: &str = "usage: bench [SETS=…] [TOOLS=…] [SCALE=1] [ROUNDS=1] [PICTURE=target/bench.svg]
+SETS and TOOLS are words separated by blanks; TOOLS takes every tool that begins with one of the words.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if let [measure, script, file] = arguments.as_slice()
+        && measure == "measure"
+    {
+        return cost::measure(script, file);
+    }
+    match Options::read(&arguments) {
+        Ok(options) => bench(&options),
+        Err(problem) => {
+            println!("{problem}\n{USAGE}\n\nsets:");
+            for set in &SETS {
+                println!("  {}", set.describe());
+            }
+            println!("tools:");
+            for tool in &TOOLS {
+                println!("  {:<14} {}", tool.word, tool.name);
+            }
+            ExitCode::from(64)
+        }
+    }
+}
+
+/// What is to be run.
+struct Options {
+    sets: Vec<&'static Set>,
+    tools: Vec<&'static Tool>,
+    scale: f64,
+    rounds: usize,
+    picture: PathBuf,
+}
+
+impl Options {
+    /// From `NAME=value`; an empty value is the default.
+    fn read(arguments: &[String]) -> Result<Self, String> {
+        let mut options = Self {
+            sets: SETS.iter().collect(),
+            tools: TOOLS.iter().collect(),
+            scale: 1.0,
+            rounds: 1,
+            picture: PathBuf::from("target/bench.svg"),
+        };
+        for argument in arguments {
+            let (name, value) = argument
+                .split_once('=')
+                .ok_or_else(|| format!("{argument} is not NAME=value"))?;
+            let wrong = || format!("{name} can't be {value}");
+            match name {
+                _ if value.is_empty() => {}
+                "SETS" => {
+                    options.sets = value
+                        .split_whitespace()
+                        .map(|word| SETS.iter().find(|set| set.name == word).ok_or_else(wrong))
+                        .collect::<Result<_, _>>()?;
+                }
+                "TOOLS" => {
+                    let wanted =
+                        |tool: &&Tool| value.split_whitespace().any(|word| tool.word.starts_with(word));
+                    options.tools = TOOLS.iter().filter(wanted).collect();
+                }
+                "SCALE" => {
+                    options.scale = value
+                        .parse()
+                        .ok()
+                        .filter(|scale| *scale > 0.0)
+                        .ok_or_else(wrong)?;
+                }
+                "ROUNDS" => {
+                    options.rounds = value
+                        .parse()
+                        .ok()
+                        .filter(|rounds| *rounds > 0)
+                        .ok_or_else(wrong)?;
+                }
+                "PICTURE" => options.picture = PathBuf::from(value),
+                _ => return Err(format!("{name} is unknown")),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// What the tools did with one set.
+struct Measured {
+    set: &'static Set,
+    data: Data,
+    rows: Vec<Row>,
+}
+
+/// What one tool did: the costs of its rounds, or why there are none.
+struct Row {
+    tool: &'static Tool,
+    ended: Result<Vec<Cost>, String>,
+}
+
+fn bench(options: &Options) -> ExitCode {
+    let server = Server::distribution();
+    let [source, target] = [(); 2].map(|()| Cluster::start_with(&server, &SETTINGS));
+    println!(
+        "PostgreSQL {}, {}, {} cores, scale {}, rounds: {}\n",
+        server.major(),
+        cost::version(&server, "pgcopydb"),
+        std::thread::available_parallelism().map_or(0, usize::from),
+        options.scale,
+        options.rounds
+    );
+    let mut measured = Vec::new();
+    for set in &options.sets {
+        measured.push(measure(set, options, &source, &target));
+        println!("{}", report::table(measured.last().unwrap()));
+    }
+    let goals = bar::goals(&measured);
+    println!("{}", bar::table(&goals));
+    let picture = picture::draw(&measured);
+    fs::write(&options.picture, picture)
+        .unwrap_or_else(|error| panic!("{}: {error}", options.picture.display()));
+    println!("time per tool, as a picture: {}", options.picture.display());
+    let failed = |row: &Row| row.tool.is_ours() && row.ended.is_err();
+    if measured.iter().flat_map(|measured| &measured.rows).any(failed) {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// Runs every tool that is meant for the set, round by round.
+fn measure(set: &'static Set, options: &Options, source: &Cluster, target: &Cluster) -> Measured {
+    let started = Instant::now();
+    let data = set.fill(source, options.scale);
+    eprintln!("{}: filled in {:.0} s", set.name, started.elapsed().as_secs_f64());
+    let sides = Sides::new(source, target, set.way);
+    let wanted = options.tools.iter().filter(|tool| set.tools.contains(&tool.word));
+    let mut rows: Vec<Row> = wanted
+        .map(|tool| Row {
+            tool,
+            ended: Ok(Vec::new()),
+        })
+        .collect();
+    for _ in 0..options.rounds {
+        for row in &mut rows {
+            let Ok(costs) = &mut row.ended else { continue };
+            let run = run(row.tool, &sides, &data);
+            match run {
+                Ok(cost) => {
+                    let seconds = cost.wall.as_secs_f64();
+                    eprintln!("{}: {:<14} {seconds:6.1} s", set.name, row.tool.word);
+                    costs.push(cost);
+                }
+                Err(problem) => {
+                    eprintln!("{}: {:<14} failed: {problem}", set.name, row.tool.word);
+                    row.ended = Err(problem);
+                }
+            }
+        }
+    }
+    drop(sides);
+    for cluster in [source, target] {
+        drop_database(cluster);
+    }
+    Measured { set, data, rows }
+}
+
+/// One run, onto an empty database, and whether everything has arrived.
+fn run(tool: &Tool, sides: &Sides<'_>, data: &Data) -> Result<Cost, String> {
+    drop_database(sides.target);
+    sides.target.create_database(DATABASE);
+    sides.target.psql("postgres", "CHECKPOINT");
+    let cost = match tool.how {
+        How::Script(script) => cost::run(script, sides)?,
+        How::Floor(compression) => floor::run(compression, sides)?,
+    };
+    let found = sets::fingerprint(sides.target)?;
+    match sets::difference(&data.fingerprint, &found) {
+        None => Ok(cost),
+        Some(difference) => Err(format!("source and target differ: {difference}")),
+    }
+}
+
+fn drop_database(cluster: &Cluster) {
+    cluster.psql(
+        "postgres",
+        &format!("DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)"),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn options(arguments: &[&str]) -> Result<Options, String> {
+        Options::read(&arguments.iter().map(ToString::to_string).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn arguments_choose_sets_and_tools_and_refuse_what_is_unknown() {
+        let every = options(&["SETS=", "TOOLS=", "SCALE="]).unwrap();
+        assert_eq!((every.sets.len(), every.tools.len()), (SETS.len(), TOOLS.len()));
+        let some = options(&["SETS=small line", "TOOLS=pgcopydb copy", "SCALE=0.5", "ROUNDS=3"]).unwrap();
+        let words: Vec<_> = some.tools.iter().map(|tool| tool.word).collect();
+        assert_eq!(words, ["pgcopydb-2", "pgcopydb-4", "copy", "copy-without-lz4"]);
+        assert_eq!((some.sets[0].name, some.sets[1].name), ("small", "line"));
+        assert_eq!((some.scale, some.rounds), (0.5, 3));
+        for wrong in ["SETS=large", "SCALE=0", "SCALE=x", "ROUNDS=0", "COLOUR=red", "3"] {
+            assert!(options(&[wrong]).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_set_has_its_file_and_names_tools_that_exist() {
+        for set in &SETS {
+            assert!(set.describe().starts_with(set.name), "{}", set.describe());
+            for word in set.tools {
+                assert!(
+                    TOOLS.iter().any(|tool| tool.word == *word),
+                    "{}: {word}",
+                    set.name
+                );
+            }
+        }
+    }
+
+    /// A set in which tools took so many seconds; none is a failure.
+    fn measured(set: &str, seconds: &[(&str, Option<u64>)]) -> Measured {
+        let tool = |word: &str| TOOLS.iter().find(|tool| tool.word == word).unwrap();
+        let cost = |seconds: u64| Cost {
+            wall: Duration::from_secs(seconds),
+            ..Cost::default()
+        };
+        Measured {
+            set: SETS.iter().find(|known| known.name == set).unwrap(),
+            data: Data {
+                size: "1 MB".to_owned(),
+                tables: 1,
+                fingerprint: String::new(),
+            },
+            rows: seconds
+                .iter()
+                .map(|(word, seconds)| Row {
+                    tool: tool(word),
+                    ended: seconds
+                        .map(|seconds| vec![cost(1000), cost(seconds), cost(0)])
+                        .ok_or_else(|| "it broke".to_owned()),
+                })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn the_bar_takes_medians_and_the_faster_of_both_peers() {
+        let measured = [measured(
+            "warehouse",
+            &[
+                ("original", Some(40)),
+                ("pgcopydb-2", Some(12)),
+                ("pgcopydb-4", Some(15)),
+                ("floor", None),
+                ("copy", Some(10)),
+            ],
+        )];
+        let text = bar::table(&bar::goals(&measured));
+        let line = |what: &str| text.lines().find(|line| line.contains(what)).unwrap();
+        assert!(line("than the original pipe").contains("| at least 4 times | 4.00 times | yes |"));
+        assert!(line("than pgcopydb").contains("| at least 1.25 times | 1.20 times | **no** |"));
+        assert!(line("servers alone").contains("not measured"));
+        assert!(line("documents").contains("not measured"));
+    }
+
+    #[test]
+    fn a_table_has_every_column_in_every_row() {
+        let measured = measured(
+            "latency",
+            &[("original", Some(40)), ("pgcopydb-2", None), ("copy", Some(10))],
+        );
+        let text = report::table(&measured);
+        let rows: Vec<_> = text.lines().filter(|line| line.starts_with('|')).collect();
+        assert_eq!(rows.len(), 5, "{text}");
+        for row in rows {
+            assert_eq!(row.replace("\\|", "").matches('|').count(), 10, "{row}");
+        }
+        assert!(
+            text.contains("| schemaferry METHOD=copy | 10.0 | 4.00 |"),
+            "{text}"
+        );
+        assert!(text.contains("pgcopydb, 2 and 2 jobs failed: it broke"), "{text}");
+    }
+
+    #[test]
+    fn the_picture_has_a_bar_for_each_tool() {
+        let measured = [measured(
+            "small",
+            &[("original", Some(40)), ("copy", Some(10)), ("pipe", None)],
+        )];
+        let picture = picture::draw(&measured);
+        assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"));
+        assert!(picture.contains(">40.0 s<") && picture.contains(">10.0 s<") && picture.contains(">failed<"));
+        assert_eq!(picture.matches("<rect").count(), 1 + 3);
+    }
+}

@@ -1,0 +1,203 @@
+//! The data sets: one file each in `bench/`, which makes the schema `bench`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use testbed::Cluster;
+use testbed::proxy::Line;
+
+use crate::tools::word;
+use crate::{DATABASE, SCHEMA};
+
+/// A data set, who moves it, and the way that the tools take to its source.
+pub(crate) struct Set {
+    pub(crate) name: &'static str,
+    /// The words of the tools that are run on it.
+    pub(crate) tools: &'static [&'static str],
+    pub(crate) way: Way,
+}
+
+/// What lies between the tools and the source.
+#[derive(Clone, Copy)]
+pub(crate) struct Way {
+    pub(crate) line: Option<Line>,
+    pub(crate) tls: bool,
+}
+
+const DELAY: Duration = Duration::from_millis(10);
+/// What the set `line` may carry.
+pub(crate) const LINE_BITS_PER_SECOND: u64 = 200_000_000;
+
+/// Every way to move a schema.
+const EVERYONE: &[&str] = &[
+    word::ORIGINAL,
+    word::UNCOMPRESSED,
+    word::DIRECTORY_2,
+    word::DIRECTORY_4,
+    word::PGCOPYDB_2,
+    word::PGCOPYDB_4,
+    word::FLOOR,
+    word::FLOOR_LZ4,
+    word::PIPE,
+    word::COPY,
+    word::COPY_WITHOUT_LZ4,
+];
+
+pub(crate) const SETS: [Set; 9] = [
+    Set::direct("warehouse", EVERYONE),
+    Set::direct("small", EVERYONE),
+    Set::direct("documents", EVERYONE),
+    Set::direct(
+        "keyless",
+        &[
+            word::ORIGINAL,
+            word::PGCOPYDB_2,
+            word::PGCOPYDB_4,
+            word::PSQL,
+            word::FLOOR,
+            word::PIPE,
+            word::COPY,
+        ],
+    ),
+    Set::direct(
+        "huge",
+        &[word::ORIGINAL, word::PGCOPYDB_2, word::PIPE, word::COPY],
+    ),
+    Set::direct(
+        "lopsided",
+        &[
+            word::ORIGINAL,
+            word::PGCOPYDB_2,
+            word::PGCOPYDB_4,
+            word::FLOOR,
+            word::COPY,
+        ],
+    ),
+    Set::direct("even", &[word::FLOOR, word::COPY]),
+    Set {
+        name: "latency",
+        tools: &[
+            word::ORIGINAL,
+            word::PGCOPYDB_2,
+            word::PGCOPYDB_4,
+            word::PIPE,
+            word::COPY,
+        ],
+        way: Way {
+            line: Some(Line {
+                delay: DELAY,
+                bits_per_second: None,
+            }),
+            tls: false,
+        },
+    },
+    Set {
+        name: "line",
+        tools: &[word::PIPE, word::COPY],
+        way: Way {
+            line: Some(Line {
+                delay: DELAY,
+                bits_per_second: Some(LINE_BITS_PER_SECOND),
+            }),
+            tls: true,
+        },
+    },
+];
+
+/// What a set holds.
+pub(crate) struct Data {
+    /// Rows and TOAST, as a text.
+    pub(crate) size: String,
+    pub(crate) tables: u32,
+    pub(crate) fingerprint: String,
+}
+
+impl Set {
+    const fn direct(name: &'static str, tools: &'static [&'static str]) -> Self {
+        let way = Way {
+            line: None,
+            tls: false,
+        };
+        Self { name, tools, way }
+    }
+
+    /// The first line of its file.
+    pub(crate) fn describe(&self) -> String {
+        let text = std::fs::read_to_string(self.file()).unwrap();
+        let line = text.lines().next().unwrap_or_default();
+        line.trim_start_matches("-- ").to_owned()
+    }
+
+    /// Makes it on the source.
+    pub(crate) fn fill(&self, source: &Cluster, scale: f64) -> Data {
+        source.create_database(DATABASE);
+        let output = source
+            .client("psql", DATABASE)
+            .args(["-X", "-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", "-v"])
+            .arg(format!("scale={scale}"))
+            .arg("-f")
+            .arg(self.file())
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}: {}",
+            self.file().display(),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        source.psql(DATABASE, "CHECKPOINT");
+        let tables = format!("FROM pg_class WHERE relkind = 'r' AND relnamespace = '{SCHEMA}'::regnamespace");
+        let ask = |what: &str| source.psql(DATABASE, &format!("SELECT {what} {tables}"));
+        Data {
+            size: ask("pg_size_pretty(sum(pg_table_size(oid)))"),
+            tables: ask("count(*)").parse().unwrap(),
+            fingerprint: fingerprint(source).unwrap(),
+        }
+    }
+
+    fn file(&self) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../bench")
+            .join(self.name)
+            .with_extension("sql")
+    }
+}
+
+/// A query for every table: its name, its rows, and a hash over them in any order. Columns are taken by name, because
+/// an inheritance child may have them in another order.
+const CONTENTS: &str = "\
+SELECT format('SELECT %L, count(*), coalesce(sum(hash_record_extended(ROW(%s), 0)::numeric), 0) FROM ONLY %I.%I t;',
+              c.relname,
+              (SELECT string_agg(format('t.%I', a.attname), ', ' ORDER BY a.attname)
+               FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+              n.nspname, c.relname)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'bench' AND c.relkind = 'r'
+ORDER BY c.relname";
+
+/// Indexes that are valid, constraints that hold, where sequences stand, and tables without statistics.
+const OBJECTS: &str = "
+SELECT 'indexes', count(*), sum(hashtext(c.relname::text))
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+WHERE i.indisvalid AND c.relnamespace = 'bench'::regnamespace;
+SELECT 'constraints', count(*), sum(hashtext(format('%s %s', conname, contype)))
+FROM pg_constraint WHERE convalidated AND connamespace = 'bench'::regnamespace;
+SELECT 'sequences', count(*), sum(last_value) FROM pg_sequences WHERE schemaname = 'bench';
+SELECT 'without statistics', count(*) FROM pg_class
+WHERE relkind = 'r' AND relnamespace = 'bench'::regnamespace AND reltuples < 0;";
+
+/// What must be the same on both sides, a line each. The schema may be lacking altogether.
+pub(crate) fn fingerprint(cluster: &Cluster) -> Result<String, String> {
+    let queries = cluster.try_psql(DATABASE, CONTENTS)?;
+    cluster.try_psql(DATABASE, &format!("{queries}{OBJECTS}"))
+}
+
+/// The first line that differs.
+pub(crate) fn difference(source: &str, target: &str) -> Option<String> {
+    if source == target {
+        return None;
+    }
+    let there: Vec<&str> = target.lines().collect();
+    let lacking = source.lines().find(|line| !there.contains(line));
+    Some(lacking.unwrap_or("there is more on the target").to_owned())
+}
