@@ -676,11 +676,15 @@ mod tests {
         let copying = seen.begin_copy();
         let mut output = Vec::new();
         loop {
-            let mut storage = vec![0; sizes.next().unwrap_or(8 * KIB)];
+            // What the caller's buffer holds already is none of the adapter's business.
+            let before = message(b'E', b"");
+            let mut storage = vec![0; before.len() + sizes.next().unwrap_or(8 * KIB)];
             let mut buf = ReadBuf::new(&mut storage);
+            buf.put_slice(&before);
             reframe.stream.pended = false;
             let polled = Pin::new(&mut reframe).poll_read(&mut Context::from_waker(Waker::noop()), &mut buf);
-            output.extend_from_slice(buf.filled());
+            let came = &buf.filled()[before.len()..];
+            output.extend_from_slice(came);
             if let Some(recut) = &reframe.recut {
                 let capacity = recut.output.bytes.capacity();
                 assert!(capacity <= 64 * KIB + 16, "memory grew to {capacity}");
@@ -689,16 +693,16 @@ mod tests {
             match polled {
                 Poll::Pending => {
                     assert!(script.pended, "waits, though there is something to read");
-                    assert!(buf.filled().is_empty());
+                    assert!(came.is_empty());
                     if script.at < 300 * KIB {
-                        let came = whole_tokens(&script.bytes[..script.at]);
-                        assert!(came == whole_tokens(&output), "bytes are held back");
+                        let sent = whole_tokens(&script.bytes[..script.at]);
+                        assert!(sent == whole_tokens(&output), "bytes are held back");
                     }
                 }
-                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {}
+                Poll::Ready(Ok(())) if !came.is_empty() => {}
                 Poll::Ready(end) => {
                     assert!(script.ended, "an end that was none");
-                    assert!(buf.filled().is_empty(), "bytes along with an error");
+                    assert!(came.is_empty(), "bytes along with an error");
                     assert_eq!(end.is_err(), reset);
                     break;
                 }
@@ -846,8 +850,6 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(400))]
-
         #[test]
         fn bytes_keep_their_meaning(
             bytes in any_bytes(),
