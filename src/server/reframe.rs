@@ -99,8 +99,8 @@ impl Seen {
         self.pid.get().copied().unwrap_or(0)
     }
 
-    /// To be called before a COPY is sent: what passed until then does not count for it. The session runs one
-    /// COPY at a time.
+    /// To be called before a COPY is sent: what passed until then does not count for it. Of several that are sent
+    /// at once, [`Copying::rows`] tells the counts one by one, in their order. The session runs no other meanwhile.
     pub(crate) fn begin_copy(&self) -> Copying<'_> {
         let mut errors = 0;
         self.now.send_if_modified(|passed| {
