@@ -162,9 +162,11 @@ async fn line(unit: &Unit<'_>, sessions: Sessions, lock: &Lock, progress: &Progr
 
     progress.enter(Phase::Verify);
     if config.verify == Verify::Rows {
-        verify::rows(&sessions, &expected.counted, progress).await?;
-        verify::sequences(&target, &config.schemas, &expected.sequences).await?;
-        verify::objects(&to, unit.dump(None), &archive, &parts.restored).await?;
+        tokio::try_join!(
+            verify::rows(&sessions, &expected.counted, progress),
+            verify::sequences(&target, &config.schemas, &expected.sequences),
+            verify::objects(&to, unit.dump(None), &archive, &parts.restored)
+        )?;
     }
     drop(loaders);
 

@@ -2,7 +2,7 @@
 //!
 //! Everybody adds to it, nobody reads it back to decide anything, except the watchdog that asks whether bytes moved.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -100,7 +100,7 @@ struct State {
     busy: BTreeMap<u64, String>,
     next_busy: u64,
     /// Tables whose rows were not frozen as they were loaded.
-    not_frozen: Vec<String>,
+    not_frozen: BTreeSet<String>,
     rows: Option<u64>,
     not_carried: Vec<String>,
     deferred: Vec<String>,
@@ -134,7 +134,7 @@ impl Progress {
                 moved: Vec::new(),
                 busy: BTreeMap::new(),
                 next_busy: 0,
-                not_frozen: Vec::new(),
+                not_frozen: BTreeSet::new(),
                 rows: None,
                 not_carried: Vec::new(),
                 deferred: Vec::new(),
@@ -274,7 +274,7 @@ impl Progress {
 
     /// Names a table whose rows were not frozen.
     pub(crate) fn not_frozen(&self, table: String) {
-        self.state().not_frozen.push(table);
+        self.state().not_frozen.insert(table);
     }
 
     /// Adds the source's counts, those of tables that did not move included, and writes the records that waited for

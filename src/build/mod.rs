@@ -1,6 +1,7 @@
-//! Post-data by our own sessions: indexes, constraints, and what comes after them.
+//! Pre-data and post-data by our own sessions: what is created in which order, and what of it side by side.
 
 pub(crate) mod constraints;
 pub(crate) mod indexes;
 pub(crate) mod order;
+pub(crate) mod pre_data;
 pub(crate) mod statements;

@@ -11,7 +11,7 @@ use crate::archive::dump::{Archive, Section};
 use crate::archive::parts::Parts;
 use crate::archive::toc::Entry;
 use crate::build::order::{self, Need, Step};
-use crate::build::statements::{self, Statement};
+use crate::build::pre_data;
 use crate::config::Config;
 use crate::copy::board::{Board, Item, Mode, Rank};
 use crate::copy::plan::{Task, Terms};
@@ -88,14 +88,12 @@ impl Copy<'_> {
             .map(Work::Rows)
             .chain(steps.into_iter().map(Work::Build));
         let crew = Crew::new(&servers, &rows, work.collect(), board);
-        let pre_data: Vec<Statement> = self
-            .entries(Section::PreData)
-            .into_iter()
-            .map(Statement::whole)
-            .collect();
-        let (loaders, ()) = tokio::try_join!(
-            crew.open(usize::from(self.config.jobs)),
-            statements::run(self.session, &pre_data, schemas)
+        let loaders = crew.open_loaders(self.config.jobs).await?;
+        let sessions: Vec<&Session> = std::iter::once(self.session).chain(&loaders).collect();
+        let entries = self.entries(Section::PreData);
+        tokio::try_join!(
+            crew.open_readers(self.config.jobs),
+            pre_data::run(&sessions, &entries, schemas)
         )?;
 
         self.progress.enter(Phase::Rows);

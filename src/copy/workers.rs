@@ -112,13 +112,16 @@ impl<'a> Crew<'a> {
         }
     }
 
-    /// Opens that many readers, and as many loaders, which are given to [`Crew::work`].
-    pub(crate) async fn open(&self, count: usize) -> Result<Vec<Session>, Error> {
-        let readers = try_join_all((0..count).map(|_| self.servers.reader()));
-        let loaders = try_join_all((0..count).map(|_| self.servers.loader()));
-        let (readers, loaders) = tokio::try_join!(readers, loaders)?;
+    /// Opens that many loaders, to be given to [`Crew::work`].
+    pub(crate) async fn open_loaders(&self, count: u8) -> Result<Vec<Session>, Error> {
+        try_join_all((0..count).map(|_| self.servers.loader())).await
+    }
+
+    /// Opens that many readers.
+    pub(crate) async fn open_readers(&self, count: u8) -> Result<(), Error> {
+        let readers = try_join_all((0..count).map(|_| self.servers.reader())).await?;
         locked(&self.readers).extend(readers);
-        Ok(loaders)
+        Ok(())
     }
 
     /// Waits until all rows have landed. Nothing reads the source any more then.

@@ -102,7 +102,8 @@ async fn decide(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), 
         .filter_map(|(_, decision)| decision.existing())
         .map(|existing| existing.oid)
         .collect();
-    match clear::refuse_dependents(questions.target, &cleared).await {
+    let schemas = cleared.iter().map(|oid| (clear::PG_NAMESPACE, *oid));
+    match clear::refuse_dependents(questions.target, &cleared, schemas).await {
         Err(Error::Refused(refused)) => answers.refuse(CHECK, refused),
         other => return other,
     }

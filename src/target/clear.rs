@@ -11,6 +11,8 @@ use crate::target::ledger::{self, Entry, Load, State};
 /// Objects dropped in one transaction. A table takes some seven locks with its key and TOAST, and the lock
 /// table of a server with default settings holds 6400.
 const DROP_CHUNK: usize = 100;
+/// OID of the catalogue that holds schemas, the same on every server.
+pub(crate) const PG_NAMESPACE: u32 = 2615;
 /// Changes named in a refusal.
 const NAMED_MAX: usize = 5;
 
@@ -249,16 +251,17 @@ async fn empty(target: &Session, existing: &Existing, unit: &[u32]) -> Result<()
         if objects.is_empty() {
             return Ok(());
         }
-        target.batch("begin", "BEGIN").await?;
-        become_owner(target, existing).await?;
-        refuse_dependents(target, unit).await?;
-        let drops: Vec<String> = objects
-            .iter()
-            .take(DROP_CHUNK)
-            .map(|(kind, identity)| drop_statement(kind, identity))
-            .collect();
-        target.batch("drop objects", &drops.join("; ")).await?;
-        target.batch("commit", "RESET ROLE; COMMIT").await?;
+        for chunk in objects.chunks(DROP_CHUNK) {
+            target.batch("begin", "BEGIN").await?;
+            become_owner(target, existing).await?;
+            refuse_dependents(target, unit, chunk.iter().map(|object| object.address)).await?;
+            let drops: Vec<String> = chunk
+                .iter()
+                .map(|object| drop_statement(&object.kind, &object.identity))
+                .collect();
+            target.batch("drop objects", &drops.join("; ")).await?;
+            target.batch("commit", "RESET ROLE; COMMIT").await?;
+        }
     }
 }
 
@@ -274,10 +277,17 @@ async fn become_owner(target: &Session, existing: &Existing) -> Result<(), Error
         .await
 }
 
-/// What outside of the unit would go with it. Asked in the transaction that drops.
-pub(crate) async fn refuse_dependents(target: &Session, unit: &[u32]) -> Result<(), Error> {
+/// Refuses if something outside of the unit would go with these objects, each named by its catalogue and its OID.
+/// Asked in the transaction that drops.
+pub(crate) async fn refuse_dependents(
+    target: &Session,
+    unit: &[u32],
+    objects: impl Iterator<Item = (u32, u32)>,
+) -> Result<(), Error> {
+    let (classids, objids): (Vec<u32>, Vec<u32>) = objects.unzip();
+    let sql = include_str!("sql/dependents.sql");
     let rows = target
-        .query("list dependents", include_str!("sql/dependents.sql"), &[&unit])
+        .query("list dependents", sql, &[&unit, &classids, &objids])
         .await?;
     if rows.is_empty() {
         return Ok(());
@@ -293,8 +303,15 @@ pub(crate) async fn refuse_dependents(target: &Session, unit: &[u32]) -> Result<
     ))
 }
 
-/// Type and identity of everything that stands in the schema by itself.
-async fn contents(target: &Session, oid: u32) -> Result<Vec<(String, String)>, Error> {
+/// Something that stands in a schema by itself.
+struct Object {
+    /// Its catalogue and its OID.
+    address: (u32, u32),
+    kind: String,
+    identity: String,
+}
+
+async fn contents(target: &Session, oid: u32) -> Result<Vec<Object>, Error> {
     let rows = target
         .query(
             "list what the schema holds",
@@ -302,10 +319,12 @@ async fn contents(target: &Session, oid: u32) -> Result<Vec<(String, String)>, E
             &[&oid],
         )
         .await?;
-    Ok(rows
-        .iter()
-        .map(|row| (row.get("type"), row.get("identity")))
-        .collect())
+    let object = |row: &tokio_postgres::Row| Object {
+        address: (row.get("classid"), row.get("objid")),
+        kind: row.get("type"),
+        identity: row.get("identity"),
+    };
+    Ok(rows.iter().map(object).collect())
 }
 
 /// `pg_identify_object` names types in the words that DROP takes, with these exceptions. `IF EXISTS`, because an

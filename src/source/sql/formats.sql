@@ -14,12 +14,14 @@ WITH RECURSIVE relation AS (
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = ANY ($1)
       AND c.relkind = 'r'
-), type (relid, oid) AS (
-    SELECT r.oid, a.atttypid
+), root AS (
+    SELECT DISTINCT a.atttypid AS oid
     FROM relation r
     JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+), type (root, oid) AS (
+    SELECT oid, oid FROM root
     UNION
-    SELECT t.relid, u.oid
+    SELECT t.root, u.oid
     FROM type t
     JOIN pg_catalog.pg_type p ON p.oid = t.oid
     CROSS JOIN LATERAL (
@@ -36,26 +38,33 @@ WITH RECURSIVE relation AS (
         WHERE p.typrelid <> 0 AND a.attrelid = p.typrelid AND a.attnum > 0 AND NOT a.attisdropped
     ) AS u (oid)
 ), unsafe AS (
-    SELECT p.oid, pg_catalog.format_type(p.oid, NULL) AS name
-    FROM pg_catalog.pg_type p
+    SELECT t.root, pg_catalog.min(pg_catalog.format_type(p.oid, NULL)) AS name
+    FROM type t
+    JOIN pg_catalog.pg_type p ON p.oid = t.oid
     LEFT JOIN pg_catalog.pg_depend d
       ON d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'
     LEFT JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
-    WHERE p.oid IN (SELECT oid FROM type)
-      AND (p.typsend = 0
-           OR p.typreceive = 0
-           OR p.typnamespace = 'pg_catalog'::pg_catalog.regnamespace
-              AND p.typname IN ('regclass', 'regtype', 'regproc', 'regprocedure', 'regoper', 'regoperator', 'regrole',
-                                'regnamespace', 'regconfig', 'regdictionary', 'regcollation', 'regdatabase',
-                                'xid', 'cid', 'tid')
-           OR $2 < 15 AND p.oid >= 16384
-           OR e.extname <> ALL ($3))
+    WHERE p.typsend = 0
+       OR p.typreceive = 0
+       OR p.typnamespace = 'pg_catalog'::pg_catalog.regnamespace
+          AND p.typname IN ('regclass', 'regtype', 'regproc', 'regprocedure', 'regoper', 'regoperator', 'regrole',
+                            'regnamespace', 'regconfig', 'regdictionary', 'regcollation', 'regdatabase',
+                            'xid', 'cid', 'tid')
+       OR $2 < 15 AND p.oid >= 16384
+       OR e.extname <> ALL ($3)
+    GROUP BY t.root
+), column_of AS (
+    SELECT a.attrelid,
+           pg_catalog.array_agg(a.attname::text ORDER BY a.attnum) FILTER (WHERE a.attgenerated = '') AS columns,
+           pg_catalog.min(u.name) AS unsafe
+    FROM relation r
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+    LEFT JOIN unsafe u ON u.root = a.atttypid
+    GROUP BY a.attrelid
 )
 SELECT r.oid,
-       ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
-             WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
-             ORDER BY a.attnum) AS columns,
-       (SELECT pg_catalog.min(u.name) FROM type t JOIN unsafe u ON u.oid = t.oid WHERE t.relid = r.oid) AS unsafe,
+       coalesce(c.columns, '{}') AS columns,
+       c.unsafe,
        EXISTS (SELECT 1
                FROM pg_catalog.pg_index i
                JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
@@ -74,3 +83,4 @@ SELECT r.oid,
                                    AND d.refobjsubid = a.attnum))) AS indexes_values,
        pg_catalog.pg_relation_size(r.oid) / pg_catalog.current_setting('block_size')::bigint AS pages
 FROM relation r
+LEFT JOIN column_of c ON c.attrelid = r.oid

@@ -1,6 +1,6 @@
 -- Objects that stand in a schema by themselves, relations first, extensions and their members left out.
 -- $1 oid: the schema
-SELECT i.type, i.identity
+SELECT o.classid, o.objid, i.type, i.identity
 FROM (
     SELECT d.classid, d.objid
     FROM pg_catalog.pg_depend d

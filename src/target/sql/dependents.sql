@@ -1,9 +1,10 @@
--- What outside of the unit's schemas would be dropped with their contents. Members of extensions stand for their extension;
+-- What outside of the unit's schemas would be dropped with some objects. Members of extensions stand for their extension;
 -- what only follows an object that is listed anyway (columns, row types, internal triggers) is left out.
--- $1 oid[]: the schemas
+-- $1 oid[]: the unit's schemas
+-- $2 oid[], $3 oid[]: the objects to be dropped, each its catalogue and its OID
 WITH RECURSIVE d (classid, objid, objsubid) AS (
-    SELECT 'pg_catalog.pg_namespace'::pg_catalog.regclass::oid, unit.oid, 0
-    FROM pg_catalog.unnest($1::oid[]) AS unit (oid)
+    SELECT o.classid, o.objid, 0
+    FROM ROWS FROM (pg_catalog.unnest($2::oid[]), pg_catalog.unnest($3::oid[])) AS o (classid, objid)
     UNION
     SELECT p.classid, p.objid, p.objsubid
     FROM pg_catalog.pg_depend p
