@@ -1,4 +1,4 @@
--- documents (3 min): JSON documents of 1 to 8 MB in TEXT: 600 MB before compression
+-- documents (2 min): JSON documents of 1 to 8 MB in TEXT: 600 MB before compression
 CREATE SCHEMA bench;
 
 CREATE TABLE bench.document (id int PRIMARY KEY, body text NOT NULL);

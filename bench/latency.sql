@@ -1,2 +1,2 @@
--- latency (3 min): the warehouse, its source 10 ms away (each way)
+-- latency (2 min): the warehouse, its source 10 ms away (each way)
 \ir warehouse.sql

@@ -1,4 +1,4 @@
--- small (4 min): three thousand tables of a hundred rows, every third with a foreign key to the one before and a serial
+-- small (3 min): three thousand tables of a hundred rows, every third with a foreign key to the one before and a serial
 CREATE SCHEMA bench;
 SET search_path = bench;
 

@@ -1,4 +1,4 @@
--- warehouse (5 min): 2.5 million narrow rows with four indexes, JSON in TEXT, an inheritance family, foreign keys: 630 MB
+-- warehouse (4 min): 2.5 million narrow rows with four indexes, JSON in TEXT, an inheritance family, foreign keys: 630 MB
 -- That is at :scale 1, and so is the time of one round of all tools on two cores. Every file here runs in psql.
 SELECT setseed(0.5);
 CREATE SCHEMA bench;

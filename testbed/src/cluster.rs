@@ -4,6 +4,7 @@
 //! cluster gives it its orders; when this process dies in any other way, or a cluster lives in a `static`
 //! that is never dropped, the pipe closes all the same. So no server outlives the process that started it.
 
+use std::env;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
@@ -118,7 +119,13 @@ impl Cluster {
     /// Starts one with more settings, as they would stand in `postgresql.conf`.
     #[must_use]
     pub fn start_with(server: &Server, settings: &[(&str, &str)]) -> Self {
-        let directory = create_directory();
+        Self::start_in(&env::temp_dir(), server, settings)
+    }
+
+    /// Starts one whose directory is made in this one.
+    #[must_use]
+    pub fn start_in(parent: &Path, server: &Server, settings: &[(&str, &str)]) -> Self {
+        let directory = create_directory(parent);
         let mut cluster = Self {
             server: server.clone(),
             keeper: keep(server, &directory),
@@ -406,12 +413,12 @@ pub fn quote_literal(text: &str) -> String {
 }
 
 /// A new directory that the server's user owns and everyone can enter: clients need its socket and its CA.
-fn create_directory() -> PathBuf {
+fn create_directory(parent: &Path) -> PathBuf {
     let directory = tempfile::Builder::new()
         .prefix("schemaferry-")
         .permissions(fs::Permissions::from_mode(0o755))
-        .tempdir()
-        .unwrap_or_else(|error| panic!("no temporary directory for a cluster: {error}"))
+        .tempdir_in(parent)
+        .unwrap_or_else(|error| panic!("no directory for a cluster in {}: {error}", parent.display()))
         .keep();
     give_to_owner(&directory);
     directory

@@ -84,7 +84,8 @@ pub(crate) fn measure(script: &str, file: &str) -> ExitCode {
 
 /// Runs a tool's script to its end; the error is what a failed one said.
 pub(crate) fn run(script: &str, sides: &Sides<'_>) -> Result<Cost, String> {
-    let work = tempfile::tempdir().unwrap();
+    // Beside the clusters: what a tool writes of its own costs what the servers' files cost.
+    let work = tempfile::tempdir_in(sides.source.socket().parent().unwrap()).unwrap();
     let usage = work.path().join("usage");
     let before = [sides.source, sides.target].map(cpu);
     let turns = || sides.proxy.as_ref().map(|proxy: &Proxy| proxy.carried().turns);

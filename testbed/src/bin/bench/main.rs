@@ -16,10 +16,11 @@ mod tools;
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use nix::sys::statvfs::statvfs;
 use testbed::{Cluster, Server};
 
 use crate::cost::Cost;
@@ -34,11 +35,14 @@ const SCHEMA: &str = "bench";
 const SETTINGS: [(&str, &str); 6] = [
     ("shared_buffers", "512MB"),
     ("maintenance_work_mem", "256MB"),
-    ("max_wal_size", "16GB"),
+    ("max_wal_size", "8GB"),
     ("checkpoint_timeout", "1h"),
     ("max_connections", "200"),
     ("autovacuum", "off"),
 ];
+
+/// What both clusters and a dump take at scale 1 with any set, at most.
+const ROOM_MB: f64 = 8000.0;
 
 const USAGE: &str = "usage: bench [SETS=…] [TOOLS=…] [SCALE=1] [ROUNDS=1] [PICTURE=target/bench.svg]
 SETS and TOOLS are words separated by blanks; TOOLS takes every tool that begins with one of the words.";
@@ -140,12 +144,14 @@ struct Row {
 
 fn bench(options: &Options) -> ExitCode {
     let server = Server::distribution();
-    let [source, target] = [(); 2].map(|()| Cluster::start_with(&server, &SETTINGS));
+    let directory = room(options.scale);
+    let [source, target] = [(); 2].map(|()| Cluster::start_in(&directory, &server, &SETTINGS));
     println!(
-        "PostgreSQL {}, {}, {} cores, scale {}, rounds: {}\n",
+        "PostgreSQL {}, {}, {} cores, clusters in {}, scale {}, rounds: {}\n",
         server.major(),
         cost::version(&server, "pgcopydb"),
         std::thread::available_parallelism().map_or(0, usize::from),
+        directory.display(),
         options.scale,
         options.rounds
     );
@@ -156,16 +162,32 @@ fn bench(options: &Options) -> ExitCode {
     }
     let goals = bar::goals(&measured);
     println!("{}", bar::table(&goals));
-    let picture = picture::draw(&measured);
-    fs::write(&options.picture, picture)
-        .unwrap_or_else(|error| panic!("{}: {error}", options.picture.display()));
-    println!("time per tool, as a picture: {}", options.picture.display());
+    write_picture(&options.picture, &picture::draw(&measured));
     let failed = |row: &Row| row.tool.is_ours() && row.ended.is_err();
     if measured.iter().flat_map(|measured| &measured.rows).any(failed) {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
     }
+}
+
+/// Where the clusters are: in memory, if there is room. A file system on disk remembers what was deleted lately (ext4
+/// passes over such inodes when it creates a file), so that each tool would pay for the one before.
+fn room(scale: f64) -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    let free = statvfs(memory).map_or(0, |found| found.blocks_available() * found.fragment_size());
+    if f64::from(u32::try_from(free / 1_000_000).unwrap_or(u32::MAX)) >= ROOM_MB * scale.max(0.1) {
+        memory.to_owned()
+    } else {
+        env::temp_dir()
+    }
+}
+
+fn write_picture(path: &Path, picture: &str) {
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let written = fs::create_dir_all(directory).and_then(|()| fs::write(path, picture));
+    written.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    println!("time per tool, as a picture: {}", path.display());
 }
 
 /// Runs every tool that is meant for the set, round by round.
