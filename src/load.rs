@@ -8,7 +8,7 @@ use crate::archive::dump::{Archive, Dump, Endpoint};
 use crate::archive::parts::{self, Parts};
 use crate::archive::program::{self, Client};
 use crate::config::{Config, Method, SchemaName, Verify};
-use crate::copy::Copy;
+use crate::copy::{Contents, Copy};
 use crate::error::{Error, Refusal, Side};
 use crate::pipe::Pipe;
 use crate::preflight::{self, Answers, Questions};
@@ -129,14 +129,14 @@ async fn line(unit: &Unit<'_>, sessions: Sessions, lock: &Lock, progress: &Progr
 
     progress.enter(Phase::Archive);
     let [from, to] = unit.endpoints(&answers, majors)?;
-    let (id, taken_at, lsn) = (
-        snapshot.id.clone(),
-        snapshot.taken_at.clone(),
-        snapshot.lsn.clone(),
-    );
-    let dump = unit.dump(Some(&id));
-    let archive = from.archive(dump, unit.run_dir.path().join("archive")).await?;
-    let leaving = catalog::leaving_foreign_keys(&snapshot.session, &config.schemas).await?;
+    let mark = snapshot.mark.clone();
+    let dump = unit.dump(Some(&mark.id));
+    // What the archive does not say is read while pg_dump writes it.
+    let (archive, leaving, contents) = tokio::try_join!(
+        from.archive(dump, unit.run_dir.path().join("archive")),
+        catalog::leaving_foreign_keys(&snapshot.session, &config.schemas),
+        Contents::read(&snapshot.session, &target, config)
+    )?;
     let parts = parts::divide(&archive.entries, &leaving);
     progress.deferred(parts.deferred.clone());
 
@@ -153,20 +153,26 @@ async fn line(unit: &Unit<'_>, sessions: Sessions, lock: &Lock, progress: &Progr
         archive: &archive,
         parts: &parts,
         target: &target,
+        contents,
     };
     let (expected, loaders) = unit.transfer(ends, snapshot, lock, progress).await?;
 
     progress.enter(Phase::Analyze);
     let sessions: Vec<&Session> = std::iter::once(&target).chain(&loaders).collect();
-    catalog::analyze(&sessions, &config.schemas, || progress.step()).await?;
+    // No object changes any more.
+    let compared = async {
+        match config.verify {
+            Verify::Rows => verify::objects(&to, unit.dump(None), &archive, &parts.restored).await,
+            Verify::None => Ok(()),
+        }
+    };
+    let analyzed = catalog::analyze(&sessions, &config.schemas, || progress.step());
+    tokio::try_join!(analyzed, compared)?;
 
     progress.enter(Phase::Verify);
     if config.verify == Verify::Rows {
-        tokio::try_join!(
-            verify::rows(&sessions, &expected.counted, progress),
-            verify::sequences(&target, &config.schemas, &expected.sequences),
-            verify::objects(&to, unit.dump(None), &archive, &parts.restored)
-        )?;
+        verify::rows(&sessions, &expected.counted, progress).await?;
+        verify::sequences(&target, &config.schemas, &expected.sequences).await?;
     }
     drop(loaders);
 
@@ -177,8 +183,8 @@ async fn line(unit: &Unit<'_>, sessions: Sessions, lock: &Lock, progress: &Progr
     progress.enter(Phase::Complete);
     drop(target);
     let completion = ledger::Completion {
-        snapshot_at: taken_at,
-        snapshot_lsn: lsn,
+        snapshot_at: mark.taken_at,
+        snapshot_lsn: mark.lsn,
         deferred: parts.deferred.into(),
         summary: progress.summary(),
     };
@@ -194,6 +200,7 @@ struct Ends<'a> {
     parts: &'a Parts,
     /// The session for what is done one after the other.
     target: &'a Session,
+    contents: Contents,
 }
 
 /// Schemas that were there before and keep their owner.
@@ -343,6 +350,7 @@ impl<'a> Unit<'a> {
             archive,
             parts,
             target,
+            contents,
         } = ends;
         let config = self.config;
         match config.method {
@@ -360,7 +368,7 @@ impl<'a> Unit<'a> {
                     progress,
                     count: config.verify == Verify::Rows,
                 };
-                Ok((pipe.run(snapshot).await?, Vec::new()))
+                Ok((pipe.run(snapshot, &contents.tables).await?, Vec::new()))
             }
             Method::Copy => {
                 let copy = Copy {
@@ -374,7 +382,7 @@ impl<'a> Unit<'a> {
                     lock,
                     progress,
                 };
-                copy.run(snapshot).await
+                copy.run(snapshot, contents).await
             }
         }
     }

@@ -37,19 +37,19 @@ pub(crate) struct Pipe<'a> {
 
 impl Pipe<'_> {
     /// Moves everything and gives up the snapshot as soon as the rows are through.
-    pub(crate) async fn run(self, snapshot: Snapshot) -> Result<Expected, Error> {
+    pub(crate) async fn run(self, snapshot: Snapshot, tables: &[Table]) -> Result<Expected, Error> {
         let schemas = self.dump.schemas;
-        snapshot::import(&self.counter, &snapshot.id).await?;
+        snapshot::import(&self.counter, &snapshot.mark.id).await?;
         self.target
             .restore(self.archive, Section::PreData, &self.parts.restored)
             .await?;
 
         self.progress.enter(Phase::Rows);
-        self.progress.expect(&snapshot.tables);
+        self.progress.expect(tables);
         let counted = tokio::select! {
             biased;
             lost = snapshot.lost() => return Err(lost),
-            moved = async { tokio::try_join!(self.count(&snapshot), self.rows()) } => moved?.0,
+            moved = async { tokio::try_join!(self.count(tables), self.rows()) } => moved?.0,
         };
         self.progress.counted(&counted);
 
@@ -71,10 +71,10 @@ impl Pipe<'_> {
         Ok(sequences)
     }
 
-    async fn count(&self, snapshot: &Snapshot) -> Result<Vec<(Counted, u64)>, Error> {
+    async fn count(&self, tables: &[Table]) -> Result<Vec<(Counted, u64)>, Error> {
         let mut counted = Vec::new();
         if self.count {
-            let units: BTreeSet<Counted> = snapshot.tables.iter().map(Table::unit).collect();
+            let units: BTreeSet<Counted> = tables.iter().map(Table::unit).collect();
             for unit in units {
                 let rows = catalog::count(&self.counter, &unit).await?;
                 counted.push((unit, rows));

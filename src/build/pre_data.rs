@@ -1,4 +1,5 @@
-//! Pre-data: in the archive's order, except for tables and sequences that lean on no other table.
+//! Pre-data: in the archive's order, except for tables and sequences that lean on no other, which come as soon as what
+//! they lean on is there.
 
 use std::collections::HashSet;
 
@@ -11,11 +12,14 @@ use crate::server::session::{self, Session};
 /// Tables that one session creates in a row while others create more.
 const SHARE: usize = 50;
 
-/// Statements that come one after the other, or whose order does not matter.
+/// The entries of pre-data, in three parts that follow on each other.
 #[derive(Debug, PartialEq, Eq)]
-enum Group {
-    InOrder(Vec<Statement>),
-    Beside(Vec<Statement>),
+struct Parts<'a> {
+    /// Types, functions, whatever comes before the first table.
+    before: Vec<&'a Entry>,
+    /// Tables and sequences that lean on nothing but that: in any order.
+    beside: Vec<&'a Entry>,
+    after: Vec<&'a Entry>,
 }
 
 /// Creates everything; `sessions` share what can be created side by side.
@@ -27,42 +31,38 @@ pub(crate) async fn run(
     let Some(first) = sessions.first() else {
         return Ok(());
     };
-    for group in groups(entries) {
-        match group {
-            Group::InOrder(all) => statements::run(first, &all, schemas).await?,
-            Group::Beside(all) => {
-                let shares = all.chunks(SHARE).collect();
-                session::share_out(sessions, shares, async |session, share| {
-                    statements::run(session, share, schemas).await
-                })
-                .await?;
-            }
-        }
-    }
-    Ok(())
+    let whole =
+        |entries: Vec<&Entry>| -> Vec<Statement> { entries.into_iter().map(Statement::whole).collect() };
+    let parts = divide(entries);
+    statements::run(first, &whole(parts.before), schemas).await?;
+    let beside = whole(parts.beside);
+    session::share_out(
+        sessions,
+        beside.chunks(SHARE).collect(),
+        async |session, share| statements::run(session, share, schemas).await,
+    )
+    .await?;
+    statements::run(first, &whole(parts.after), schemas).await
 }
 
 /// A table that inherits locks its parents, and so does everything that alters one: done side by side, they could
 /// wait for each other in a circle.
-fn groups(entries: &[&Entry]) -> Vec<Group> {
-    let tables: HashSet<i32> = entries
+fn divide<'a>(entries: &[&'a Entry]) -> Parts<'a> {
+    let is_relation = |entry: &&&Entry| matches!(entry.desc.as_str(), "TABLE" | "SEQUENCE");
+    let first = entries
         .iter()
-        .filter(|entry| entry.desc == "TABLE")
-        .map(|entry| entry.dump_id)
-        .collect();
-    let mut groups = Vec::new();
-    for entry in entries {
-        let alone = !entry.dependencies.iter().any(|id| tables.contains(id));
-        let beside = alone && matches!(entry.desc.as_str(), "TABLE" | "SEQUENCE");
-        let statement = Statement::whole(entry);
-        match groups.last_mut() {
-            Some(Group::Beside(all)) if beside => all.push(statement),
-            Some(Group::InOrder(all)) if !beside => all.push(statement),
-            _ if beside => groups.push(Group::Beside(vec![statement])),
-            _ => groups.push(Group::InOrder(vec![statement])),
-        }
+        .position(|entry| is_relation(&entry))
+        .unwrap_or(entries.len());
+    let (before, rest) = entries.split_at(first);
+    let later: HashSet<i32> = rest.iter().map(|entry| entry.dump_id).collect();
+    let (beside, after) = rest
+        .iter()
+        .partition(|entry| is_relation(entry) && !entry.dependencies.iter().any(|id| later.contains(id)));
+    Parts {
+        before: before.to_vec(),
+        beside,
+        after,
     }
-    groups
 }
 
 #[cfg(test)]
@@ -92,22 +92,18 @@ mod tests {
             entry(5, "TABLE", &[4]),
             entry(6, "SEQUENCE OWNED BY", &[3, 4]),
             entry(7, "TABLE", &[]),
+            entry(8, "FUNCTION", &[]),
+            entry(9, "TABLE", &[8]),
         ];
         let entries: Vec<&Entry> = entries.iter().collect();
-        let all = |places: &[usize]| {
-            places
-                .iter()
-                .map(|place| Statement::whole(entries[*place]))
-                .collect()
-        };
+        let all = |places: &[usize]| places.iter().map(|place| entries[*place]).collect();
         assert_eq!(
-            groups(&entries),
-            [
-                Group::InOrder(all(&[0])),
-                Group::Beside(all(&[1, 2, 3])),
-                Group::InOrder(all(&[4, 5])),
-                Group::Beside(all(&[6])),
-            ]
+            divide(&entries),
+            Parts {
+                before: all(&[0]),
+                beside: all(&[1, 2, 3, 6]),
+                after: all(&[4, 5, 7, 8]),
+            }
         );
     }
 }

@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::progress::{Phase, Progress};
 use crate::server::session::Session;
 use crate::server::{ApplicationName, Server};
-use crate::source::catalog::{self, Counted, Format, SequenceState, Table};
+use crate::source::catalog::{self, Counted, Format, PostData, SequenceState, Table};
 use crate::source::snapshot::Snapshot;
 use crate::target::lock::Lock;
 use crate::verify::Expected;
@@ -43,19 +43,23 @@ pub(crate) struct Copy<'a> {
 impl Copy<'_> {
     /// Moves everything and gives up the snapshot as soon as the rows are through. Returns what the source holds,
     /// and the sessions that loaded.
-    pub(crate) async fn run(self, snapshot: Snapshot) -> Result<(Expected, Vec<Session>), Error> {
+    pub(crate) async fn run(
+        self,
+        snapshot: Snapshot,
+        contents: Contents,
+    ) -> Result<(Expected, Vec<Session>), Error> {
         let schemas = &self.config.schemas;
-        let reading = &snapshot.session;
-        let same_extensions = self.same_extensions(reading).await?;
-        let formats = catalog::formats(reading, schemas, self.session.major(), &same_extensions).await?;
-        let facts = catalog::post_data(reading, schemas, &snapshot.tables).await?;
-        let features = Features::of(reading, self.session).await?;
+        let Contents {
+            tables,
+            formats,
+            facts,
+            features,
+        } = contents;
         let terms = Terms {
             jobs: u64::from(self.config.jobs),
             split: self.config.split,
-            source_major: reading.major(),
+            source_major: snapshot.session.major(),
         };
-        let tables = snapshot.tables.clone();
         let tasks = plan::plan(&tables, &formats, terms);
         self.explain(&tables, &formats);
         let steps = order::order(
@@ -73,7 +77,7 @@ impl Copy<'_> {
             lock: self.lock,
             progress: self.progress,
         };
-        let id = snapshot.id.clone();
+        let id = snapshot.mark.id.clone();
         let servers = Servers {
             source: self.source,
             target: self.target,
@@ -127,11 +131,6 @@ impl Copy<'_> {
         Ok(sequences)
     }
 
-    async fn same_extensions(&self, source: &Session) -> Result<Vec<String>, Error> {
-        let (there, here) = tokio::try_join!(catalog::extensions(source), catalog::extensions(self.session))?;
-        Ok(there.intersection(&here).map(|(name, _)| name.clone()).collect())
-    }
-
     /// Says why tables do not travel in binary form.
     fn explain(&self, tables: &[Table], formats: &HashMap<u32, Format>) {
         for table in tables {
@@ -150,7 +149,34 @@ impl Copy<'_> {
     }
 }
 
+/// What the unit holds on the source, beside the archive.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    /// Tables with rows of their own, largest first.
+    pub(crate) tables: Vec<Table>,
+    formats: HashMap<u32, Format>,
+    facts: PostData,
+    features: Features,
+}
+
+impl Contents {
+    /// Reads everything under the snapshot.
+    pub(crate) async fn read(source: &Session, target: &Session, config: &Config) -> Result<Self, Error> {
+        let schemas = &config.schemas;
+        let tables = catalog::tables(source, schemas).await?;
+        let (there, here) = tokio::try_join!(catalog::extensions(source), catalog::extensions(target))?;
+        let same: Vec<String> = there.intersection(&here).map(|(name, _)| name.clone()).collect();
+        Ok(Self {
+            formats: catalog::formats(source, schemas, target.major(), &same).await?,
+            facts: catalog::post_data(source, schemas, &tables).await?,
+            features: Features::of(source, target).await?,
+            tables,
+        })
+    }
+}
+
 /// What the servers can do, and how they hold text.
+#[derive(Debug)]
 struct Features {
     lz4: bool,
     without_encoding: bool,

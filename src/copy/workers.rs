@@ -65,7 +65,7 @@ impl Servers<'_> {
         self.choose_encoding(&session).await?;
         // What is lost with a crash is loaded again; the ledger's last commit waits for all of it.
         let sql = format!(
-            "SET synchronous_commit = off; \
+            "SET synchronous_commit = off; RESET jit; \
              SELECT pg_catalog.set_config(name, greatest(setting::bigint, {MAINTENANCE_WORK_MEM_KB})::text, false) \
              FROM pg_catalog.pg_settings WHERE name = 'maintenance_work_mem'"
         );

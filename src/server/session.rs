@@ -40,6 +40,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("default_transaction_isolation", "read committed"),
     ("default_transaction_deferrable", "off"),
     ("client_min_messages", "error"),
+    // Compiling a query over the catalogue takes longer than running it.
+    ("jit", "off"),
     // What pg_dump's statements count on.
     ("check_function_bodies", "off"),
     ("xmloption", "content"),

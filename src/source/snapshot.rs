@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::config::SchemaName;
 use crate::error::{Error, Refusal, Refused, Side, Stop};
 use crate::server::session::{Session, quote_literal};
-use crate::source::catalog::{self, Relation, Table};
+use crate::source::catalog::{self, Relation};
 
 /// Between two attempts to lock: long enough to stay out of the way, short beside any `LOCK_TIMEOUT`.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
@@ -22,14 +22,18 @@ const LOCK_CHUNK: usize = 500;
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) session: Session,
+    pub(crate) mark: Mark,
+}
+
+/// Which snapshot it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Mark {
     /// What `SET TRANSACTION SNAPSHOT` and `pg_dump --snapshot` take.
     pub(crate) id: String,
     /// Write-ahead log position of the source at that moment.
     pub(crate) lsn: String,
     /// The source's clock at that moment, ISO 8601.
     pub(crate) taken_at: String,
-    /// Tables with rows of their own, largest first.
-    pub(crate) tables: Vec<Table>,
 }
 
 impl Snapshot {
@@ -64,14 +68,12 @@ impl Snapshot {
                 &[],
             )
             .await?;
-        let tables = catalog::tables(&session, schemas).await?;
-        Ok(Self {
+        let mark = Mark {
             id: row.get(0),
             lsn: row.get(1),
             taken_at: row.get(2),
-            tables,
-            session,
-        })
+        };
+        Ok(Self { session, mark })
     }
 
     /// Waits until the exporting session is gone, and says so.

@@ -386,8 +386,8 @@ pub(crate) async fn apply(
             give(target, &carried, adopted, config, &user).await?;
             secure(target, &carried, &config.schemas, false).await?;
             run(target, "take back rights on the schema", &take_back).await?;
-            own_schemas(target, &carried, adopted, &config.schemas).await?;
-            compare(target, &carried, adopted, &config.schemas).await
+            let found = own_schemas(target, &carried, adopted, &config.schemas).await?;
+            compare(&carried, &found, adopted)
         }
         Privileges::Skip => secure(target, &carried, &config.schemas, true).await,
     }
@@ -411,16 +411,28 @@ async fn give(
         })
         .collect();
     run(target, "set owners", &owners).await?;
+    let found = settle(target, carried, adopted, &config.schemas, false).await?;
+    run(target, "set default privileges", &default_grants(carried, &found)).await
+}
+
+/// Grants and revokes until nothing is left to be done, and returns what the target has then. `schema`: on the schemas
+/// themselves, or on what is in them.
+async fn settle(
+    target: &Session,
+    carried: &Carried,
+    adopted: &BTreeSet<SchemaName>,
+    schemas: &[SchemaName],
+    schema: bool,
+) -> Result<Carried, Error> {
     for _ in 0..ROUNDS {
-        let found = read(target, &config.schemas).await?;
-        let acts = grants(carried, &found, adopted, false);
+        let found = read(target, schemas).await?;
+        let acts = grants(carried, &found, adopted, schema);
         if acts.is_empty() {
-            break;
+            return Ok(found);
         }
         run(target, "grant privileges", &acts).await?;
     }
-    let found = read(target, &config.schemas).await?;
-    run(target, "set default privileges", &default_grants(carried, &found)).await
+    read(target, schemas).await
 }
 
 /// Lends every owner and grantor the rights on the schemas that they need for it; returns what takes them back.
@@ -673,7 +685,7 @@ async fn own_schemas(
     carried: &Carried,
     adopted: &BTreeSet<SchemaName>,
     schemas: &[SchemaName],
-) -> Result<(), Error> {
+) -> Result<Carried, Error> {
     let owners: Vec<Act> = carried
         .objects
         .iter()
@@ -684,24 +696,11 @@ async fn own_schemas(
         })
         .collect();
     run(target, "set the schema's owner", &owners).await?;
-    for _ in 0..ROUNDS {
-        let acts = grants(carried, &read(target, schemas).await?, adopted, true);
-        if acts.is_empty() {
-            break;
-        }
-        run(target, "grant privileges on the schema", &acts).await?;
-    }
-    Ok(())
+    settle(target, carried, adopted, schemas, true).await
 }
 
 /// Compares what the target has now with what was to be carried.
-async fn compare(
-    target: &Session,
-    carried: &Carried,
-    adopted: &BTreeSet<SchemaName>,
-    schemas: &[SchemaName],
-) -> Result<(), Error> {
-    let found = read(target, schemas).await?;
+fn compare(carried: &Carried, found: &Carried, adopted: &BTreeSet<SchemaName>) -> Result<(), Error> {
     let owners: BTreeMap<_, _> = found
         .objects
         .iter()
@@ -719,9 +718,9 @@ async fn compare(
             )
         })
         .collect();
-    let mut acts = grants(carried, &found, adopted, false);
-    acts.extend(grants(carried, &found, adopted, true));
-    acts.extend(default_grants(carried, &found));
+    let mut acts = grants(carried, found, adopted, false);
+    acts.extend(grants(carried, found, adopted, true));
+    acts.extend(default_grants(carried, found));
     differences.extend(
         acts.into_iter()
             .map(|act| format!("still to be done: {}", act.statement)),
@@ -735,7 +734,7 @@ async fn compare(
     };
     let missing = policies(carried);
     let missing = missing
-        .difference(&policies(&found))
+        .difference(&policies(found))
         .map(|policy| {
             format!(
                 "policy {} on {} is missing or differs",
