@@ -85,7 +85,10 @@ fn run(command: Command, config: &Config, progress: &Progress) -> Result<(), Err
     }
     // The last record says it; the default hook would write past the log.
     std::panic::set_hook(Box::new(|_| ()));
-    let runtime = tokio::runtime::Runtime::new()
+    // One thread carries the bytes of all streams with less work than several that wake each other.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
         .map_err(|error| Error::Internal(format!("the runtime does not start: {error}")))?;
     let work = AssertUnwindSafe(|| runtime.block_on(work(command, config, progress)));
     let ended = catch_unwind(work).unwrap_or_else(|panic| {

@@ -251,6 +251,18 @@ mod tests {
             let list = String::from_utf8(list.stdout).unwrap();
             let listed: Vec<&str> = list.lines().filter(|line| !line.starts_with(';')).collect();
             let entries = read(&std::fs::read(&path).unwrap()).unwrap();
+            let script = cluster
+                .client("pg_restore", "warehouse")
+                .arg("--file=-")
+                .arg(&path)
+                .output()
+                .unwrap();
+            let script = String::from_utf8(script.stdout).unwrap();
+            for entry in &entries {
+                let scripted =
+                    !["ENCODING", "STDSTRINGS", "SEARCHPATH", "DATABASE"].contains(&entry.desc.as_str());
+                assert!(!scripted || script.contains(entry.definition.trim()), "{entry:?}");
+            }
             // What pg_restore lists only with --create.
             let settings = ["ENCODING", "STDSTRINGS", "SEARCHPATH", "DATABASE"];
             let entries: Vec<&Entry> = entries

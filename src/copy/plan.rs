@@ -25,13 +25,19 @@ pub(crate) enum Task {
     /// Small tables.
     Batch(Vec<usize>),
     Whole(usize),
-    /// Blocks from one number up to, not including, another; the last range is open-ended.
+    /// Places from one up to, not including, another; the last range is open-ended.
     Range {
         table: usize,
-        from: u32,
-        to: Option<u32>,
+        from: Place,
+        to: Option<Place>,
     },
 }
+
+/// A place in a table: the number of a block, and that of a row in it (`ctid`).
+pub(crate) type Place = (u32, u32);
+
+/// A range of places, the last one open-ended.
+pub(crate) type Span = (Place, Option<Place>);
 
 impl Task {
     /// Places of the tables whose rows these are.
@@ -67,7 +73,7 @@ pub(crate) fn plan(tables: &[Table], formats: &HashMap<u32, Format>, terms: Term
         }
         match pieces(table, format, total, terms) {
             1 => tasks.push(Task::Whole(place)),
-            pieces => tasks.extend(ranges(place, format.pages, pieces)),
+            pieces => tasks.extend(ranges(place, format, pieces)),
         }
     }
     let each = usize::try_from(terms.jobs * PIECES_EACH).unwrap_or(1).max(1);
@@ -89,14 +95,21 @@ fn pieces(table: &Table, format: &Format, total: u64, terms: Terms) -> u32 {
         return 1;
     }
     let piece = (share / PIECES_EACH).clamp(*PIECE_BYTES.start(), *PIECE_BYTES.end());
-    let pieces = u32::try_from(table.size_bytes.div_ceil(piece)).unwrap_or(u32::MAX);
-    pieces.clamp(1, format.pages)
+    let rows = u64::from(format.pages) * u64::from(format.rows_per_page);
+    u32::try_from(table.size_bytes.div_ceil(piece).clamp(1, rows.max(1))).unwrap_or(u32::MAX)
 }
 
-fn ranges(table: usize, pages: u32, pieces: u32) -> impl Iterator<Item = Task> {
-    let bound = move |piece: u32| {
-        let bound = u64::from(pages) * u64::from(piece) / u64::from(pieces);
-        u32::try_from(bound).unwrap_or(u32::MAX)
+/// Bounds lie between blocks, or within them where rows are few and long: the rows of a block are only guessed, and
+/// what lies behind the guess belongs to the last range of the block.
+fn ranges(table: usize, format: &Format, pieces: u32) -> impl Iterator<Item = Task> {
+    let (pages, each) = (u64::from(format.pages), u64::from(format.rows_per_page));
+    let bound = move |piece: u32| -> Place {
+        let row = pages * each * u64::from(piece) / u64::from(pieces);
+        let (block, offset) = (row / each, row % each);
+        (
+            u32::try_from(block).unwrap_or(u32::MAX),
+            u32::try_from(offset).unwrap_or(0),
+        )
     };
     (0..pieces).map(move |piece| Task::Range {
         table,
@@ -106,7 +119,7 @@ fn ranges(table: usize, pages: u32, pieces: u32) -> impl Iterator<Item = Task> {
 }
 
 /// The statement that reads rows: of the table alone, its children left out.
-pub(crate) fn copy_out(table: &Table, format: &Format, range: Option<(u32, Option<u32>)>) -> String {
+pub(crate) fn copy_out(table: &Table, format: &Format, range: Option<Span>) -> String {
     let name = table.relation.quoted();
     let columns = column_list(&format.columns);
     let options = form(format);
@@ -114,12 +127,10 @@ pub(crate) fn copy_out(table: &Table, format: &Format, range: Option<(u32, Optio
         let list = parenthesized(&columns);
         return format!("COPY {name}{list} TO STDOUT{options}");
     };
-    let below = to.map_or_else(String::new, |to| {
-        format!(" AND ctid < '({to},0)'::pg_catalog.tid")
-    });
-    format!(
-        "COPY (SELECT {columns} FROM ONLY {name} WHERE ctid >= '({from},0)'::pg_catalog.tid{below}) TO STDOUT{options}"
-    )
+    let tid = |(block, row): Place| format!("'({block},{row})'::pg_catalog.tid");
+    let below = to.map_or_else(String::new, |to| format!(" AND ctid < {}", tid(to)));
+    let from = tid(from);
+    format!("COPY (SELECT {columns} FROM ONLY {name} WHERE ctid >= {from}{below}) TO STDOUT{options}")
 }
 
 /// The statement that writes rows into `into`.
@@ -192,6 +203,7 @@ mod tests {
             let format = Format {
                 columns: vec!["a".to_owned(), "B\"".to_owned()],
                 pages: u32::try_from(size << 7).unwrap(),
+                rows_per_page: 100,
                 ..Format::default()
             };
             (u32::try_from(place).unwrap(), format)
@@ -257,17 +269,28 @@ mod tests {
     }
 
     #[test]
-    fn ranges_cover_every_block_once_and_the_last_is_open() {
-        for (pages, pieces) in [(1, 1), (10, 3), (7, 7), (u32::MAX, 5)] {
-            let mut next = 0;
-            for task in ranges(0, pages, pieces) {
-                let Task::Range { from, to, .. } = task else {
-                    panic!("{task:?}");
-                };
-                assert_eq!(from, next);
-                next = to.unwrap_or(u32::MAX);
+    fn ranges_follow_on_each_other_and_the_last_is_open() {
+        for (pages, rows_per_page, pieces) in
+            [(1, 1, 1), (10, 100, 3), (1, 64, 5), (2, 3, 6), (u32::MAX, 291, 5)]
+        {
+            let format = Format {
+                pages,
+                rows_per_page,
+                ..Format::default()
+            };
+            let ranges: Vec<Span> = ranges(0, &format, pieces)
+                .map(|task| match task {
+                    Task::Range { from, to, .. } => (from, to),
+                    Task::Batch(_) | Task::Whole(_) => panic!("{task:?}"),
+                })
+                .collect();
+            assert_eq!(ranges.len(), usize::try_from(pieces).unwrap());
+            assert_eq!(ranges[0].0, (0, 0));
+            for pair in ranges.windows(2) {
+                assert_eq!(pair[0].1, Some(pair[1].0));
+                assert!(pair[0].0 < pair[1].0, "{ranges:?}");
             }
-            assert_eq!(next, u32::MAX);
+            assert_eq!(ranges[ranges.len() - 1].1, None);
         }
     }
 
@@ -292,8 +315,8 @@ mod tests {
             r#"COPY "s"."t0" ("a", "B""") TO STDOUT (FORMAT binary)"#
         );
         assert_eq!(
-            copy_out(table, format, Some((3, Some(9)))),
-            r#"COPY (SELECT "a", "B""" FROM ONLY "s"."t0" WHERE ctid >= '(3,0)'::pg_catalog.tid AND ctid < '(9,0)'::pg_catalog.tid) TO STDOUT (FORMAT binary)"#
+            copy_out(table, format, Some(((3, 0), Some((9, 17))))),
+            r#"COPY (SELECT "a", "B""" FROM ONLY "s"."t0" WHERE ctid >= '(3,0)'::pg_catalog.tid AND ctid < '(9,17)'::pg_catalog.tid) TO STDOUT (FORMAT binary)"#
         );
         let text = Format {
             unsafe_type: Some("regclass".to_owned()),

@@ -12,7 +12,7 @@ use tokio_postgres::{CopyInSink, CopyOutStream};
 
 use crate::build::statements;
 use crate::config::{SchemaName, ToastCompression};
-use crate::copy::plan::{self, Task};
+use crate::copy::plan::{self, Span, Task};
 use crate::error::{Error, Stop};
 use crate::progress::Progress;
 use crate::server::reframe::Copying;
@@ -56,8 +56,8 @@ impl<'a> Ends<'a> {
 /// How the rows of one table go.
 #[derive(Clone, Copy)]
 struct Way<'a> {
-    /// Blocks of the source's table; all of it where there is none.
-    range: Option<(u32, Option<u32>)>,
+    /// Places of the source's table; all of it where there is none.
+    range: Option<Span>,
     into: &'a Relation,
     freeze: bool,
 }
@@ -99,7 +99,7 @@ impl Rows<'_> {
         source: &Session,
         target: &Session,
         place: usize,
-        range: Option<(u32, Option<u32>)>,
+        range: Option<Span>,
     ) -> Result<(u64, bool), Error> {
         let (table, _) = self.table(place)?;
         let way = Way {

@@ -82,6 +82,8 @@ pub(crate) struct Format {
     pub(crate) indexes_values: bool,
     /// Blocks of the heap.
     pub(crate) pages: u32,
+    /// About how many rows a block holds, 1 to 291.
+    pub(crate) rows_per_page: u32,
 }
 
 /// A key, an exclusion constraint or a foreign key, as the source has it.
@@ -198,6 +200,7 @@ pub(crate) async fn formats(
             ordered: row.get("ordered"),
             indexes_values: row.get("indexes_values"),
             pages: u32::try_from(row.get::<_, i64>("pages")).unwrap_or(u32::MAX),
+            rows_per_page: u32::try_from(row.get::<_, i32>("rows_per_page")).unwrap_or(1),
         };
         (row.get("oid"), format)
     };

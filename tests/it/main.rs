@@ -5,6 +5,7 @@ mod rig;
 mod slow;
 
 mod connecting;
+mod copy;
 mod failures;
 mod features;
 mod load;

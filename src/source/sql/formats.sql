@@ -6,10 +6,13 @@
 -- servers (reg* types would arrive as something else, without an error); types without binary functions cannot;
 -- arrays and composites of types of one's own are refused by targets before 15; another version of an extension may
 -- have another form.
+-- rows_per_page: as the statistics have it, a guess where there are none; no page holds more than 291.
 -- ordered: rows lie in an order that someone counts on (a BRIN index, a CLUSTER mark).
 -- indexes_values: an index reads a column whose values can be compressed.
 WITH RECURSIVE relation AS (
-    SELECT c.oid
+    SELECT c.oid,
+           CASE WHEN c.reltuples > 0 AND c.relpages > 0
+                THEN greatest(least(c.reltuples / c.relpages, 291), 1) ELSE 64 END::int AS rows_per_page
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = ANY ($1)
@@ -81,6 +84,7 @@ SELECT r.oid,
                                    AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
                                    AND d.refobjid = r.oid
                                    AND d.refobjsubid = a.attnum))) AS indexes_values,
-       pg_catalog.pg_relation_size(r.oid) / pg_catalog.current_setting('block_size')::bigint AS pages
+       pg_catalog.pg_relation_size(r.oid) / pg_catalog.current_setting('block_size')::bigint AS pages,
+       r.rows_per_page
 FROM relation r
 LEFT JOIN column_of c ON c.attrelid = r.oid

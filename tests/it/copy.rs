@@ -1,0 +1,193 @@
+//! METHOD=copy alone: one snapshot, cut tables, compression, memory, connections.
+
+use std::fs;
+use std::process::Stdio;
+
+use testbed::warehouse;
+
+use crate::rig::{METHODS, Rig, assert_exit, text};
+
+/// Rows of 70 MB that the source does not compress.
+const LARGE: &str =
+    "CREATE SCHEMA s; CREATE TABLE s.large (id int, v text); ALTER TABLE s.large ALTER v SET STORAGE PLAIN;
+     INSERT INTO s.large SELECT i, repeat(md5(i::text), 200) FROM generate_series(1, 11000) i;
+     CREATE TABLE s.other (id int); INSERT INTO s.other SELECT generate_series(1, 1000)";
+
+fn assert_same(rig: &Rig, schema: &str) {
+    assert_eq!(
+        warehouse::contents(rig.target, &rig.database, schema),
+        warehouse::contents(rig.source, &rig.database, schema)
+    );
+}
+
+#[test]
+fn a_table_is_cut_where_that_is_asked_for_and_frozen_where_it_is_whole() {
+    let rig = Rig::new(LARGE);
+    let all_visible =
+        "SELECT relallvisible >= relpages FROM pg_class WHERE oid = 's.large'::regclass AND relpages > 0";
+    for (split, cut) in [("always", true), ("never", false), ("auto", true)] {
+        let output = rig.worker("s").env("SPLIT", split).run();
+        assert_exit(&output, 0);
+        assert_same(&rig, "s");
+        let not_frozen = output.last().get("not_frozen").unwrap().to_string();
+        assert_eq!(not_frozen.contains("s.large"), cut, "SPLIT={split}: {not_frozen}");
+        let visible = rig.at_target(all_visible);
+        assert_eq!(visible, if cut { "f" } else { "t" }, "SPLIT={split}");
+    }
+    rig.at_source("CREATE INDEX ON s.large USING brin (id)");
+    let output = rig.worker("s").run();
+    assert_exit(&output, 0);
+    assert_eq!(
+        output.last().get("not_frozen").unwrap().to_string(),
+        "[]",
+        "its order matters"
+    );
+}
+
+#[test]
+fn all_streams_read_one_snapshot_while_the_source_goes_on() {
+    let rig = Rig::new(LARGE);
+    rig.at_source(
+        "CREATE TABLE s.a (id int PRIMARY KEY, v int); CREATE TABLE s.b (LIKE s.a INCLUDING ALL); CREATE TABLE s.pad AS SELECT repeat('x', 400) AS x FROM generate_series(1, 2000);
+         INSERT INTO s.a SELECT i, 10 FROM generate_series(1, 100) i; INSERT INTO s.b SELECT * FROM s.a",
+    );
+    let mut writer = rig.source.client("psql", &rig.database);
+    let moves = "DO $$ BEGIN FOR i IN 1..100000 LOOP UPDATE s.a SET v = v - 1 WHERE id = 1 + i % 100; UPDATE s.b SET v = v + 1 WHERE id = 1 + i % 100; COMMIT; END LOOP; END $$";
+    let mut writer = writer.args(["-qc", moves]).stderr(Stdio::null()).spawn().unwrap();
+    let sum = "SELECT (SELECT sum(v) FROM s.a) + (SELECT sum(v) FROM s.b)";
+    for _ in 0..3 {
+        let before = rig.at_source("SELECT sum(v) FROM s.a");
+        assert_exit(&rig.worker("s").env("SPLIT", "always").run(), 0);
+        assert_eq!(rig.at_target(sum), "2000");
+        assert_ne!(
+            rig.at_source("SELECT sum(v) FROM s.a"),
+            before,
+            "the source stood still"
+        );
+    }
+    writer.kill().unwrap();
+    writer.wait().unwrap();
+}
+
+/// Texts of this kind fit an index entry under pglz and are too long for one under lz4.
+const INDEXED_JSON: &str = r#"CREATE SCHEMA s; CREATE TABLE s.indexed (doc text); CREATE TABLE s.plain (doc text);
+     INSERT INTO s.indexed SELECT '{"items": [' || string_agg(format('{"sku": "%s", "price": %s, "in_stock": true}', substr(md5((g * 1000 + k)::text), 1, 8), k), ', ') || ']}'
+     FROM generate_series(1, 20) g, generate_series(1, 125) k GROUP BY g;
+     INSERT INTO s.plain SELECT doc FROM s.indexed; CREATE INDEX ON s.indexed (doc)"#;
+
+#[test]
+fn lz4_is_chosen_only_where_no_index_reads_the_values() {
+    let rig = Rig::new(INDEXED_JSON);
+    // Larger than what travels together, which is too small for compression to matter.
+    rig.at_source("INSERT INTO s.plain SELECT p.doc FROM s.plain p, generate_series(1, 20)");
+    let methods = "SELECT string_agg(DISTINCT pg_column_compression(doc), ',') FROM ";
+    assert_exit(&rig.worker("s").run(), 0);
+    assert_eq!(rig.at_target(&format!("{methods} s.plain")), "lz4");
+    assert_eq!(rig.at_target(&format!("{methods} s.indexed")), "pglz");
+    assert_same(&rig, "s");
+    assert_exit(&rig.worker("s").env("TOAST_COMPRESSION", "server").run(), 0);
+    assert_eq!(rig.at_target(&format!("{methods} s.plain")), "pglz");
+    // The index is what auto is careful for.
+    rig.at_source("INSERT INTO s.indexed SELECT p.doc FROM s.indexed p, generate_series(1, 20)");
+    let forced = rig.worker("s").env("TOAST_COMPRESSION", "lz4").run();
+    assert_exit(&forced, 65);
+    assert_eq!(text(forced.last(), "sqlstate"), "54000");
+}
+
+#[test]
+fn memory_does_not_grow_with_a_value() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; CREATE TABLE s.t (v text); ALTER TABLE s.t ALTER v SET STORAGE EXTERNAL;
+                        INSERT INTO s.t SELECT repeat('0123456789', 20000000)",
+    );
+    let running = rig.worker("s").spawn();
+    let status = format!("/proc/{}/status", running.pid());
+    let mut peak_kib = 0;
+    while let Ok(status) = fs::read_to_string(&status) {
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let Some(peak) = peak else { break };
+        peak_kib = peak.trim().trim_end_matches(" kB").parse().unwrap();
+        std::thread::yield_now();
+    }
+    assert_exit(&running.wait(), 0);
+    assert_same(&rig, "s");
+    assert!(
+        peak_kib > 0 && peak_kib < 64 * 1024,
+        "{peak_kib} KiB for a value of 200 MB"
+    );
+}
+
+#[test]
+fn connections_stay_within_what_jobs_promises() {
+    let rig = Rig::new(LARGE);
+    for jobs in [1, 6] {
+        let running = rig.worker("s").env("JOBS", jobs.to_string()).spawn();
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'sf/%' AND datname = current_database()";
+        let mut most = [0, 0];
+        // A process that has ended has no directory to be in.
+        while fs::metadata(format!("/proc/{}/cwd/.", running.pid())).is_ok() {
+            for (most, cluster) in most.iter_mut().zip([rig.source, rig.target]) {
+                *most = cluster
+                    .psql(&rig.database, sql)
+                    .parse::<u32>()
+                    .unwrap()
+                    .max(*most);
+            }
+        }
+        assert_exit(&running.wait(), 65);
+        assert!(
+            most.iter().all(|most| (jobs..=jobs + 6).contains(most)),
+            "JOBS={jobs}: {most:?}"
+        );
+    }
+}
+
+#[test]
+fn rows_of_enum_hash_partitions_find_their_leaf() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; CREATE TYPE s.e AS ENUM ('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'); CREATE TABLE s.t (e s.e, i int, PRIMARY KEY (e, i)) PARTITION BY HASH (e);
+         CREATE TABLE s.t0 PARTITION OF s.t FOR VALUES WITH (MODULUS 3, REMAINDER 0); CREATE TABLE s.t1 PARTITION OF s.t FOR VALUES WITH (MODULUS 3, REMAINDER 1);
+         CREATE TABLE s.t2 PARTITION OF s.t FOR VALUES WITH (MODULUS 3, REMAINDER 2); CREATE INDEX ON s.t (i);
+         INSERT INTO s.t SELECT e, i FROM unnest(enum_range(NULL::s.e)) e, generate_series(1, 2000) i",
+    );
+    // So that the labels get other OIDs than on the source.
+    rig.at_target("CREATE TYPE other AS ENUM ('x', 'y', 'z')");
+    let rows = "SELECT count(*), sum(hashtextextended(e::text || i, 0)::numeric) FROM s.t";
+    for method in METHODS {
+        assert_exit(&rig.worker("s").env("METHOD", method).run(), 0);
+        assert_eq!(rig.at_target(rows), rig.at_source(rows), "{method}");
+        let one = "SET enable_seqscan = off; SELECT count(*) FROM s.t WHERE e = 'c' AND i = 7";
+        assert_eq!(rig.at_target(one), "1", "{method}");
+    }
+}
+
+#[test]
+fn bytes_without_an_encoding_arrive_as_they_are() {
+    let rig = Rig::new("");
+    for cluster in [rig.source, rig.target] {
+        cluster.psql(
+            "postgres",
+            "CREATE DATABASE without_encoding ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0",
+        );
+    }
+    rig.source.psql(
+        "without_encoding",
+        r"CREATE SCHEMA s; CREATE TABLE s.t (v text); INSERT INTO s.t VALUES (E'\xff\xfe'), (E'caf\xe9'), ('plain');
+          CREATE TABLE s.as_text (v text, c regclass); INSERT INTO s.as_text VALUES (E'\xe9', 'pg_class')",
+    );
+    let bytes = "SELECT string_agg(encode(v::bytea, 'hex'), ',' ORDER BY v) FROM (SELECT v FROM s.t UNION ALL SELECT v FROM s.as_text) t";
+    for method in METHODS {
+        let output = rig
+            .worker("s")
+            .env("METHOD", method)
+            .env("SOURCE_DBNAME", "without_encoding")
+            .env("TARGET_DBNAME", "without_encoding")
+            .run();
+        assert_exit(&output, 0);
+        assert_eq!(
+            rig.target.psql("without_encoding", bytes),
+            rig.source.psql("without_encoding", bytes),
+            "{method}"
+        );
+    }
+}
