@@ -1,7 +1,5 @@
 //! What kind of servers they are, whether they fit each other, and whether there is room.
 
-use std::time::Duration;
-
 use crate::config::{Method, ToastCompression};
 use crate::error::{Error, Refusal, Refused, Side};
 use crate::preflight::{Answers, Questions};
@@ -16,8 +14,6 @@ const CONNECTIONS: i32 = 2;
 const CONNECTIONS_MAX: i32 = 6;
 /// Streams of METHOD=pipe: the program, and the session that counts.
 const PIPE_STREAMS: i32 = 2;
-/// For the look at the other server's locks.
-const SETTLE: Duration = Duration::from_millis(100);
 
 /// One server as it describes itself.
 #[expect(clippy::struct_excessive_bools, reason = "a row of facts")]
@@ -182,7 +178,6 @@ async fn same_database(questions: &Questions<'_>, answers: &mut Answers) -> Resu
     let take = "SELECT key, pg_catalog.pg_try_advisory_lock(key) \
                 FROM (SELECT (pg_catalog.random() * 9e15)::bigint AS key) k";
     let key: i64 = questions.source.query_one("take a lock", take, &[]).await?.get(0);
-    tokio::time::sleep(SETTLE).await;
     let look = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_locks l WHERE l.locktype = 'advisory' AND l.objsubid = 1 \
                 AND (l.classid::bigint << 32 | l.objid::bigint) = $1 \
                 AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d \

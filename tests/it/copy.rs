@@ -52,8 +52,13 @@ fn all_streams_read_one_snapshot_while_the_source_goes_on() {
          INSERT INTO s.a SELECT i, 10 FROM generate_series(1, 100) i; INSERT INTO s.b SELECT * FROM s.a",
     );
     let mut writer = rig.source.client("psql", &rig.database);
-    let moves = "DO $$ BEGIN FOR i IN 1..100000 LOOP UPDATE s.a SET v = v - 1 WHERE id = 1 + i % 100; UPDATE s.b SET v = v + 1 WHERE id = 1 + i % 100; COMMIT; END LOOP; END $$";
-    let mut writer = writer.args(["-qc", moves]).stderr(Stdio::null()).spawn().unwrap();
+    let moves = "DO $$ BEGIN FOR i IN 1..100000000 LOOP UPDATE s.a SET v = v - 1 WHERE id = 1 + i % 100; UPDATE s.b SET v = v + 1 WHERE id = 1 + i % 100; COMMIT; END LOOP; END $$";
+    let mut writer = writer
+        .env("PGAPPNAME", "writer")
+        .args(["-qc", moves])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let sum = "SELECT (SELECT sum(v) FROM s.a) + (SELECT sum(v) FROM s.b)";
     for _ in 0..3 {
         let before = rig.at_source("SELECT sum(v) FROM s.a");
@@ -65,21 +70,25 @@ fn all_streams_read_one_snapshot_while_the_source_goes_on() {
             "the source stood still"
         );
     }
-    writer.kill().unwrap();
+    rig.at_source("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'writer'");
     writer.wait().unwrap();
 }
 
 /// Texts of this kind fit an index entry under pglz and are too long for one under lz4.
 const INDEXED_JSON: &str = r#"CREATE SCHEMA s; CREATE TABLE s.indexed (doc text); CREATE TABLE s.plain (doc text);
      INSERT INTO s.indexed SELECT '{"items": [' || string_agg(format('{"sku": "%s", "price": %s, "in_stock": true}', substr(md5((g * 1000 + k)::text), 1, 8), k), ', ') || ']}'
-     FROM generate_series(1, 20) g, generate_series(1, 125) k GROUP BY g;
+     FROM generate_series(1, 20) g, generate_series(1, 185) k GROUP BY g;
      INSERT INTO s.plain SELECT doc FROM s.indexed; CREATE INDEX ON s.indexed (doc)"#;
 
 #[test]
 fn lz4_is_chosen_only_where_no_index_reads_the_values() {
     let rig = Rig::new(INDEXED_JSON);
     // Larger than what travels together, which is too small for compression to matter.
-    rig.at_source("INSERT INTO s.plain SELECT p.doc FROM s.plain p, generate_series(1, 20)");
+    for table in ["plain", "indexed"] {
+        rig.at_source(&format!(
+            "INSERT INTO s.{table} SELECT t.doc FROM s.{table} t, generate_series(1, 20)"
+        ));
+    }
     let methods = "SELECT string_agg(DISTINCT pg_column_compression(doc), ',') FROM ";
     assert_exit(&rig.worker("s").run(), 0);
     assert_eq!(rig.at_target(&format!("{methods} s.plain")), "lz4");
@@ -88,7 +97,6 @@ fn lz4_is_chosen_only_where_no_index_reads_the_values() {
     assert_exit(&rig.worker("s").env("TOAST_COMPRESSION", "server").run(), 0);
     assert_eq!(rig.at_target(&format!("{methods} s.plain")), "pglz");
     // The index is what auto is careful for.
-    rig.at_source("INSERT INTO s.indexed SELECT p.doc FROM s.indexed p, generate_series(1, 20)");
     let forced = rig.worker("s").env("TOAST_COMPRESSION", "lz4").run();
     assert_exit(&forced, 65);
     assert_eq!(text(forced.last(), "sqlstate"), "54000");
@@ -134,7 +142,7 @@ fn connections_stay_within_what_jobs_promises() {
                     .max(*most);
             }
         }
-        assert_exit(&running.wait(), 65);
+        assert_exit(&running.wait(), 0);
         assert!(
             most.iter().all(|most| (jobs..=jobs + 6).contains(most)),
             "JOBS={jobs}: {most:?}"
