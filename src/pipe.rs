@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, ChildStdout};
 
-use crate::archive::dump::{Archive, Dump, Endpoint, Section};
+use crate::archive::dump::{Archive, Dump, Endpoint};
 use crate::archive::parts::Parts;
+use crate::archive::toc::Section;
 use crate::config::SchemaName;
 use crate::error::{Error, Stop};
 use crate::progress::{Phase, Progress};

@@ -5,29 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use crate::archive::program::{Client, Invocation, KEEPALIVES, Program};
-use crate::archive::toc::{self, Entry};
+use crate::archive::toc::{self, Entry, Section};
 use crate::config::{Method, SchemaName};
 use crate::error::{Error, Refusal, Refused, Side};
 use crate::server::session::quote_ident;
 use crate::server::{Server, SslMode};
-
-/// A section of an archive, in pg_dump's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Section {
-    PreData,
-    Data,
-    PostData,
-}
-
-impl Section {
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::PreData => "pre-data",
-            Self::Data => "data",
-            Self::PostData => "post-data",
-        }
-    }
-}
 
 /// Where and how pg_dump and pg_restore reach one server.
 #[derive(Debug, Clone)]

@@ -83,7 +83,7 @@ pub(crate) fn objects(entries: &[Entry], only: Option<&BTreeSet<i32>>) -> BTreeM
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::archive::dump::Section;
+    use crate::archive::toc::Section;
 
     fn entry(dump_id: i32, desc: &str, tag: &str, dependencies: &[i32]) -> Entry {
         Entry {

@@ -4,8 +4,25 @@
 //! function body holds can be taken for structure. Anything else is refused. The reference is
 //! `pg_backup_archiver.c`: `ReadHead`, `ReadToc`, `ReadInt`, `ReadStr`, and `_ReadExtraToc` of the custom format.
 
-use crate::archive::dump::Section;
 use crate::error::Error;
+
+/// A section of an archive, in pg_dump's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Section {
+    PreData,
+    Data,
+    PostData,
+}
+
+impl Section {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::PreData => "pre-data",
+            Self::Data => "data",
+            Self::PostData => "post-data",
+        }
+    }
+}
 
 /// One entry: an object, or a property of one that pg_dump restores by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

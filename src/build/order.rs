@@ -10,7 +10,6 @@ use crate::archive::toc::Entry;
 use crate::build::constraints;
 use crate::build::indexes;
 use crate::build::statements::Statement;
-use crate::copy::board::Mode;
 use crate::source::catalog::{Constraint, PostData};
 
 /// Statements of small tables that make one step.
@@ -25,6 +24,14 @@ pub(crate) enum Need {
     AllRows,
     /// Another step, by its place.
     Step(usize),
+}
+
+/// How a step locks a table against other work of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Mode {
+    /// With others of this mode: an index beside an index.
+    Shared,
+    Exclusive,
 }
 
 /// Statements that one session runs.
@@ -328,7 +335,7 @@ impl Order<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::archive::dump::Section;
+    use crate::archive::toc::Section;
 
     fn entry(dump_id: i32, desc: &str, dependencies: &[i32]) -> Entry {
         Entry {

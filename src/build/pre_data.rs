@@ -68,7 +68,7 @@ fn divide<'a>(entries: &[&'a Entry]) -> Parts<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::archive::dump::Section;
+    use crate::archive::toc::Section;
 
     #[test]
     fn tables_that_lean_on_no_other_are_created_side_by_side() {

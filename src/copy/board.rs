@@ -5,13 +5,7 @@
 
 use std::collections::BTreeMap;
 
-/// How a piece of work locks a table against other work of the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Mode {
-    /// With others of this mode: an index beside an index.
-    Shared,
-    Exclusive,
-}
+use crate::build::order::Mode;
 
 /// What comes first where several pieces may be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

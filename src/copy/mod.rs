@@ -1,19 +1,19 @@
 //! METHOD=copy: many streams under one snapshot, and everything else by our own sessions.
 
-pub(crate) mod board;
+mod board;
 mod plan;
 mod task;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::archive::dump::{Archive, Section};
+use crate::archive::dump::Archive;
 use crate::archive::parts::Parts;
-use crate::archive::toc::Entry;
-use crate::build::order::{self, Need, Step};
+use crate::archive::toc::{Entry, Section};
+use crate::build::order::{self, Mode, Need, Step};
 use crate::build::pre_data;
 use crate::config::Config;
-use crate::copy::board::{Board, Item, Mode, Rank};
+use crate::copy::board::{Board, Item, Rank};
 use crate::copy::plan::{Task, Terms};
 use crate::copy::task::Rows;
 use crate::copy::workers::{Crew, Servers, Work};

@@ -20,6 +20,10 @@ use crate::server::session::{Session, answer, start};
 use crate::source::catalog::{Format, Relation, Table};
 use crate::target::lock::Lock;
 
+/// A table that is emptied first is locked until its rows are in. A check of another table that looks into it gives up
+/// soon, and is tried again when nothing else of the run is under way.
+const BEGIN_IMPATIENT: &str = "BEGIN; SET LOCAL lock_timeout = '10s'";
+
 /// What every task of a load shares.
 pub(crate) struct Rows<'a> {
     pub(crate) tables: &'a [Table],
@@ -56,6 +60,8 @@ impl<'a> Ends<'a> {
 /// How the rows of one table go.
 #[derive(Clone, Copy)]
 struct Way<'a> {
+    /// The statement that begins the transaction.
+    begin: &'static str,
     /// Places of the source's table; all of it where there is none.
     range: Option<Span>,
     into: &'a Relation,
@@ -73,6 +79,7 @@ impl Rows<'_> {
             Task::Whole(place) => {
                 let (table, _) = self.table(*place)?;
                 let way = Way {
+                    begin: BEGIN_IMPATIENT,
                     range: None,
                     into: table.destination(),
                     freeze: !table.by_root,
@@ -82,6 +89,7 @@ impl Rows<'_> {
             }
             Task::Range { table, from, to } => {
                 let way = Way {
+                    begin: BEGIN_IMPATIENT,
                     range: Some((*from, *to)),
                     into: self.table(*table)?.0.destination(),
                     freeze: false,
@@ -103,6 +111,7 @@ impl Rows<'_> {
     ) -> Result<(u64, bool), Error> {
         let (table, _) = self.table(place)?;
         let way = Way {
+            begin: "BEGIN",
             range,
             into: table.root.as_ref().unwrap_or(&table.relation),
             freeze: false,
@@ -127,8 +136,13 @@ impl Rows<'_> {
         let name = table.relation.plain();
         let pieces = self.pieces.get(&place).copied().unwrap_or(1);
         self.progress.begin(&name, pieces);
-        let Way { range, into, freeze } = way;
-        let mut begin = vec![("begin", "BEGIN".to_owned())];
+        let Way {
+            begin,
+            range,
+            into,
+            freeze,
+        } = way;
+        let mut begin = vec![("begin", begin.to_owned())];
         if let Some(method) = plan::compression(self.toast, self.has_lz4, format) {
             let sql = format!("SET LOCAL default_toast_compression = {method}");
             begin.push(("choose the compression", sql));
@@ -184,7 +198,7 @@ impl Rows<'_> {
         };
         let reading = prepare(source, &|table, format| plan::copy_out(table, format, None));
         let writing = async {
-            target.batch("begin", "BEGIN").await?;
+            target.batch("begin", BEGIN_IMPATIENT).await?;
             prepare(target, &|table, format| {
                 plan::copy_in(table.destination(), format, false)
             })

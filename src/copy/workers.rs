@@ -289,10 +289,11 @@ impl<'a> Crew<'a> {
     }
 }
 
-/// Whether rows that were refused now may be taken when other tables are there, by another leaf, or under another
-/// search path: checks may look into other tables, and collations may sort otherwise than on the source.
+/// Whether rows that were refused now may be taken when other tables are there and no longer locked, by another leaf,
+/// or under another search path: checks may look into other tables, and collations may sort otherwise than on the
+/// source.
 fn may_depend_on_order(error: &Error) -> bool {
-    let refused = |code: &str| code == "23514" || code.starts_with("P0");
+    let refused = |code: &str| matches!(code, "23514" | "55P03" | "40P01") || code.starts_with("P0");
     error.side() == Some(Side::Target)
         && (statements::is_name_not_found(error) || error.sqlstate().is_some_and(refused))
 }

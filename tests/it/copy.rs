@@ -199,3 +199,24 @@ fn bytes_without_an_encoding_arrive_as_they_are() {
         );
     }
 }
+
+#[test]
+fn a_check_that_looks_into_a_table_under_way_waits_its_turn() {
+    let rig = Rig::new(crate::slow::SLOW_ROWS);
+    // The slow table, locked until its rows are in, takes longer than a first try waits.
+    rig.at_source(
+        "INSERT INTO s.t (a, v) SELECT i, repeat(md5(i::text), 100) FROM generate_series(1001, 1600) i;
+         CREATE FUNCTION s.known(int) RETURNS bool LANGUAGE sql AS 'SELECT EXISTS (SELECT FROM s.t WHERE a = $1)';
+         CREATE TABLE s.looks (a int CHECK (s.known(a))); INSERT INTO s.looks SELECT generate_series(1, 1600)",
+    );
+    let output = rig.worker("s").run();
+    assert_exit(&output, 0);
+    assert!(
+        output
+            .stdout
+            .contains("rows are tried once more after all others"),
+        "{}",
+        output.stdout
+    );
+    assert_eq!(rig.at_target("SELECT count(*) FROM s.looks"), "1600");
+}
