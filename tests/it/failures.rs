@@ -2,7 +2,7 @@
 
 use testbed::{Worker, warehouse};
 
-use crate::rig::{METHODS, Rig, assert_exit, text};
+use crate::rig::{GRID, Rig, assert_exit, text};
 
 /// What is expected of the last record.
 struct Expected {
@@ -133,18 +133,18 @@ fn every_failure_has_its_code_its_place_and_its_words() {
     for case in CASES {
         // What fails before anything moves does not depend on how it would.
         let early = ["configure", "connect", "preflight"].contains(&case.2.phase);
-        for method in if early { &METHODS[..1] } else { &METHODS } {
-            check(case, method);
+        for (method, rig) in if early { &GRID[..1] } else { &GRID[..] } {
+            check(case, method, *rig);
         }
     }
     for case in PIPE_CASES {
-        check(case, "pipe");
+        check(case, "pipe", Rig::new);
     }
 }
 
-fn check((sql, change, expected): &Case, method: &str) {
+fn check((sql, change, expected): &Case, method: &str, rig: fn(&str) -> Rig) {
     let (source, target) = sql.split_once(" --- ").unwrap_or((sql, ""));
-    let rig = Rig::new(source);
+    let rig = rig(source);
     rig.at_target(target);
     let output = change(rig.worker("s").env("METHOD", method)).run();
     let context = format!("{sql}\n{method}: {:?}", expected.words);

@@ -2,20 +2,19 @@
 
 use testbed::warehouse;
 
-use crate::rig::{METHODS, Rig, assert_exit, text};
+use crate::rig::{GRID, Rig, assert_exit, text};
 
 const SCHEMA: &str = "CREATE SCHEMA s; CREATE TABLE s.t (id serial PRIMARY KEY, v text); INSERT INTO s.t (v) VALUES ('a'), ('b');
     CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1'";
 
 #[test]
 fn a_complete_load_is_replaced_only_while_nobody_changed_it() {
-    for method in METHODS {
-        changed_loads_are_left_alone(method);
+    for (method, rig) in GRID {
+        changed_loads_are_left_alone(method, &rig(SCHEMA));
     }
 }
 
-fn changed_loads_are_left_alone(method: &str) {
-    let rig = Rig::new(SCHEMA);
+fn changed_loads_are_left_alone(method: &str, rig: &Rig) {
     let worker = rig.worker("s").env("METHOD", method);
     assert_exit(&worker.run(), 0);
     assert_exit(&worker.run(), 0);

@@ -10,6 +10,10 @@ use testbed::{Cluster, Output, Server, Worker};
 /// Both ways to move rows.
 pub(crate) const METHODS: [&str; 2] = ["copy", "pipe"];
 
+/// Each METHOD on a major, and the newer one on the newest too: a METHOD, and what makes databases for it.
+pub(crate) const GRID: [(&str, fn(&str) -> Rig); 3] =
+    [("copy", Rig::new), ("copy", Rig::newest), ("pipe", Rig::new)];
+
 static SOURCE: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&Server::distribution()));
 static TARGET: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&Server::distribution()));
 static NEWEST_SOURCE: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&Server::newest()));
@@ -29,12 +33,14 @@ impl Rig {
         Self::on(&SOURCE, &TARGET, sql)
     }
 
+    /// The same on the newest PostgreSQL.
+    pub(crate) fn newest(sql: &str) -> Self {
+        Self::on(&NEWEST_SOURCE, &NEWEST_TARGET, sql)
+    }
+
     /// New empty databases on the distribution's PostgreSQL, and on the newest.
     pub(crate) fn of_both_majors() -> [Self; 2] {
-        [
-            Self::on(&SOURCE, &TARGET, ""),
-            Self::on(&NEWEST_SOURCE, &NEWEST_TARGET, ""),
-        ]
+        [Self::new(""), Self::newest("")]
     }
 
     /// The same on given clusters.

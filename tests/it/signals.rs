@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use testbed::{Cluster, warehouse};
 
-use crate::rig::{METHODS, Rig, assert_exit, text};
+use crate::rig::{GRID, METHODS, Rig, assert_exit, text};
 use crate::slow::{SLOW_INDEX, SLOW_ROWS, assert_no_backends, children, wait_for_phase};
 
 #[test]
@@ -17,15 +17,14 @@ fn a_signal_is_obeyed_in_every_phase() {
         (SLOW_INDEX, "sequences", "post-data", Signal::SIGTERM, 143),
         (SLOW_INDEX, "connect", "", Signal::SIGTERM, 143),
     ];
-    for method in METHODS {
+    for (method, rig) in GRID {
         for case in cases {
-            obeys(method, case);
+            obeys(method, &rig(case.0), case);
         }
     }
 }
 
-fn obeys(method: &str, (sql, after, during, signal, exit): (&str, &str, &str, Signal, i32)) {
-    let rig = Rig::new(sql);
+fn obeys(method: &str, rig: &Rig, (_, after, during, signal, exit): (&str, &str, &str, Signal, i32)) {
     let directory = tempfile::tempdir().unwrap();
     let worker = rig
         .worker("s")
@@ -52,7 +51,7 @@ fn obeys(method: &str, (sql, after, during, signal, exit): (&str, &str, &str, Si
         0,
         "the passfile is left"
     );
-    assert_no_backends(&rig);
+    assert_no_backends(rig);
 }
 
 #[test]
