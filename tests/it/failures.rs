@@ -2,7 +2,7 @@
 
 use testbed::{Worker, warehouse};
 
-use crate::rig::{GRID, Rig, assert_exit, text};
+use crate::rig::{GRID, MakeRig, Rig, assert_exit, text};
 
 /// What is expected of the last record.
 struct Expected {
@@ -142,7 +142,7 @@ fn every_failure_has_its_code_its_place_and_its_words() {
     }
 }
 
-fn check((sql, change, expected): &Case, method: &str, rig: fn(&str) -> Rig) {
+fn check((sql, change, expected): &Case, method: &str, rig: MakeRig) {
     let (source, target) = sql.split_once(" --- ").unwrap_or((sql, ""));
     let rig = rig(source);
     rig.at_target(target);

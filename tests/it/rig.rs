@@ -10,9 +10,11 @@ use testbed::{Cluster, Output, Server, Worker};
 /// Both ways to move rows.
 pub(crate) const METHODS: [&str; 2] = ["copy", "pipe"];
 
+/// Makes databases and runs statements in the source's.
+pub(crate) type MakeRig = fn(&str) -> Rig;
+
 /// Each METHOD on a major, and the newer one on the newest too: a METHOD, and what makes databases for it.
-pub(crate) const GRID: [(&str, fn(&str) -> Rig); 3] =
-    [("copy", Rig::new), ("copy", Rig::newest), ("pipe", Rig::new)];
+pub(crate) const GRID: [(&str, MakeRig); 3] = [("copy", Rig::new), ("copy", Rig::newest), ("pipe", Rig::new)];
 
 static SOURCE: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&Server::distribution()));
 static TARGET: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&Server::distribution()));
