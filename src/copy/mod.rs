@@ -163,14 +163,23 @@ impl Contents {
     /// Reads everything under the snapshot.
     pub(crate) async fn read(source: &Session, target: &Session, config: &Config) -> Result<Self, Error> {
         let schemas = &config.schemas;
-        let tables = catalog::tables(source, schemas).await?;
-        let (there, here) = tokio::try_join!(catalog::extensions(source), catalog::extensions(target))?;
-        let same: Vec<String> = there.intersection(&here).map(|(name, _)| name.clone()).collect();
+        let formats = async {
+            let (there, here) = tokio::try_join!(catalog::extensions(source), catalog::extensions(target))?;
+            let same: Vec<String> = there.intersection(&here).map(|(name, _)| name.clone()).collect();
+            catalog::formats(source, schemas, target.major(), &same).await
+        };
+        let facts = async {
+            let tables = catalog::tables(source, schemas).await?;
+            let facts = catalog::post_data(source, schemas, &tables).await?;
+            Ok::<_, Error>((tables, facts))
+        };
+        let (formats, (tables, facts), features) =
+            tokio::try_join!(formats, facts, Features::of(source, target))?;
         Ok(Self {
-            formats: catalog::formats(source, schemas, target.major(), &same).await?,
-            facts: catalog::post_data(source, schemas, &tables).await?,
-            features: Features::of(source, target).await?,
             tables,
+            formats,
+            facts,
+            features,
         })
     }
 }

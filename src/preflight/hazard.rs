@@ -1,5 +1,7 @@
 //! What a load does not carry, and what would do harm: one list, the README's table says the same.
 
+use futures_util::future::try_join_all;
+
 use crate::error::{Error, Refusal, Refused, Side};
 use crate::preflight::{Answers, Questions};
 use crate::server::session::Session;
@@ -115,12 +117,15 @@ impl Hazard {
 
 pub(super) async fn ask(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
     let schemas = catalog::names(&questions.config.schemas);
-    for hazard in Hazard::ALL {
+    // All at once: each question would otherwise cost its way to the server and back.
+    let asked = Hazard::ALL.map(|hazard| {
         let session = match hazard.side() {
             Side::Source => questions.source,
             Side::Target => questions.target,
         };
-        let mut found = hazard.find(session, &schemas).await?;
+        hazard.find(session, &schemas)
+    });
+    for (hazard, mut found) in Hazard::ALL.into_iter().zip(try_join_all(asked).await?) {
         if found.is_empty() {
             continue;
         }

@@ -70,8 +70,7 @@ async fn describe(session: &Session) -> Result<Description, Error> {
 }
 
 pub(super) async fn ask(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
-    let source = describe(questions.source).await?;
-    let target = describe(questions.target).await?;
+    let (source, target) = tokio::try_join!(describe(questions.source), describe(questions.target))?;
     versions(questions, answers);
     endpoints(&source, &target, answers);
     same_database(questions, answers).await?;

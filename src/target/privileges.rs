@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use serde::Deserialize;
 use serde_json::Value;
+use tokio_postgres::types::ToSql;
 
 use crate::config::{Config, Privileges, SchemaName};
 use crate::error::Error;
@@ -108,12 +109,25 @@ pub(crate) enum Need {
 /// Reads all of it.
 pub(crate) async fn read(session: &Session, schemas: &[SchemaName]) -> Result<Carried, Error> {
     let names = catalog::names(schemas);
-    let sql = "SELECT current_user::text";
-    let reader = session.query_one("ask for the user", sql, &[]).await?.get(0);
-    let sql = include_str!("sql/privileges.sql");
-    let rows = session.query("list owners and grants", sql, &[&names]).await?;
+    let params: [&(dyn ToSql + Sync); 1] = [&names];
+    // All at once: one way to the server and back.
+    let (user, granted, defaults, policies, secured) = tokio::try_join!(
+        session.query_one("ask for the user", "SELECT current_user::text", &[]),
+        session.query(
+            "list owners and grants",
+            include_str!("sql/privileges.sql"),
+            &params
+        ),
+        session.query(
+            "list default privileges",
+            include_str!("sql/default_privileges.sql"),
+            &params
+        ),
+        session.query("list policies", include_str!("sql/policies.sql"), &params),
+        session.query("list row security", include_str!("sql/row_security.sql"), &params)
+    )?;
     let mut objects = Vec::new();
-    for row in rows {
+    for row in granted {
         let grants: Value = row.get("grants");
         objects.push(Object {
             schema: row.get("schema"),
@@ -128,8 +142,6 @@ pub(crate) async fn read(session: &Session, schemas: &[SchemaName]) -> Result<Ca
             })?,
         });
     }
-    let sql = include_str!("sql/default_privileges.sql");
-    let rows = session.query("list default privileges", sql, &[&names]).await?;
     let default = |row: &tokio_postgres::Row| DefaultGrant {
         schema: row.get("schema"),
         role: row.get("role"),
@@ -138,10 +150,6 @@ pub(crate) async fn read(session: &Session, schemas: &[SchemaName]) -> Result<Ca
         privilege: row.get("privilege"),
         grantable: row.get("grantable"),
     };
-    let defaults = rows.iter().map(default).collect();
-    let rows = session
-        .query("list policies", include_str!("sql/policies.sql"), &[&names])
-        .await?;
     let policy = |row: &tokio_postgres::Row| Policy {
         table: table_of(row),
         name: row.get("name"),
@@ -152,21 +160,18 @@ pub(crate) async fn read(session: &Session, schemas: &[SchemaName]) -> Result<Ca
         with_check: row.get("with_check"),
         comment: row.get("comment"),
     };
-    let policies = rows.iter().map(policy).collect();
-    let sql = include_str!("sql/row_security.sql");
-    let rows = session.query("list row security", sql, &[&names]).await?;
-    let secured = |row: &tokio_postgres::Row| RowSecurity {
+    let row_security = |row: &tokio_postgres::Row| RowSecurity {
         table: table_of(row),
         enabled: row.get("enabled"),
         forced: row.get("forced"),
     };
     Ok(Carried {
         major: session.major(),
-        reader,
+        reader: user.get(0),
         objects,
-        defaults,
-        policies,
-        row_security: rows.iter().map(secured).collect(),
+        defaults: defaults.iter().map(default).collect(),
+        policies: policies.iter().map(policy).collect(),
+        row_security: secured.iter().map(row_security).collect(),
     })
 }
 
