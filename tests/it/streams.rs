@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use testbed::{Cluster, Server};
+use testbed::{Cluster, Server, warehouse};
 
-use crate::rig::{Rig, text};
+use crate::rig::{METHODS, Rig, text};
 use crate::slow::{PATIENCE, SLOW_ROWS, assert_no_backends, child, wait_for_phase};
 
 fn assert_not_complete(rig: &Rig) {
@@ -195,4 +195,27 @@ fn a_stream_that_is_cut_anywhere_is_noticed() {
         assert_eq!(text(output.last(), "phase"), "rows");
         assert_not_complete(&rig);
     }
+}
+
+#[test]
+fn a_target_that_crashes_is_transient_and_the_next_run_makes_it_good() {
+    let own: &'static Cluster = Box::leak(Box::new(Cluster::start(&Server::distribution())));
+    let other: &'static Cluster = Box::leak(Box::new(Cluster::start(&Server::distribution())));
+    let rig = Rig::on(own, other, SLOW_ROWS);
+    for method in METHODS {
+        let running = rig.worker("s").env("METHOD", method).spawn();
+        wait_for_phase(&running, "pre-data");
+        other.stop_immediate();
+        let output = running.wait();
+        assert_eq!(output.exit, 75, "{method}\n{}", output.stdout);
+        other.start_again();
+    }
+    rig.at_source("CREATE OR REPLACE FUNCTION s.slow(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1'");
+    let output = rig.worker("s").run();
+    assert_eq!(output.exit, 0, "{}", output.stdout);
+    assert_eq!(
+        warehouse::contents(other, &rig.database, "s"),
+        warehouse::contents(own, &rig.database, "s")
+    );
+    assert_no_backends(&rig);
 }
