@@ -1,6 +1,7 @@
 //! The archive of a unit: pg_dump's pre-data and post-data under the run's snapshot, and its list.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -130,10 +131,10 @@ impl<'a> Endpoint<'a> {
             path: path.clone(),
             source,
         })?;
-        Ok(Archive {
-            entries: toc::read(&bytes)?,
-            path,
-        })
+        match toc::read(&bytes) {
+            Ok(entries) => Ok(Archive { path, entries }),
+            Err(error) => Err(no_room(&path).unwrap_or(error)),
+        }
     }
 
     /// Starts pg_dump for the rows, to be read from its standard output. Not compressed: the bytes go no further
@@ -184,6 +185,18 @@ impl<'a> Endpoint<'a> {
             .finish(&|_| ())
             .await
     }
+}
+
+/// Why an archive may be cut although pg_dump ended well: it does not look whether its last bytes reached the disk.
+fn no_room(archive: &Path) -> Option<Error> {
+    const PROBE_BYTES: usize = 64 * 1024;
+    let directory = archive.parent()?;
+    let written = tempfile::tempfile_in(directory).and_then(|mut file| file.write_all(&vec![0; PROBE_BYTES]));
+    written.err().map(|source| Error::File {
+        action: "write the archive",
+        path: archive.to_owned(),
+        source,
+    })
 }
 
 fn restore_args(section: Section) -> Vec<String> {
