@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::config::{Privileges, SchemaName};
 use crate::error::{Error, Refusal, Refused, Side};
 use crate::preflight::{Answers, Questions};
-use crate::server::session::Session;
+use crate::server::session::{Param, Session};
 use crate::source::catalog;
 use crate::target::clear::{self, Decision};
 use crate::target::privileges::{self, Need};
@@ -147,8 +147,7 @@ async fn schema_rights(
 ) -> Result<(), Error> {
     const CHECK: &str = "target privileges";
     let sql = include_str!("sql/schema_rights.sql");
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] =
-        [&schema.as_str(), &become_word(questions.target)];
+    let params: [&dyn Param; 2] = [&schema.as_str(), &become_word(questions.target)];
     let rows = questions
         .target
         .query("look what may be done", sql, &params)
@@ -196,7 +195,7 @@ async fn roles(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), E
     let needs = carried.roles(&adopted);
     let names: Vec<&String> = needs.keys().collect();
     let sql = include_str!("sql/roles.sql");
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&names, &become_word(questions.target)];
+    let params: [&dyn Param; 2] = [&names, &become_word(questions.target)];
     let before = answers.refusals().len();
     for row in questions.target.query("look for roles", sql, &params).await? {
         let name: String = row.get("name");
@@ -239,8 +238,7 @@ async fn lenders(
     carried: &privileges::Carried,
 ) -> Result<(), Error> {
     let sql = include_str!("sql/schema_rights.sql");
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] =
-        [&schema.as_str(), &become_word(questions.target)];
+    let params: [&dyn Param; 2] = [&schema.as_str(), &become_word(questions.target)];
     let rows = questions
         .target
         .query("look what may be done", sql, &params)
@@ -253,7 +251,7 @@ async fn lenders(
                WHERE NOT (pg_catalog.has_schema_privilege(o.oid, $1, 'CREATE') \
                AND pg_catalog.has_schema_privilege(o.oid, $1, 'USAGE'))";
     let actors: Vec<&str> = carried.actors(schema.as_str()).into_iter().collect();
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&schema.as_str(), &actors];
+    let params: [&dyn Param; 2] = [&schema.as_str(), &actors];
     for row in questions.target.query("look who may own", sql, &params).await? {
         let role: String = row.get("role");
         let reason =

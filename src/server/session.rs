@@ -10,13 +10,85 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{MaybeDone, TryFuture, maybe_done, try_join_all};
+use serde_json::Value;
 use tokio::task::JoinHandle;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, CopyInSink, CopyOutStream, Row, Statement, ToStatement};
 
 use crate::error::{ConnectError, Error, Side};
 use crate::server::reframe::{Frames, Seen};
 use crate::server::{Server, connect};
+
+/// A value that goes with a statement. Its type goes with it too, so that a statement is one round trip: asking the
+/// server which types it expects would be another.
+pub(crate) trait Param: ToSql + Sync {
+    /// As what the server is to take it.
+    fn sent_as(&self) -> Type;
+}
+
+/// The server's type for every value of a Rust type.
+trait SentAs {
+    const TYPE: Type;
+}
+
+impl<T: SentAs + ToSql + Sync> Param for T {
+    fn sent_as(&self) -> Type {
+        T::TYPE
+    }
+}
+
+/// A type that has an array type.
+trait Element {
+    const TYPE: Type;
+    const ARRAY: Type;
+}
+
+impl<T: Element + ?Sized> Element for &T {
+    const TYPE: Type = T::TYPE;
+    const ARRAY: Type = T::ARRAY;
+}
+
+impl<T: Element> SentAs for T {
+    const TYPE: Type = T::TYPE;
+}
+
+impl<T: Element> SentAs for Option<T> {
+    const TYPE: Type = T::TYPE;
+}
+
+impl<T: Element> SentAs for Vec<T> {
+    const TYPE: Type = T::ARRAY;
+}
+
+impl<T: Element> SentAs for &[T] {
+    const TYPE: Type = T::ARRAY;
+}
+
+macro_rules! elements {
+    ($($rust:ty: $of:ident, $array:ident;)*) => {
+        $(impl Element for $rust {
+            const TYPE: Type = Type::$of;
+            const ARRAY: Type = Type::$array;
+        })*
+    };
+}
+
+elements! {
+    str: TEXT, TEXT_ARRAY;
+    String: TEXT, TEXT_ARRAY;
+    bool: BOOL, BOOL_ARRAY;
+    i32: INT4, INT4_ARRAY;
+    i64: INT8, INT8_ARRAY;
+    u32: OID, OID_ARRAY;
+    Value: JSONB, JSONB_ARRAY;
+}
+
+fn typed<'a>(params: &[&'a dyn Param]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+    params
+        .iter()
+        .map(|param| (*param as &(dyn ToSql + Sync), param.sent_as()))
+        .collect()
+}
 
 /// Settings of every session: no limit of the server's may end a long load, and every text is read and
 /// written in one form. Settings that a server does not have are passed over; `lock_timeout` is the caller's.
@@ -152,10 +224,10 @@ impl Session {
         &self,
         action: &str,
         sql: &str,
-        params: &[&(dyn ToSql + Sync)],
+        params: &[&dyn Param],
     ) -> Result<Vec<Row>, Error> {
         self.client
-            .query(sql, params)
+            .query_typed(sql, &typed(params))
             .await
             .map_err(|source| self.failed(action, source))
     }
@@ -165,23 +237,18 @@ impl Session {
         &self,
         action: &str,
         sql: &str,
-        params: &[&(dyn ToSql + Sync)],
+        params: &[&dyn Param],
     ) -> Result<Row, Error> {
         self.client
-            .query_one(sql, params)
+            .query_typed_one(sql, &typed(params))
             .await
             .map_err(|source| self.failed(action, source))
     }
 
     /// Runs one statement and returns how many rows it touched.
-    pub(crate) async fn execute(
-        &self,
-        action: &str,
-        sql: &str,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<u64, Error> {
+    pub(crate) async fn execute(&self, action: &str, sql: &str, params: &[&dyn Param]) -> Result<u64, Error> {
         self.client
-            .execute(sql, params)
+            .execute_typed(sql, &typed(params))
             .await
             .map_err(|source| self.failed(action, source))
     }

@@ -8,11 +8,10 @@ use std::fmt::Write as _;
 
 use serde::Deserialize;
 use serde_json::Value;
-use tokio_postgres::types::ToSql;
 
 use crate::config::{Config, Privileges, SchemaName};
 use crate::error::Error;
-use crate::server::session::{Session, quote_ident, quote_literal};
+use crate::server::session::{Param, Session, quote_ident, quote_literal};
 use crate::source::catalog::{self, Relation};
 
 /// Statements in one transaction: each may lock a table.
@@ -109,7 +108,7 @@ pub(crate) enum Need {
 /// Reads all of it.
 pub(crate) async fn read(session: &Session, schemas: &[SchemaName]) -> Result<Carried, Error> {
     let names = catalog::names(schemas);
-    let params: [&(dyn ToSql + Sync); 1] = [&names];
+    let params: [&dyn Param; 1] = [&names];
     // All at once: one way to the server and back.
     let (user, granted, defaults, policies, secured) = tokio::try_join!(
         session.query_one("ask for the user", "SELECT current_user::text", &[]),
