@@ -283,6 +283,9 @@ impl Order<'_> {
         let steps = entry.dependencies.iter().filter_map(|id| self.last.get(id));
         let mut needs: BTreeSet<Need> = steps.map(|(step, _)| Need::Step(*step)).collect();
         needs.extend(tables.iter().map(|table| Need::Rows(*table)));
+        if self.facts.all_rows.contains(&entry.oid) {
+            needs.insert(Need::AllRows);
+        }
         needs
     }
 
@@ -415,7 +418,7 @@ mod tests {
         let facts = PostData {
             constraints: HashMap::from([(1, constraint(100, 0, 'p')), (5, constraint(200, 100, 'f'))]),
             indexes: HashMap::from([(2, 100), (3, 200)]),
-            sizes: HashMap::new(),
+            ..PostData::default()
         };
         (entries, facts)
     }

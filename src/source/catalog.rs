@@ -1,6 +1,6 @@
 //! Tables and sequences: what holds data of its own, and how it is counted.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use futures_util::future::try_join_all;
 
@@ -112,6 +112,8 @@ pub(crate) struct PostData {
     pub(crate) constraints: HashMap<u32, Constraint>,
     /// The table of each index.
     pub(crate) indexes: HashMap<u32, u32>,
+    /// Indexes, and constraints with an index, that may read other tables than their own while they are built.
+    pub(crate) all_rows: HashSet<u32>,
     /// Heap and TOAST of each table, in bytes.
     pub(crate) sizes: HashMap<u32, u64>,
 }
@@ -237,6 +239,12 @@ pub(crate) async fn post_data(
         indexes: indexes
             .iter()
             .map(|row| (row.get("oid"), row.get("table")))
+            .collect(),
+        all_rows: indexes
+            .iter()
+            .filter(|row| row.get("all_rows"))
+            .flat_map(|row| [Some(row.get("oid")), row.get("constraint")])
+            .flatten()
             .collect(),
         sizes: tables.iter().map(|table| (table.oid, table.size_bytes)).collect(),
     })

@@ -220,3 +220,21 @@ fn a_check_that_looks_into_a_table_under_way_waits_its_turn() {
     );
     assert_eq!(rig.at_target("SELECT count(*) FROM s.looks"), "1600");
 }
+
+#[test]
+fn an_index_that_looks_into_another_table_is_built_when_all_rows_are_there() {
+    // The names arrive late, and what is built from them is ready before, if it does not wait.
+    let rig = Rig::new(
+        "CREATE SCHEMA s; CREATE FUNCTION s.slow(int) RETURNS bool LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.01); RETURN true; END';
+         CREATE TABLE s.names (id int CHECK (s.slow(id)), name text, pad text);
+         INSERT INTO s.names SELECT i, 'n' || i, repeat(md5(i::text), 250) FROM generate_series(1, 200) i;
+         CREATE FUNCTION s.name_of(int) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT name FROM s.names WHERE id = $1';
+         CREATE TABLE s.t (a int, pad text); INSERT INTO s.t SELECT i, repeat(md5(i::text), 250) FROM generate_series(1, 200) i;
+         CREATE INDEX ON s.t (s.name_of(a))",
+    );
+    for method in METHODS {
+        assert_exit(&rig.worker("s").env("METHOD", method).run(), 0);
+        let found = "SET enable_seqscan = off; SELECT a FROM s.t WHERE s.name_of(a) = 'n77'";
+        assert_eq!(rig.at_target(found), "77", "{method}");
+    }
+}
