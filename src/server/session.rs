@@ -79,6 +79,7 @@ elements! {
     bool: BOOL, BOOL_ARRAY;
     i32: INT4, INT4_ARRAY;
     i64: INT8, INT8_ARRAY;
+    f64: FLOAT8, FLOAT8_ARRAY;
     u32: OID, OID_ARRAY;
     Value: JSONB, JSONB_ARRAY;
 }

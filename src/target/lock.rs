@@ -13,6 +13,13 @@ use crate::shutdown::Shutdown;
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 /// A heartbeat that takes longer counts as lost.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A holder that was not heard of for so long has missed a beat: it is watched until it beats or is dead.
+const OVERDUE: Duration = Duration::from_secs(15);
+/// A holder that was not heard of for so long is dead. It has relied on nothing that old itself: see
+/// [`Lock::is_held`].
+const DEAD: Duration = Duration::from_secs(60);
+/// Between two looks at a holder that was ended.
+const BURIAL_INTERVAL: Duration = Duration::from_millis(100);
 /// Between two attempts to get the lock while `WAIT_TIMEOUT` lasts.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// How long swept backends may take to end.
@@ -26,7 +33,8 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of every schema in sorted order, waiting up to `wait` for another worker.
+    /// Takes the lock of every schema in sorted order, waiting up to `wait` for another worker. One that is dead is
+    /// ended, which takes until it was silent for a minute.
     pub(crate) async fn acquire(
         target: &Server,
         names: &ApplicationName,
@@ -39,15 +47,22 @@ impl Lock {
         let started = Instant::now();
         for schema in sorted {
             while let Some(holder) = try_lock(&session, schema).await? {
-                if started.elapsed() >= wait {
+                if holder.silence >= DEAD {
+                    bury(&session, schema, &holder).await?;
+                    tokio::time::sleep(BURIAL_INTERVAL).await;
+                } else if holder.silence < OVERDUE && started.elapsed() >= wait {
                     return Err(Error::Refused(Refused {
                         refusal: Refusal::Transient,
                         side: Side::Target,
-                        reason: format!("another worker holds schema \"{schema}\": {holder}"),
+                        reason: format!(
+                            "another worker holds schema \"{schema}\": {}",
+                            holder.description
+                        ),
                         cure: "let it finish, or set WAIT_TIMEOUT to wait for it".to_owned(),
                     }));
+                } else {
+                    tokio::time::sleep(RETRY_INTERVAL).await;
                 }
-                tokio::time::sleep(RETRY_INTERVAL).await;
             }
         }
         Ok(Self {
@@ -86,30 +101,78 @@ impl Lock {
     }
 }
 
+/// Another worker's lock session.
+#[derive(Debug)]
+struct Holder {
+    pid: i32,
+    description: String,
+    /// Since its last statement; none where the server hides that from our role.
+    silence: Duration,
+}
+
 /// `None` if the lock is ours now, else who has it.
-async fn try_lock(session: &Session, schema: &SchemaName) -> Result<Option<String>, Error> {
+async fn try_lock(session: &Session, schema: &SchemaName) -> Result<Option<Holder>, Error> {
     let key = format!("schemaferry schema {schema}");
-    let row = session
-        .query_one(
-            "take the schema's lock",
-            "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended($1, 0))",
-            &[&key],
-        )
-        .await?;
-    if row.get(0) {
-        return Ok(None);
+    loop {
+        let row = session
+            .query_one(
+                "take the schema's lock",
+                "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended($1, 0))",
+                &[&key],
+            )
+            .await?;
+        if row.get(0) {
+            return Ok(None);
+        }
+        let rows = session
+            .query(
+                "look who holds the schema",
+                include_str!("sql/lock_holder.sql"),
+                &[&key],
+            )
+            .await?;
+        // Otherwise it is gone by now.
+        if let Some(row) = rows.first() {
+            let silence_s: Option<f64> = row.get("silence_s");
+            return Ok(Some(Holder {
+                pid: row.get("pid"),
+                description: row.get("description"),
+                silence: Duration::try_from_secs_f64(silence_s.unwrap_or(0.0)).unwrap_or_default(),
+            }));
+        }
     }
-    let rows = session
+}
+
+/// Ends a dead holder, which needs to be of our role, or `pg_signal_backend`.
+async fn bury(session: &Session, schema: &SchemaName, holder: &Holder) -> Result<(), Error> {
+    let ended = session
         .query(
-            "look who holds the schema",
-            include_str!("sql/lock_holder.sql"),
-            &[&key],
+            "end a dead worker's session",
+            include_str!("sql/dead_holder.sql"),
+            &[&holder.pid, &DEAD.as_secs_f64()],
         )
-        .await?;
-    Ok(Some(
-        rows.first()
-            .map_or_else(|| "gone by now".to_owned(), |row| row.get(0)),
-    ))
+        .await;
+    let silent_s = holder.silence.as_secs();
+    match ended {
+        Err(error) if error.sqlstate() == Some("42501") => Err(Error::Refused(Refused {
+            refusal: Refusal::Transient,
+            side: Side::Target,
+            reason: format!(
+                "another worker holds schema \"{schema}\", was silent for {silent_s} s and may not be ended by us: {}",
+                holder.description
+            ),
+            cure: format!("SELECT pg_terminate_backend({}) as its user or a superuser", holder.pid),
+        })),
+        ended => {
+            ended?;
+            tracing::warn!(
+                holder = holder.description,
+                silent_s,
+                "ended the session of a worker that is dead"
+            );
+            Ok(())
+        }
+    }
 }
 
 /// Which backends a sweep ends.

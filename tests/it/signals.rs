@@ -127,3 +127,34 @@ fn a_kill_at_any_moment_is_made_good_by_the_next_run() {
     }
     assert_no_backends(&rig);
 }
+
+#[test]
+fn the_lock_of_a_worker_that_is_dead_passes_to_the_next() {
+    let rig = Rig::new(SLOW_ROWS);
+    rig.at_target("CREATE ROLE onlooker LOGIN PASSWORD 'testbed' IN ROLE pg_read_all_stats");
+    // Its host is gone, and no server was told.
+    let dead = rig.worker("s").spawn();
+    wait_for_phase(&dead, "pre-data");
+    dead.signal(Signal::SIGSTOP);
+    let powerless = rig.worker("s").env("TARGET_USER", "onlooker").env("WAIT_TIMEOUT", "2m");
+    let output = powerless.run();
+    assert_exit(&output, 75);
+    let reason = text(output.last(), "reason");
+    assert!(reason.contains("was silent for 6"), "{reason}");
+    assert!(reason.contains("SELECT pg_terminate_backend("), "{reason}");
+    rig.at_source("CREATE OR REPLACE FUNCTION s.slow(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1'");
+    let heir = rig.worker("s").run();
+    assert_exit(&heir, 0);
+    assert!(
+        heir.stdout.contains("ended the session of a worker that is dead"),
+        "{}",
+        heir.stdout
+    );
+    dead.signal(Signal::SIGCONT);
+    assert_exit(&dead.wait(), 75);
+    assert_eq!(
+        warehouse::contents(rig.target, &rig.database, "s"),
+        warehouse::contents(rig.source, &rig.database, "s")
+    );
+    assert_no_backends(&rig);
+}

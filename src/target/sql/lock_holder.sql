@@ -1,8 +1,10 @@
--- Who holds the advisory lock of a key.
+-- Who holds the advisory lock of a key, and for how long nothing was heard of it (null: hidden).
 -- $1 text: the key's text
-SELECT pg_catalog.format('pid %s, %s, %s, connected %s', l.pid, a.application_name,
-                         coalesce(pg_catalog.host(a.client_addr), 'address hidden or local'),
-                         coalesce(a.backend_start::text, 'at a time hidden'))
+SELECT l.pid,
+       pg_catalog.format('pid %s, %s, %s, connected %s', l.pid, a.application_name,
+                                coalesce(pg_catalog.host(a.client_addr), 'address hidden or local'),
+                                coalesce(a.backend_start::text, 'at a time hidden')) AS description,
+       extract(epoch FROM pg_catalog.clock_timestamp() - a.state_change)::float8 AS silence_s
 FROM pg_catalog.pg_locks l
 JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
 WHERE l.locktype = 'advisory'
