@@ -15,6 +15,37 @@ pub(crate) enum Command {
     Load,
     /// Ask every question that a load asks first, and change nothing
     Check,
+    /// Protect the schema from every load from now on, whatever ON_EXISTING says: for after go-live. Needs the
+    /// TARGET_ variables only
+    Seal {
+        /// Every schema that was loaded into the target's database, instead of SCHEMA_NAME
+        #[arg(long)]
+        all: bool,
+        /// Take the protection away again
+        #[arg(long)]
+        undo: bool,
+    },
+}
+
+impl Command {
+    /// The word on the command line.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Load => "load",
+            Self::Check => "check",
+            Self::Seal { .. } => "seal",
+        }
+    }
+
+    /// Whether it needs a source.
+    pub(crate) fn has_source(self) -> bool {
+        !matches!(self, Self::Seal { .. })
+    }
+
+    /// Whether it needs `SCHEMA_NAME`.
+    pub(crate) fn has_schemas(self) -> bool {
+        !matches!(self, Self::Seal { all: true, .. })
+    }
 }
 
 #[derive(Debug, Parser)]
@@ -93,6 +124,10 @@ mod tests {
         assert_eq!(parsed(&[]), Ok(Command::Load));
         assert_eq!(parsed(&["load"]), Ok(Command::Load));
         assert_eq!(parsed(&["check"]), Ok(Command::Check));
+        let seal = |all, undo| Ok(Command::Seal { all, undo });
+        assert_eq!(parsed(&["seal"]), seal(false, false));
+        assert_eq!(parsed(&["seal", "--undo", "--all"]), seal(true, true));
+        assert_eq!(parsed(&["check", "--all"]), Err(64));
         assert_eq!(parsed(&["--help"]), Err(0));
         assert_eq!(parsed(&["--version"]), Err(0));
         assert_eq!(parsed(&["lod"]), Err(64));

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tracing::Level;
 
+use crate::cli::Command;
 use crate::error::{Error, Problem};
 use crate::preflight::hazard::Hazard;
 use crate::server::{SslMode, SslRootCert};
@@ -19,6 +20,11 @@ use crate::server::{SslMode, SslRootCert};
 pub(crate) struct SchemaName(String);
 
 impl SchemaName {
+    /// A name that the ledger holds.
+    pub(crate) fn of_ledger(name: String) -> Self {
+        Self(name)
+    }
+
     /// The name as the catalogue holds it.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
@@ -367,14 +373,17 @@ struct Reader {
 }
 
 impl Config {
-    /// Reads this process's environment.
-    pub(crate) fn from_env() -> Result<Self, Error> {
+    /// Reads this process's environment, as far as `command` needs it.
+    pub(crate) fn from_env(command: Command) -> Result<Self, Error> {
         #[expect(clippy::disallowed_methods, reason = "this module is the only reader")]
-        Self::read(std::env::vars_os())
+        Self::read(command, std::env::vars_os())
     }
 
     /// Reads an environment; the error names everything that is wrong with it.
-    fn read(environment: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, Error> {
+    fn read(
+        command: Command,
+        environment: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, Error> {
         let known = known_names();
         let given = environment
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
@@ -386,9 +395,13 @@ impl Config {
         };
         let method = reader.parsed("METHOD", method).unwrap_or(Method::Copy);
         let config = Self {
-            schemas: reader.schemas(),
-            source: reader.server("SOURCE"),
-            target: reader.server("TARGET"),
+            schemas: if command.has_schemas() {
+                reader.schemas()
+            } else {
+                Vec::new()
+            },
+            source: reader.server("SOURCE", command.has_source()),
+            target: reader.server("TARGET", true),
             method,
             jobs: reader.parsed("JOBS", jobs).unwrap_or(JOBS_DEFAULT),
             split: reader.parsed("SPLIT", split).unwrap_or(Split::Auto),
@@ -555,7 +568,7 @@ impl Reader {
         schemas
     }
 
-    fn server(&mut self, side: &str) -> ServerConfig {
+    fn server(&mut self, side: &str, needed: bool) -> ServerConfig {
         let name = |rest: &str| format!("{side}_{rest}");
         let password = self.password(side);
         let host = self.parsed(&name("HOST"), |text| {
@@ -566,7 +579,7 @@ impl Reader {
             }
         });
         let has_secret = matches!(password, PasswordSource::Secret(_));
-        if !self.given.contains_key(&name("HOST")) && !has_secret {
+        if needed && !self.given.contains_key(&name("HOST")) && !has_secret {
             self.problem(&name("HOST"), "is not set: name the server");
         }
         let sslrootcert = self.parsed(&name("SSLROOTCERT"), root_certificate);
@@ -870,7 +883,7 @@ mod tests {
             .chain(variables)
             .map(|(name, value)| (name.into(), value.into()))
             .collect();
-        match Config::read(environment.into_iter()) {
+        match Config::read(Command::Load, environment.into_iter()) {
             Ok(config) => Ok(config),
             Err(Error::Config(problems)) => Err(problems.iter().map(ToString::to_string).collect()),
             Err(other) => panic!("{other}"),

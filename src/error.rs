@@ -173,7 +173,7 @@ pub(crate) enum Error {
         /// Transient: throttling, a service error, an unreachable endpoint; denied: what IAM refuses.
         refusal: Refusal,
     },
-    #[error("preflight refuses: {}", join(.0))]
+    #[error("refused: {}", join(.0))]
     Preflight(Vec<Refused>),
     #[error("failed to connect to the {side}")]
     Connect {

@@ -441,7 +441,7 @@ impl<'a> Unit<'a> {
 }
 
 /// A number that no other attempt has: of the moment and of the process.
-fn attempt() -> u32 {
+pub(crate) fn attempt() -> u32 {
     use std::hash::{BuildHasher, RandomState};
     let mixed = RandomState::new().hash_one(Instant::now());
     u32::try_from(mixed & u64::from(u32::MAX)).unwrap_or_default()

@@ -15,6 +15,7 @@ mod log;
 mod pipe;
 mod preflight;
 mod progress;
+mod seal;
 mod secret;
 mod server;
 mod shutdown;
@@ -35,6 +36,7 @@ use crate::config::{Config, LogFormat, SchemaName};
 use crate::error::{Error, Stop};
 use crate::exit::Exit;
 use crate::progress::Progress;
+use crate::seal::Wish;
 use crate::shutdown::Shutdown;
 
 fn main() -> ExitCode {
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
         }
     };
     let progress = Progress::new();
-    let ended = match Config::from_env() {
+    let ended = match Config::from_env(command) {
         Ok(config) => {
             log::init(config.log_format, config.log_level, fields(&config));
             run(command, &config, &progress)
@@ -73,10 +75,7 @@ fn fields(config: &Config) -> HashMap<String, Value> {
 fn run(command: Command, config: &Config, progress: &Progress) -> Result<(), Error> {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        command = match command {
-            Command::Load => "load",
-            Command::Check => "check",
-        },
+        command = command.word(),
         configuration = config.record().to_string(),
         "run started"
     );
@@ -125,6 +124,7 @@ async fn work(command: Command, config: &Config, progress: &Progress) -> Result<
                 progress.not_carried(answers.notes());
                 answers.permit().map(|_| ())
             }
+            Command::Seal { all, undo } => seal::seal(config, &shutdown, progress, Wish { all, undo }).await,
         }
     };
     tokio::select! {

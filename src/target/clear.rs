@@ -76,18 +76,18 @@ pub(crate) async fn decide(
     on_existing: OnExisting,
     entry: &Entry,
 ) -> Result<Decision, Error> {
-    let Some(existing) = look(target, schema).await? else {
-        return Ok(Decision::Create);
-    };
-    let load = ledger::latest(target, schema.as_str())
-        .await?
-        .filter(|load| load.schema_oid == Some(existing.oid));
+    let load = ledger::latest(target, schema.as_str()).await?;
+    // By name: a database that was upgraded since has other OIDs.
     if load.as_ref().is_some_and(|load| load.state == State::Sealed) {
         return Err(occupied(
             format!("schema \"{schema}\" is sealed"),
-            "schemaferry never touches a sealed schema",
+            "no load touches a sealed schema; if it is not live, schemaferry seal --undo",
         ));
     }
+    let Some(existing) = look(target, schema).await? else {
+        return Ok(Decision::Create);
+    };
+    let load = load.filter(|load| load.schema_oid == Some(existing.oid));
     let keep = schema.as_str() == "public"
         || existing.has_extension
         || load.as_ref().is_some_and(|load| load.adopted);

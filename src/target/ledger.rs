@@ -35,6 +35,7 @@ impl State {
 /// The latest load of one schema.
 #[derive(Debug, Clone)]
 pub(crate) struct Load {
+    id: i64,
     pub(crate) state: State,
     /// OID of the schema that the load made or adopted; `None` while it was not created yet.
     pub(crate) schema_oid: Option<u32>,
@@ -79,6 +80,7 @@ impl Entry {
 impl Load {
     fn from_row(row: &Row) -> Self {
         Self {
+            id: row.get("id"),
             state: State::from_word(row.get("state")),
             schema_oid: row.get("schema_oid"),
             adopted: row.get("adopted"),
@@ -88,6 +90,17 @@ impl Load {
             inventory: row.get("inventory"),
             activity: row.get("activity"),
         }
+    }
+
+    /// Marks it as sealed, or as complete again. Runs in the caller's transaction.
+    pub(crate) async fn set_sealed(&self, target: &Session, sealed: bool) -> Result<(), Error> {
+        let state = if sealed { "sealed" } else { "complete" };
+        let sql =
+            "UPDATE schemaferry.load SET state = $2, updated_at = pg_catalog.clock_timestamp() WHERE id = $1";
+        target
+            .execute("write the ledger", sql, &[&self.id, &state])
+            .await
+            .map(|_| ())
     }
 
     /// Whether this load was made by a run with the same identifier, source and variables.
@@ -118,6 +131,17 @@ pub(crate) async fn latest(target: &Session, schema: &str) -> Result<Option<Load
     let sql = "SELECT * FROM schemaferry.load WHERE schema_name = $1 ORDER BY id DESC LIMIT 1";
     let rows = target.query("read the ledger", sql, &[&schema]).await?;
     Ok(rows.first().map(Load::from_row))
+}
+
+/// Every schema that loads were made into and that is there.
+pub(crate) async fn schemas(target: &Session) -> Result<Vec<SchemaName>, Error> {
+    if !exists(target).await? {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT DISTINCT l.schema_name FROM schemaferry.load l \
+               JOIN pg_catalog.pg_namespace n ON n.nspname = l.schema_name ORDER BY 1";
+    let rows = target.query("read the ledger", sql, &[]).await?;
+    Ok(rows.iter().map(|row| SchemaName::of_ledger(row.get(0))).collect())
 }
 
 /// Creates the ledger where it is missing. Concurrent `CREATE … IF NOT EXISTS` collide in the catalogue, so this
@@ -252,12 +276,7 @@ pub(crate) async fn is_complete(
         else {
             return Ok(false);
         };
-        let sql = "SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1";
-        let rows = target
-            .query("look at the schema", sql, &[&schema.as_str()])
-            .await?;
-        let oid: Option<u32> = rows.first().map(|row| row.get(0));
-        let stands = match (load.state, oid) {
+        let stands = match (load.state, oid(target, schema.as_str()).await?) {
             (State::Sealed, Some(oid)) => load.schema_oid == Some(oid),
             (State::Complete, Some(oid)) => {
                 load.schema_oid == Some(oid) && load.changes(target, oid).await?.is_empty()
@@ -269,6 +288,13 @@ pub(crate) async fn is_complete(
         }
     }
     Ok(true)
+}
+
+/// The OID of a schema, if there is one of that name.
+pub(crate) async fn oid(target: &Session, schema: &str) -> Result<Option<u32>, Error> {
+    let sql = "SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1";
+    let rows = target.query("look at the schema", sql, &[&schema]).await?;
+    Ok(rows.first().map(|row| row.get(0)))
 }
 
 /// `{"type identity": "hash of the definition"}`.

@@ -17,7 +17,7 @@ const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 const OVERDUE: Duration = Duration::from_secs(15);
 /// A holder that was not heard of for so long is dead. It has relied on nothing that old itself: see
 /// [`Lock::is_held`].
-const DEAD: Duration = Duration::from_secs(60);
+const DEAD: Duration = Duration::from_mins(1);
 /// Between two looks at a holder that was ended.
 const BURIAL_INTERVAL: Duration = Duration::from_millis(100);
 /// Between two attempts to get the lock while `WAIT_TIMEOUT` lasts.
@@ -54,10 +54,7 @@ impl Lock {
                     return Err(Error::Refused(Refused {
                         refusal: Refusal::Transient,
                         side: Side::Target,
-                        reason: format!(
-                            "another worker holds schema \"{schema}\": {}",
-                            holder.description
-                        ),
+                        reason: format!("another worker holds schema \"{schema}\": {}", holder.description),
                         cure: "let it finish, or set WAIT_TIMEOUT to wait for it".to_owned(),
                     }));
                 } else {
@@ -161,7 +158,10 @@ async fn bury(session: &Session, schema: &SchemaName, holder: &Holder) -> Result
                 "another worker holds schema \"{schema}\", was silent for {silent_s} s and may not be ended by us: {}",
                 holder.description
             ),
-            cure: format!("SELECT pg_terminate_backend({}) as its user or a superuser", holder.pid),
+            cure: format!(
+                "SELECT pg_terminate_backend({}) as its user or a superuser",
+                holder.pid
+            ),
         })),
         ended => {
             ended?;

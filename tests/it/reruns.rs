@@ -197,3 +197,79 @@ fn five_workers_at_once_do_not_disturb_each_other() {
         }
     }
 }
+
+#[test]
+fn no_load_touches_what_is_sealed() {
+    let rig = Rig::new(SCHEMA);
+    rig.at_source("CREATE SCHEMA other; CREATE TABLE other.t (a int)");
+    let worker = rig.worker("s").env("RUN_ID", "live");
+    let run = |arguments: &[&str], schema: &str| {
+        let sealing = rig
+            .worker(schema)
+            .without("SOURCE_HOST")
+            .env("SCHEMA_NAME", schema);
+        arguments
+            .iter()
+            .fold(sealing, |sealing, argument| sealing.arg(*argument))
+            .run()
+    };
+    let refusal = |output: &testbed::Output, words: &str| {
+        assert_exit(output, 73);
+        let reason = text(output.last(), "reason");
+        assert!(reason.contains(words), "{words:?} is not in {reason}");
+    };
+    refusal(
+        &run(&["seal"], "s"),
+        "schema \"s\" was not made by a load of ours",
+    );
+    assert_exit(&worker.run(), 0);
+    // Neither its own variables nor the other's error keep what can be sealed from being sealed.
+    refusal(&run(&["seal"], "other,s"), "schema \"other\" was not made");
+    for on_existing in ["own", "fail", "replace"] {
+        let next = worker
+            .clone()
+            .env("RUN_ID", "rehearsal")
+            .env("ON_EXISTING", on_existing);
+        refusal(&next.run(), "schema \"s\" is sealed");
+        refusal(&next.arg("check").run(), "schema \"s\" is sealed");
+    }
+    rig.at_target("INSERT INTO s.t (id, v) VALUES (99, 'production')");
+    let again = worker.run();
+    assert_exit(&again, 0);
+    assert_eq!(again.last()["already_complete"], true, "the run that made it");
+    assert_eq!(rig.at_target("SELECT count(*) FROM s.t"), "3");
+
+    // A database that was upgraded, or whose schema was dropped by mistake, stays sealed.
+    rig.at_target("ALTER SCHEMA s RENAME TO elsewhere");
+    let replace = worker
+        .clone()
+        .env("RUN_ID", "rehearsal")
+        .env("ON_EXISTING", "replace");
+    refusal(&replace.run(), "schema \"s\" is sealed");
+    rig.at_target("ALTER SCHEMA elsewhere RENAME TO s");
+
+    assert_exit(&rig.worker("other").run(), 0);
+    assert_exit(&run(&["seal", "--undo"], "s"), 0);
+    refusal(
+        &worker.clone().env("RUN_ID", "rehearsal").run(),
+        "rows of t were written",
+    );
+    assert_exit(&replace.run(), 0);
+    assert_exit(&run(&["seal", "--all"], ""), 0);
+    for schema in ["s", "other"] {
+        refusal(&rig.worker(schema).run(), "is sealed");
+    }
+    rig.at_target("UPDATE schemaferry.load SET state = 'loading' WHERE schema_name = 'other'");
+    refusal(
+        &run(&["seal", "--all"], ""),
+        "the last load of schema \"other\" did not complete",
+    );
+    assert_exit(&run(&["seal", "--all", "--undo"], ""), 0);
+    assert_eq!(
+        rig.at_target(
+            "SELECT string_agg(DISTINCT state, ',') FROM schemaferry.load WHERE schema_name = 'other'"
+        ),
+        "loading",
+        "what is not sealed stays as it is"
+    );
+}

@@ -136,7 +136,10 @@ fn the_lock_of_a_worker_that_is_dead_passes_to_the_next() {
     let dead = rig.worker("s").spawn();
     wait_for_phase(&dead, "pre-data");
     dead.signal(Signal::SIGSTOP);
-    let powerless = rig.worker("s").env("TARGET_USER", "onlooker").env("WAIT_TIMEOUT", "2m");
+    let powerless = rig
+        .worker("s")
+        .env("TARGET_USER", "onlooker")
+        .env("WAIT_TIMEOUT", "2m");
     let output = powerless.run();
     assert_exit(&output, 75);
     let reason = text(output.last(), "reason");

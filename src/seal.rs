@@ -1,0 +1,116 @@
+//! Sealing: what protects a schema that is live from every load, whatever `ON_EXISTING` says.
+
+use crate::config::{Config, SchemaName};
+use crate::error::{Error, Refusal, Refused, Side};
+use crate::load;
+use crate::progress::{Phase, Progress};
+use crate::secret;
+use crate::server::ApplicationName;
+use crate::server::session::Session;
+use crate::shutdown::Shutdown;
+use crate::target::ledger::{self, State};
+use crate::target::lock::Lock;
+
+/// What is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish {
+    /// Every schema of the ledger, rather than those of the configuration.
+    pub(crate) all: bool,
+    /// Take the seal away.
+    pub(crate) undo: bool,
+}
+
+/// Seals the schemas whose last load is complete, or takes their seal away. Those that cannot be sealed are the error;
+/// the others are sealed all the same: protecting what can be protected harms nobody.
+pub(crate) async fn seal(
+    config: &Config,
+    shutdown: &Shutdown,
+    progress: &Progress,
+    wish: Wish,
+) -> Result<(), Error> {
+    tokio::select! {
+        biased;
+        stopped = shutdown.stopped() => Err(stopped),
+        ended = mark(config, progress, wish) => ended,
+    }
+}
+
+async fn mark(config: &Config, progress: &Progress, wish: Wish) -> Result<(), Error> {
+    progress.enter(Phase::Connect);
+    let limit = config.lock_timeout;
+    let (server, session) = secret::connect(&config.target, Side::Target, async |server| {
+        Session::open(server, "sf/seal", limit).await
+    })
+    .await?;
+    let schemas = if wish.all {
+        ledger::schemas(&session).await?
+    } else {
+        config.schemas.clone()
+    };
+
+    progress.enter(Phase::Lock);
+    let unit = schemas.iter().map(SchemaName::as_str);
+    let names = ApplicationName::new(&server.address(), unit, load::attempt());
+    let lock = Lock::acquire(&server, &names, &schemas, config.wait_timeout).await?;
+
+    progress.enter(Phase::Complete);
+    let target = lock.session();
+    let (mut marked, mut refused) = (Vec::new(), Vec::new());
+    target.batch("begin", "BEGIN").await?;
+    for schema in &schemas {
+        match set(target, schema, !wish.undo).await? {
+            None => marked.push(schema.as_str()),
+            Some(reason) => refused.push(reason),
+        }
+    }
+    target.batch("write the ledger", "COMMIT").await?;
+    let schemas = marked.join(",");
+    if wish.undo {
+        tracing::info!(schemas, "no longer sealed");
+    } else {
+        tracing::info!(schemas, "sealed");
+    }
+    if refused.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Preflight(refused))
+    }
+}
+
+/// `None` where the schema is as wanted now, else why it cannot be.
+async fn set(target: &Session, schema: &SchemaName, sealed: bool) -> Result<Option<Refused>, Error> {
+    let refused = |reason: String, cure: &str| {
+        Some(Refused {
+            refusal: Refusal::Occupied,
+            side: Side::Target,
+            reason,
+            cure: cure.to_owned(),
+        })
+    };
+    let Some(load) = ledger::latest(target, schema.as_str()).await? else {
+        return Ok(refused(
+            format!("schema \"{schema}\" was not made by a load of ours"),
+            "only what was loaded into this database can be sealed; ON_EXISTING=own never touches anything else",
+        ));
+    };
+    if !sealed {
+        if load.state == State::Sealed {
+            load.set_sealed(target, false).await?;
+        }
+        return Ok(None);
+    }
+    if !matches!(load.state, State::Complete | State::Sealed) {
+        return Ok(refused(
+            format!("the last load of schema \"{schema}\" did not complete"),
+            "load it again first",
+        ));
+    }
+    if load.schema_oid != ledger::oid(target, schema.as_str()).await? {
+        return Ok(refused(
+            format!("schema \"{schema}\" is no longer the one that was loaded"),
+            "only what was loaded into this database can be sealed",
+        ));
+    }
+    load.set_sealed(target, true).await?;
+    Ok(None)
+}
