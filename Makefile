@@ -19,7 +19,7 @@ demo: setup ## move three schemas between two throwaway servers and compare them
 	@TEST_POSTGRES="$$(setup/servers)" cargo run --release --locked --quiet --package testbed --bin demo
 
 test: setup ## run every test, on each server that is installed
-	TEST_POSTGRES="$$(setup/servers)" cargo test --workspace --locked
+	TEST_POSTGRES="$$(setup/servers)" TEST_PGBOUNCER="$$(setup/pgbouncer)" cargo test --workspace --locked
 
 bench: setup ## time the worker beside its peers (SETS="…" TOOLS="…" SCALE=1 ROUNDS=1 PICTURE=…)
 	@cargo build --release --locked --package schemaferry --package testbed

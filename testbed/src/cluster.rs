@@ -439,7 +439,7 @@ fn keep(server: &Server, directory: &Path) -> Child {
 }
 
 /// A command run as the user that owns the cluster: initdb and postgres refuse to be root.
-fn as_owner(program: &Path) -> Command {
+pub(crate) fn as_owner(program: &Path) -> Command {
     let mut command = Command::new(program);
     command
         .env_clear()
@@ -451,7 +451,7 @@ fn as_owner(program: &Path) -> Command {
     command
 }
 
-fn give_to_owner(path: &Path) {
+pub(crate) fn give_to_owner(path: &Path) {
     if let Some(owner) = owner() {
         chown(path, Some(owner.uid.as_raw()), Some(owner.gid.as_raw())).unwrap();
     }
@@ -466,7 +466,7 @@ fn owner() -> Option<User> {
     })
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0))
         .unwrap()
         .local_addr()

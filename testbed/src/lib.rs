@@ -18,12 +18,14 @@
 
 pub mod certificates;
 pub mod cluster;
+pub mod pgbouncer;
 pub mod proxy;
 pub mod server;
 pub mod warehouse;
 pub mod worker;
 
 pub use cluster::Cluster;
+pub use pgbouncer::PgBouncer;
 pub use proxy::Proxy;
 pub use server::Server;
 pub use worker::{Output, Running, Worker};

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::thread;
 
 use testbed::cluster::{PASSWORD, quote_literal, role};
-use testbed::{Output, Worker};
+use testbed::{Output, PgBouncer, Worker};
 
 use crate::rig::{Rig, assert_exit, text};
 
@@ -249,6 +249,22 @@ fn sslmode_means_what_libpq_means() {
                 "{}",
                 output.last()
             );
+        }
+    }
+}
+
+#[test]
+fn a_pooler_between_worker_and_server_is_refused() {
+    let rig = Rig::new(SCHEMA);
+    for (cluster, side) in [(rig.source, "source"), (rig.target, "target")] {
+        for pool_mode in ["transaction", "session"] {
+            let pooler = PgBouncer::start(cluster, pool_mode);
+            let port = format!("{}_PORT", side.to_uppercase());
+            let output = rig.worker("s").env(port, pooler.port().to_string()).run();
+            assert_exit(&output, 78);
+            assert_eq!(text(output.last(), "side"), side);
+            let reason = text(output.last(), "reason");
+            assert!(reason.contains("pooler"), "{pool_mode}: {reason}");
         }
     }
 }
