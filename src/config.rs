@@ -360,6 +360,9 @@ const COPY_ONLY: &[&str] = &["JOBS", "SPLIT", "TOAST_COMPRESSION"];
 const JOBS: std::ops::RangeInclusive<u8> = 1..=64;
 const JOBS_DEFAULT: u8 = 4;
 
+/// What a server's timeouts can hold: milliseconds in 32 bits with a sign.
+const DURATION_MAX: Duration = Duration::from_millis(i32::MAX as u64);
+
 /// Names have to fit the server's identifiers (`NAMEDATALEN` - 1); longer ones would be cut and hit another schema.
 const NAME_MAX_BYTES: usize = 63;
 
@@ -703,8 +706,12 @@ fn duration(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }
-    humantime::parse_duration(text)
-        .map_err(|error| format!("{text:?} is no duration such as 90s, 10m or 2h 30m: {error}"))
+    let duration = humantime::parse_duration(text)
+        .map_err(|error| format!("{text:?} is no duration such as 90s, 10m or 2h 30m: {error}"))?;
+    if duration > DURATION_MAX {
+        return Err(format!("{text:?} is longer than 24 days"));
+    }
+    Ok(duration)
 }
 
 /// The value that `text` names among `words`; `later` are those that a later release brings.
@@ -873,6 +880,8 @@ fn name<'a>(text: &'a str, stops: &[char]) -> Result<(String, &'a str), String> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::os::unix::ffi::OsStringExt as _;
 
     type Variables<'a> = &'a [(&'a str, &'a str)];
 
@@ -912,6 +921,42 @@ mod tests {
         for text in ["a,", ",", "\"\"", "\"a", "a\"b", "\"a\"b", " "] {
             assert!(names(text).is_err(), "{text}");
         }
+    }
+
+    fn quoted(name: &str) -> String {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
+
+    proptest! {
+        #[test]
+        fn a_quoted_name_stands_for_itself(known in proptest::collection::vec("[^\0]{1,20}", 1..5)) {
+            let text: Vec<String> = known.iter().map(|name| quoted(name)).collect();
+            prop_assert_eq!(names(&text.join(" , ")).unwrap(), known);
+        }
+
+        #[test]
+        fn no_environment_makes_the_reader_panic(
+            values in proptest::collection::vec((0..VARIABLES.len(), any::<bool>(), value()), 0..8)
+        ) {
+            let environment = values.into_iter().map(|(variable, source, value)| {
+                let name = VARIABLES.get(variable).map_or("", |variable| variable.name);
+                let name = name.replace('…', if source { "SOURCE" } else { "TARGET" });
+                (name.into(), OsString::from_vec(value))
+            });
+            if let Err(error) = Config::read(Command::Load, environment) {
+                let is_config = matches!(error, Error::Config(_));
+                prop_assert!(is_config, "{}", error);
+            }
+        }
+    }
+
+    /// Words that variables know, and any bytes.
+    fn value() -> impl Strategy<Value = Vec<u8>> {
+        let words = "[0-9a-z\", =\n.:/_-]{0,12}|none|auto|copy|pipe|system|disable|2h 30m|99999999999999d";
+        prop_oneof![
+            words.prop_map(String::into_bytes),
+            proptest::collection::vec(any::<u8>(), 0..20)
+        ]
     }
 
     /// Variables, and what each of the problems says.
@@ -983,7 +1028,13 @@ mod tests {
             &[("STALL_TIMEOUT", "soon")],
             &["STALL_TIMEOUT \"soon\" is no duration"],
         ),
-        (&[("LOCK_TIMEOUT", "0")], &["LOCK_TIMEOUT is zero"]),
+        (
+            &[("LOCK_TIMEOUT", "0"), ("MAX_RUNTIME", "25d")],
+            &[
+                "MAX_RUNTIME \"25d\" is longer than 24 days",
+                "LOCK_TIMEOUT is zero",
+            ],
+        ),
         (&[("RUN_DIR", "/nonexistent")], &["RUN_DIR /nonexistent"]),
     ];
 

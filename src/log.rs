@@ -121,7 +121,8 @@ pub(crate) fn end_bar() {
 
 /// Prints text that is not a record: what `--help` and `check` say.
 pub(crate) fn print(text: &str) {
-    write_out(text.as_bytes());
+    let lines: Vec<String> = text.split('\n').map(printable).collect();
+    write_out(lines.join("\n").as_bytes());
 }
 
 fn write_out(bytes: &[u8]) {
@@ -188,30 +189,46 @@ fn embed(record: &mut Map<String, Value>) {
 /// The record as a line, its longest fields cut until it is short enough.
 fn shorten(record: &mut Map<String, Value>) -> String {
     loop {
-        let mut line = Value::Object(record.clone()).to_string();
+        let mut line = json(&Value::Object(record.clone()));
         line.push('\n');
         if line.len() <= LINE_MAX {
             return line;
         }
         let excess = line.len() - LINE_MAX;
-        let longest = record.values_mut().max_by_key(|value| value.to_string().len());
+        let longest = record.values_mut().max_by_key(|value| json(value).len());
         let Some(longest) = longest else { return line };
         *longest = shorter(longest, excess);
     }
 }
 
+/// JSON in which every control character is escaped, those too that JSON itself lets pass (DEL and U+0080 to U+009F).
+fn json(value: &Value) -> String {
+    value
+        .to_string()
+        .chars()
+        .fold(String::new(), |mut out, character| {
+            if character.is_control() {
+                write!(out, "\\u{:04x}", u32::from(character)).ok();
+            } else {
+                out.push(character);
+            }
+            out
+        })
+}
+
 fn shorter(value: &Value, excess: usize) -> Value {
+    // Of two items one may be the note on what was left out.
     if let Value::Array(items) = value
-        && items.len() > 1
+        && items.len() > 2
     {
         let kept = items.len() / 2;
         let mut fewer: Vec<Value> = items.iter().take(kept).cloned().collect();
         fewer.push(Value::String(format!("… {} more", items.len() - kept)));
         return Value::Array(fewer);
     }
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = value.as_str().map_or_else(|| json(value), str::to_owned);
     // A character can take six bytes in JSON, so the cut is in proportion; whoever cuts too little comes again.
-    let encoded = value.to_string().len();
+    let encoded = json(value).len();
     let characters = text.chars().count();
     let kept =
         (characters * encoded.saturating_sub(excess + MARGIN) / encoded).min(characters.saturating_sub(1));
@@ -306,6 +323,7 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     fn record(value: Value) -> Map<String, Value> {
@@ -329,6 +347,34 @@ mod tests {
             assert_eq!(back["msg"], "m");
             assert_eq!(line.matches('\n').count(), 1);
         }
+    }
+
+    proptest! {
+        #[test]
+        fn no_record_writes_a_control_character(fields in proptest::collection::hash_map("[a-z_]{1,8}", any_value(), 0..6)) {
+            let mut record = Map::from_iter(fields);
+            let line = shorten(&mut record.clone());
+            prop_assert!(line.len() <= LINE_MAX);
+            prop_assert!(serde_json::from_str::<Value>(&line).is_ok());
+            embed(&mut record);
+            for line in [line, text(&record)] {
+                prop_assert!(line.lines().all(|line| !line.contains(char::is_control)), "{:?}", line);
+            }
+        }
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let text = prop_oneof![
+            "\\PC{0,40}",
+            "[\0-\u{9f}]{0,40}",
+            "[\u{1b}\\[0-9;m\n\r\u{9b}]{0,40}",
+            "x{5000,20000}"
+        ];
+        prop_oneof![
+            text.clone().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            proptest::collection::vec(text, 0..4).prop_map(Value::from),
+        ]
     }
 
     #[test]

@@ -263,6 +263,29 @@ fn parse(text: &str) -> Result<Credentials, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_secret_makes_the_reader_panic_or_talk(
+            password in "hush[^\0]{0,20}",
+            port in any::<i64>(),
+            cut in any::<proptest::sample::Index>(),
+        ) {
+            let whole = serde_json::json!({"username": "u", "password": password, "port": port}).to_string();
+            let boundaries: Vec<usize> = whole.char_indices().map(|(place, _)| place).collect();
+            let (head, tail) = whole.split_at(*cut.get(&boundaries));
+            for text in [whole.as_str(), head, tail, &password] {
+                match parse(text) {
+                    Err(reason) => prop_assert!(!reason.contains("hush"), "{}", reason),
+                    Ok(credentials) => {
+                        let shown = format!("{credentials:?}");
+                        prop_assert!(!shown.contains("hush"), "{}", shown);
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn the_three_shapes_of_a_secret() {

@@ -12,7 +12,7 @@ use std::process::Stdio;
 use futures_util::future::join_all;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 
 use crate::error::{Error, Side, withhold_quoted};
@@ -192,11 +192,14 @@ async fn relay_lines(
     on_line: OnLine<'_>,
 ) -> Vec<String> {
     const CAUSES_MAX: usize = 3;
+    const LINE_MAX: u64 = 64 * 1024;
     let mut causes = Vec::new();
     let Some(stderr) = stderr else { return causes };
     let mut reader = BufReader::new(stderr);
     let mut bytes = Vec::new();
-    while matches!(reader.read_until(b'\n', &mut bytes).await, Ok(length) if length > 0) {
+    // What a longer line has left comes as lines of its own, which belong to no program and are withheld.
+    while matches!((&mut reader).take(LINE_MAX).read_until(b'\n', &mut bytes).await, Ok(length) if length > 0)
+    {
         let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
         bytes.clear();
         on_line(&line);
@@ -337,6 +340,7 @@ fn major(version: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn row_values_are_withheld() {
@@ -363,6 +367,29 @@ mod tests {
                 expected,
                 "{line}"
             );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_output_makes_the_reader_panic_or_hoard(
+            lines in proptest::collection::vec(
+                prop_oneof![
+                    "(pg_restore: )?(error: |warning: )?(.*ERROR:)?[\"'a-z ]{0,40}\n?".prop_map(String::into_bytes),
+                    proptest::collection::vec(any::<u8>(), 0..200),
+                    (1..200_000_usize).prop_map(|length| vec![b'x'; length]),
+                ],
+                0..10,
+            )
+        ) {
+            let longest = std::sync::atomic::AtomicUsize::new(0);
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let all = lines.concat();
+            runtime.block_on(relay_lines(Program::PgRestore, Some(all.as_slice()), &|line: &str| {
+                longest.fetch_max(line.len(), std::sync::atomic::Ordering::Relaxed);
+            }));
+            // A byte that is not UTF-8 becomes a character of three.
+            prop_assert!(longest.into_inner() <= 3 * 64 * 1024);
         }
     }
 

@@ -224,6 +224,85 @@ mod tests {
             archive.extend(tail);
             read(&archive).ok();
         }
+
+        /// Lengths and numbers that were right until one byte changed.
+        #[test]
+        fn no_change_makes_the_reader_panic(
+            changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4),
+            length in any::<proptest::sample::Index>(),
+        ) {
+            let mut archive = small_archive();
+            for (place, byte) in changes {
+                *place.get_mut(&mut archive) = byte;
+            }
+            read(&archive).ok();
+            archive.truncate(length.index(archive.len()));
+            read(&archive).ok();
+        }
+    }
+
+    /// Format 1.14, as pg_dump 15 writes it: two entries.
+    fn small_archive() -> Vec<u8> {
+        let int = |value: i32| {
+            let mut bytes = vec![u8::from(value < 0)];
+            bytes.extend(value.unsigned_abs().to_le_bytes());
+            bytes
+        };
+        let text = |text: &str| [int(i32::try_from(text.len()).unwrap()), text.as_bytes().to_vec()].concat();
+        let mut archive = b"PGDMP\x01\x0e\x00\x04\x08\x01".to_vec();
+        // Compression, seven fields of time, database, two versions, the number of entries.
+        archive.extend(
+            [
+                int(0),
+                int(0).repeat(7),
+                text("d"),
+                text("15"),
+                text("15"),
+                int(2),
+            ]
+            .concat(),
+        );
+        for number in 1..=2 {
+            archive.extend(
+                [
+                    int(number),
+                    int(0),
+                    text("1259"),
+                    text("16385"),
+                    text("t"),
+                    text("TABLE"),
+                    int(2),
+                ]
+                .concat(),
+            );
+            archive.extend(
+                [
+                    text("CREATE TABLE s.t ();"),
+                    text("DROP TABLE s.t;"),
+                    int(-1),
+                    text("s"),
+                ]
+                .concat(),
+            );
+            archive.extend(
+                [
+                    int(-1),
+                    text("heap"),
+                    text("postgres"),
+                    text("false"),
+                    text("1"),
+                    int(-1),
+                ]
+                .concat(),
+            );
+            archive.extend([3; 9]);
+        }
+        archive
+    }
+
+    #[test]
+    fn the_small_archive_is_one() {
+        assert_eq!(read(&small_archive()).unwrap().len(), 2);
     }
 
     #[test]
