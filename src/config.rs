@@ -101,7 +101,7 @@ impl ToastCompression {
 /// How far a load is checked before it counts as complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verify {
-    /// Exact counts, sequences, the set of objects.
+    /// Exact counts, sequences, objects.
     Rows,
     None,
 }
@@ -300,7 +300,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
     variable(
         "VERIFY",
         "rows",
-        "rows: exact counts, sequences and the set of objects are compared before a load counts as complete; none",
+        "rows: exact counts, sequences and every object are compared before a load counts as complete; none",
     ),
     variable(
         "PRIVILEGES",

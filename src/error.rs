@@ -215,7 +215,8 @@ pub(crate) enum Error {
     },
     #[error("the archive is not readable: {0}")]
     Archive(String),
-    #[error("source and target differ: {}", .0.join("; "))]
+    /// Every difference; the message names the first.
+    #[error("source and target differ: {}", first(.0))]
     Differ(Vec<String>),
     #[error("failed to {action} {}", path.display())]
     File {
@@ -326,6 +327,17 @@ pub(crate) fn withhold_quoted(text: &str) -> String {
         }
         (Some(first), _) => format!("{}\"…", text.split_at(first).0),
         (None, _) => text.to_owned(),
+    }
+}
+
+/// The first of the differences, and how many more there are.
+fn first(differences: &[String]) -> String {
+    const NAMED_MAX: usize = 20;
+    let named: Vec<&str> = differences.iter().take(NAMED_MAX).map(String::as_str).collect();
+    let text = named.join("; ");
+    match differences.len().saturating_sub(NAMED_MAX) {
+        0 => text,
+        more => format!("{text}; and {more} more"),
     }
 }
 

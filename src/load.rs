@@ -23,7 +23,8 @@ use crate::source::snapshot::Snapshot;
 use crate::target::clear::{self, Room};
 use crate::target::lock::{Lock, Sweep, sweep};
 use crate::target::{ledger, privileges};
-use crate::verify::{self, Expected};
+use crate::verify::objects::{self, Objects};
+use crate::verify::{self, Expected, rows};
 use crate::watchdog::{self, Control, Limits};
 
 /// Between two looks at what a schema waits for.
@@ -130,12 +131,13 @@ async fn line(unit: &Unit<'_>, sessions: Sessions, lock: &Lock, progress: &Progr
     progress.enter(Phase::Archive);
     let [from, to] = unit.endpoints(&answers, majors)?;
     let mark = snapshot.mark.clone();
-    let dump = unit.dump(Some(&mark.id));
+    let dump = unit.dump(&mark.id);
     // What the archive does not say is read while pg_dump writes it.
-    let (archive, leaving, contents) = tokio::try_join!(
+    let (archive, leaving, contents, objects) = tokio::try_join!(
         from.archive(dump, unit.run_dir.path().join("archive")),
         catalog::leaving_foreign_keys(&snapshot.session, &config.schemas),
-        Contents::read(&snapshot.session, &target, config)
+        Contents::read(&snapshot.session, &target, config),
+        described(&snapshot.session, config)
     )?;
     let parts = parts::divide(&archive.entries, &leaving);
     progress.deferred(parts.deferred.clone());
@@ -148,7 +150,7 @@ async fn line(unit: &Unit<'_>, sessions: Sessions, lock: &Lock, progress: &Progr
     progress.enter(Phase::PreData);
     let ends = Ends {
         from,
-        to: to.clone(),
+        to,
         dump,
         archive: &archive,
         parts: &parts,
@@ -157,27 +159,11 @@ async fn line(unit: &Unit<'_>, sessions: Sessions, lock: &Lock, progress: &Progr
     };
     let (expected, loaders) = unit.transfer(ends, snapshot, lock, progress).await?;
 
-    progress.enter(Phase::Analyze);
-    let sessions: Vec<&Session> = std::iter::once(&target).chain(&loaders).collect();
-    // No object changes any more.
-    let compared = async {
-        match config.verify {
-            Verify::Rows => verify::objects(&to, unit.dump(None), &archive, &parts.restored).await,
-            Verify::None => Ok(()),
-        }
-    };
-    let analyzed = catalog::analyze(&sessions, &config.schemas, || progress.step());
-    tokio::try_join!(analyzed, compared)?;
-
-    progress.enter(Phase::Verify);
-    if config.verify == Verify::Rows {
-        verify::rows(&sessions, &expected.counted, progress).await?;
-        verify::sequences(&target, &config.schemas, &expected.sequences).await?;
-    }
-    drop(loaders);
+    let adopted = adopted(&rooms);
+    let held = (objects, expected);
+    examine(config, (&target, loaders), held, &adopted, progress).await?;
 
     progress.enter(Phase::Privileges);
-    let adopted = adopted(&rooms);
     privileges::apply(&target, &carried, &adopted, config).await?;
 
     progress.enter(Phase::Complete);
@@ -189,6 +175,40 @@ async fn line(unit: &Unit<'_>, sessions: Sessions, lock: &Lock, progress: &Progr
         summary: progress.summary(),
     };
     unit.complete(lock, &loads, completion).await
+}
+
+/// The objects of the unit, if they are compared.
+async fn described(session: &Session, config: &Config) -> Result<Option<Objects>, Error> {
+    match config.verify {
+        Verify::Rows => objects::read(session, &config.schemas).await.map(Some),
+        Verify::None => Ok(None),
+    }
+}
+
+/// Collects statistics, and compares what the target holds with what the source held.
+async fn examine(
+    config: &Config,
+    (target, loaders): (&Session, Vec<Session>),
+    (objects, expected): (Option<Objects>, Expected),
+    adopted: &BTreeSet<SchemaName>,
+    progress: &Progress,
+) -> Result<(), Error> {
+    progress.enter(Phase::Analyze);
+    let sessions: Vec<&Session> = std::iter::once(target).chain(&loaders).collect();
+    // No object changes any more.
+    let (found, ()) = tokio::try_join!(
+        described(target, config),
+        catalog::analyze(&sessions, &config.schemas, || progress.step())
+    )?;
+
+    progress.enter(Phase::Verify);
+    let (Some(objects), Some(found)) = (objects, found) else {
+        return Ok(());
+    };
+    let mut differences = objects::differences(&objects, &found, adopted);
+    differences.extend(rows::counts(&sessions, &expected.counted, progress).await?);
+    differences.extend(rows::sequences(target, &config.schemas, &expected.sequences).await?);
+    verify::agree(differences)
 }
 
 /// What the transfer goes between.
@@ -387,7 +407,7 @@ impl<'a> Unit<'a> {
         }
     }
 
-    fn dump<'b>(&'b self, snapshot: Option<&'b str>) -> Dump<'b> {
+    fn dump<'b>(&'b self, snapshot: &'b str) -> Dump<'b> {
         Dump {
             schemas: &self.config.schemas,
             snapshot,

@@ -39,6 +39,9 @@ use crate::progress::Progress;
 use crate::seal::Wish;
 use crate::shutdown::Shutdown;
 
+/// Differences that get a record each.
+const RECORDED_MAX: usize = 200;
+
 fn main() -> ExitCode {
     let command = match cli::parse(std::env::args_os()) {
         Ok(command) => command,
@@ -146,6 +149,15 @@ fn conclude(ended: &Result<(), Error>, progress: &Progress) -> Exit {
     let reason = error.map(|error| error::chain(error));
     let side = error.and_then(Error::side).map(|side| side.to_string());
     let sqlstate = error.and_then(Error::sqlstate);
+    if let Some(Error::Differ(differences)) = error {
+        for difference in differences.iter().take(RECORDED_MAX) {
+            tracing::error!(
+                phase = progress.phase().word(),
+                difference,
+                "source and target differ"
+            );
+        }
+    }
     let findings = match error {
         Some(Error::Preflight(refused)) => {
             let records: Vec<Value> = refused.iter().map(error::Refused::record).collect();

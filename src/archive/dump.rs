@@ -30,8 +30,8 @@ pub(crate) struct Archive {
     pub(crate) entries: Vec<Entry>,
 }
 
-/// The lowest installed major that both servers understand: pg_dump refuses servers newer than itself, and the
-/// target is dumped too when objects are compared. What pg_restore 17 and newer sends is an error on servers older
+/// The lowest installed major that both servers understand: pg_dump refuses servers newer than itself, and writes what
+/// servers up to its own major take. What pg_restore 17 and newer sends is an error on servers older
 /// than 17, which matters to METHOD=pipe alone.
 pub(crate) fn choose(
     clients: &[Client],
@@ -78,14 +78,14 @@ fn schema_args(schemas: &[SchemaName]) -> impl Iterator<Item = String> {
         .map(|schema| format!("--schema={}", quote_ident(schema.as_str())))
 }
 
-fn dump_args(schemas: &[SchemaName], snapshot: Option<&str>, lock_wait_ms: u128) -> Vec<String> {
+fn dump_args(schemas: &[SchemaName], snapshot: &str, lock_wait_ms: u128) -> Vec<String> {
     let mut args = vec![
         format!("--dbname={KEEPALIVES}"),
         "--format=custom".to_owned(),
         "--strict-names".to_owned(),
     ];
     args.extend(schema_args(schemas));
-    args.extend(snapshot.map(|snapshot| format!("--snapshot={snapshot}")));
+    args.push(format!("--snapshot={snapshot}"));
     if lock_wait_ms > 0 {
         args.push(format!("--lock-wait-timeout={lock_wait_ms}"));
     }
@@ -96,8 +96,8 @@ fn dump_args(schemas: &[SchemaName], snapshot: Option<&str>, lock_wait_ms: u128)
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Dump<'a> {
     pub(crate) schemas: &'a [SchemaName],
-    /// The exported snapshot; `None` for the target, whose objects are only compared.
-    pub(crate) snapshot: Option<&'a str>,
+    /// The exported snapshot.
+    pub(crate) snapshot: &'a str,
     /// `LOCK_TIMEOUT` in milliseconds, 0 for none.
     pub(crate) lock_wait_ms: u128,
 }

@@ -61,25 +61,6 @@ fn is_applied_by_worker(entry: &Entry) -> bool {
     }
 }
 
-/// What an archive says of one object, apart from its definition: kind, schema, tag.
-pub(crate) type Object = (String, String, String);
-
-/// How often each object stands among the entries that are not the worker's own; with `only`, among those alone.
-pub(crate) fn objects(entries: &[Entry], only: Option<&BTreeSet<i32>>) -> BTreeMap<Object, usize> {
-    let mut objects = BTreeMap::new();
-    for entry in entries {
-        let wanted = match only {
-            Some(ids) => ids.contains(&entry.dump_id),
-            None => !is_applied_by_worker(entry),
-        };
-        if wanted {
-            let object = (entry.desc.clone(), entry.namespace.clone(), entry.tag.clone());
-            *objects.entry(object).or_default() += 1;
-        }
-    }
-    objects
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

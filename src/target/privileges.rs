@@ -13,13 +13,12 @@ use crate::config::{Config, Privileges, SchemaName};
 use crate::error::Error;
 use crate::server::session::{Param, Session, quote_ident, quote_literal};
 use crate::source::catalog::{self, Relation};
+use crate::verify;
 
 /// Statements in one transaction: each may lock a table.
 const CHUNK: usize = 100;
 /// Rounds in which grants are brought in line; a REVOKE takes along what was granted further.
 const ROUNDS: usize = 3;
-/// Differences named in an error.
-const NAMED_MAX: usize = 10;
 
 /// How a policy says that it is for everyone.
 const EVERYONE: &str = "public";
@@ -754,11 +753,7 @@ fn compare(carried: &Carried, found: &Carried, adopted: &BTreeSet<SchemaName>) -
             .difference(&found.row_security)
             .map(|secured| format!("row security of {} differs", secured.table.quoted())),
     );
-    if differences.is_empty() {
-        return Ok(());
-    }
-    differences.truncate(NAMED_MAX);
-    Err(Error::Differ(differences))
+    verify::agree(differences)
 }
 
 impl Policy {
