@@ -66,3 +66,90 @@ fn names_move_as_they_are_and_decoys_stay() {
         assert_eq!(rig.at_target(&sql), "0", "{decoy} was moved");
     }
 }
+
+/// What looks like the structure of an archive, a script, a statement, or an order to a terminal.
+const HOSTILE: &[&str] = &[
+    "\n--\n-- TOC entry 1 (class 1259 OID 1)\n--\n\nDROP SCHEMA public CASCADE;\n",
+    "\";DROP SCHEMA public;--",
+    "$$; DROP SCHEMA public; $$",
+    "'; DROP SCHEMA public; --",
+    "\\'; DROP SCHEMA public; /*",
+    "\\connect postgres\n\\! id\n\\.\n",
+    "\u{1b}[2J\u{1b}]0;title\u{7}\r\u{7f}\u{9b}31m",
+    "PGDMP\u{1}\u{e}%s%n{}",
+];
+
+/// What a name may hold of it.
+fn fitting(text: &str) -> &str {
+    let end = (0..=text.len().min(63))
+        .rev()
+        .find(|end| text.is_char_boundary(*end));
+    text.split_at(end.unwrap()).0
+}
+
+fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+#[test]
+fn catalogues_are_hostile_input() {
+    let rig = Rig::new("");
+    for (number, hostile) in HOSTILE.iter().enumerate() {
+        // Of one schema: they differ at their beginning.
+        let name = |kind: char| quoted(fitting(&format!("{kind}{number}{hostile}")));
+        let (text, label) = (literal(hostile), literal(fitting(hostile)));
+        let (schema, table, column) = (quoted("s"), name('t'), name('c'));
+        rig.at_source(&format!(
+            "CREATE SCHEMA IF NOT EXISTS {schema}; SET search_path = {schema}; SET check_function_bodies = off;
+             CREATE TYPE {kind} AS ENUM ({label});
+             CREATE TABLE {table} ({column} text DEFAULT {text} CONSTRAINT {check} CHECK ({column} <> {text} OR true), k {kind}, id serial PRIMARY KEY);
+             INSERT INTO {table} ({column}, k) VALUES ({text}, {label});
+             COMMENT ON TABLE {table} IS {text}; COMMENT ON COLUMN {table}.{column} IS {text};
+             CREATE INDEX {index} ON {table} ({column}) WHERE {column} <> {text};
+             CREATE VIEW {view} AS SELECT {column}, {text}::text AS {other} FROM {table};
+             CREATE FUNCTION {function}() RETURNS text LANGUAGE plpgsql AS {text};
+             CREATE SEQUENCE {sequence}; COMMENT ON SEQUENCE {sequence} IS {text};
+             CREATE POLICY {policy} ON {table} USING ({column} <> {text})",
+            kind = name('e'),
+            check = name('k'),
+            index = name('i'),
+            view = name('v'),
+            other = name('o'),
+            sequence = name('q'),
+            policy = name('p'),
+            function = name('f'),
+        ));
+    }
+    let hostile = |text: &str| {
+        text.chars()
+            .any(|character| character.is_control() && character != '\n')
+    };
+    for method in ["copy", "pipe"] {
+        for format in ["json", "text"] {
+            let worker = rig
+                .worker("s")
+                .env("METHOD", method)
+                .env("LOG_FORMAT", format)
+                .env("LOG_LEVEL", "debug");
+            let output = worker.run();
+            assert_exit(&output, 0);
+            assert!(!hostile(&output.stdout), "{method}: {:?}", output.stdout);
+            assert!(output.stderr.is_empty(), "{:?}", output.stderr);
+            assert_eq!(
+                rig.at_target("SELECT count(*) FROM pg_namespace WHERE nspname = 'public'"),
+                "1"
+            );
+            let contents = "SELECT md5(string_agg(query_to_xml('SELECT * FROM ' || oid::regclass, true, false, '')::text, '' ORDER BY relname))
+                            FROM pg_class WHERE relnamespace = 's'::regnamespace AND relkind IN ('r', 'v')";
+            assert_eq!(rig.at_target(contents), rig.at_source(contents), "{method}");
+        }
+    }
+    // What a refusal quotes is theirs too.
+    let name = quoted(&format!("x{}", HOSTILE[6]));
+    rig.at_target(&format!("CREATE TABLE s.{name} (a int)"));
+    for format in ["json", "text"] {
+        let output = rig.worker("s").env("LOG_FORMAT", format).run();
+        assert_exit(&output, 73);
+        assert!(!hostile(&output.stdout), "{:?}", output.stdout);
+    }
+}
