@@ -5,7 +5,7 @@
 SELECT c.oid, n.nspname AS schema, c.relname AS name,
        pg_catalog.pg_table_size(c.oid) AS size_bytes,
        rn.nspname AS root_schema, r.relname AS root_name,
-       EXISTS (
+       c.relispartition AND EXISTS (
            SELECT 1
            FROM pg_catalog.pg_partition_ancestors(c.oid) a
            JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = a.relid AND p.partstrat = 'h'
@@ -15,8 +15,7 @@ FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN (pg_catalog.pg_class r
            JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace AND rn.nspname = ANY ($1))
-  ON c.relispartition
- AND r.oid = pg_catalog.pg_partition_root(c.oid)
+  ON r.oid = CASE WHEN c.relispartition THEN pg_catalog.pg_partition_root(c.oid) END
 WHERE n.nspname = ANY ($1)
   AND c.relkind = 'r'
   AND NOT EXISTS (
