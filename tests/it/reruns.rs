@@ -9,32 +9,40 @@ const SCHEMA: &str = "CREATE SCHEMA s; CREATE TABLE s.t (id serial PRIMARY KEY, 
 
 #[test]
 fn a_complete_load_is_replaced_only_while_nobody_changed_it() {
-    for (method, rig) in GRID {
-        changed_loads_are_left_alone(method, &rig(SCHEMA));
+    // Every third change in each corner of the grid: each is tried in two of them.
+    for (corner, (method, rig)) in GRID.into_iter().enumerate() {
+        let changes = CHANGES.iter().skip(corner % 3).step_by(3);
+        changed_loads_are_left_alone(method, &rig(SCHEMA), changes);
     }
 }
 
-fn changed_loads_are_left_alone(method: &str, rig: &Rig) {
+/// What someone did to a complete load, and how it is named.
+const CHANGES: [(&str, &str); 9] = [
+    (
+        "INSERT INTO s.t (id, v) VALUES (99, 'mine')",
+        "rows of t were written",
+    ),
+    ("DELETE FROM s.t WHERE id = 1", "rows of t were written"),
+    ("TRUNCATE s.t", "t was truncated or rewritten"),
+    ("SELECT nextval('s.t_id_seq')", "sequence t_id_seq has moved"),
+    ("CREATE TABLE s.mine (a int)", "table s.mine was added"),
+    (
+        "CREATE OR REPLACE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 2'",
+        "function s.f() was altered",
+    ),
+    ("ALTER TABLE s.t ADD c int", "table s.t was altered"),
+    ("DROP FUNCTION s.f()", "function s.f() was dropped"),
+    ("ALTER TABLE s.t DROP CONSTRAINT t_pkey", "was dropped"),
+];
+
+fn changed_loads_are_left_alone(
+    method: &str,
+    rig: &Rig,
+    changes: impl Iterator<Item = &'static (&'static str, &'static str)>,
+) {
     let worker = rig.worker("s").env("METHOD", method);
     assert_exit(&worker.run(), 0);
     assert_exit(&worker.run(), 0);
-    let changes = [
-        (
-            "INSERT INTO s.t (id, v) VALUES (99, 'mine')",
-            "rows of t were written",
-        ),
-        ("DELETE FROM s.t WHERE id = 1", "rows of t were written"),
-        ("TRUNCATE s.t", "t was truncated or rewritten"),
-        ("SELECT nextval('s.t_id_seq')", "sequence t_id_seq has moved"),
-        ("CREATE TABLE s.mine (a int)", "table s.mine was added"),
-        (
-            "CREATE OR REPLACE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 2'",
-            "function s.f() was altered",
-        ),
-        ("ALTER TABLE s.t ADD c int", "table s.t was altered"),
-        ("DROP FUNCTION s.f()", "function s.f() was dropped"),
-        ("ALTER TABLE s.t DROP CONSTRAINT t_pkey", "was dropped"),
-    ];
     for (change, words) in changes {
         rig.at_target(change);
         let output = worker.run();

@@ -13,8 +13,15 @@ pub(crate) const METHODS: [&str; 2] = ["copy", "pipe"];
 /// Makes databases and runs statements in the source's.
 pub(crate) type MakeRig = fn(&str) -> Rig;
 
-/// Each METHOD on a major, and the newer one on the newest too: a METHOD, and what makes databases for it.
-pub(crate) const GRID: [(&str, MakeRig); 3] = [("copy", Rig::new), ("copy", Rig::newest), ("pipe", Rig::new)];
+/// Each METHOD from major to major: a METHOD, and what makes databases for it.
+pub(crate) const GRID: [(&str, MakeRig); 6] = [
+    ("copy", Rig::new),
+    ("pipe", Rig::new),
+    ("copy", Rig::newest),
+    ("pipe", Rig::newest),
+    ("copy", Rig::to_newest),
+    ("pipe", Rig::to_newest),
+];
 
 static SOURCE: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&Server::distribution()));
 static TARGET: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&Server::distribution()));
@@ -38,6 +45,11 @@ impl Rig {
     /// The same on the newest PostgreSQL.
     pub(crate) fn newest(sql: &str) -> Self {
         Self::on(&NEWEST_SOURCE, &NEWEST_TARGET, sql)
+    }
+
+    /// The same on both: the distribution's is the source.
+    pub(crate) fn to_newest(sql: &str) -> Self {
+        Self::on(&SOURCE, &NEWEST_TARGET, sql)
     }
 
     /// New empty databases on the distribution's PostgreSQL, and on the newest.
