@@ -286,6 +286,31 @@ impl Cluster {
         self.pg_ctl(&["start", "-w"]);
     }
 
+    /// Crashes it and starts it again as a standby that nothing feeds: demoted, read-only. Without `hot` it lets
+    /// nobody in at all, as in recovery.
+    pub fn demote(&self, hot: bool) {
+        self.stop_immediate();
+        let signal = self.data().join("standby.signal");
+        fs::write(&signal, "").unwrap();
+        give_to_owner(&signal);
+        let setting = format!("-c hot_standby={}", if hot { "on" } else { "off" });
+        self.pg_ctl(&["start", "-w", "-o", &setting]);
+    }
+
+    /// Makes it a primary again after [`Cluster::demote`].
+    pub fn promote(&self) {
+        self.pg_ctl(&["promote", "-w"]);
+    }
+
+    /// A directory that the server's user owns, made beside its data.
+    #[must_use]
+    pub fn directory_beside(&self, name: &str) -> PathBuf {
+        let path = self.directory.join(name);
+        fs::create_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        give_to_owner(&path);
+        path
+    }
+
     fn data(&self) -> PathBuf {
         self.directory.join("data")
     }

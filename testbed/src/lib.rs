@@ -18,14 +18,19 @@
 
 pub mod certificates;
 pub mod cluster;
+pub mod faults;
 pub mod pgbouncer;
 pub mod proxy;
+pub mod psql;
 pub mod server;
+pub mod tmpfs;
 pub mod warehouse;
 pub mod worker;
 
 pub use cluster::Cluster;
 pub use pgbouncer::PgBouncer;
 pub use proxy::Proxy;
+pub use psql::Psql;
 pub use server::Server;
+pub use tmpfs::Tmpfs;
 pub use worker::{Output, Running, Worker};

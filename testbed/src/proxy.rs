@@ -7,6 +7,11 @@
 //! ```
 //! So a stream pays the delay once, and an exchange of messages pays it at every turn. A receiver that doesn't read
 //! fills the flight, and then the sender waits.
+//!
+//! And it fails as networks do, at a moment that the words of a client tell: see [`Mishap`] and [`Gate`]. What
+//! passes is read as it is, so words are found only where TLS is off.
+
+mod trouble;
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -15,6 +20,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+pub use trouble::{Gate, Mishap};
+use trouble::{Then, Troubles, Wire};
 
 /// Bytes that are in flight on one way of one connection before its sender has to wait.
 const WINDOW: usize = 4 << 20;
@@ -60,6 +68,9 @@ struct Shared {
     to_server: Lane,
     to_client: Lane,
     turns: AtomicU64,
+    /// Bytes after which all connections are reset.
+    last_byte: AtomicU64,
+    troubles: Troubles,
     open: Mutex<Open>,
 }
 
@@ -68,7 +79,7 @@ struct Shared {
 struct Open {
     closing: bool,
     next: u64,
-    sockets: HashMap<u64, [TcpStream; 2]>,
+    wires: HashMap<u64, Arc<Wire>>,
 }
 
 /// One direction of the line.
@@ -84,6 +95,8 @@ struct Lane {
 struct Piece {
     due: Instant,
     bytes: Vec<u8>,
+    /// The answer to it is to be lost.
+    unanswered: bool,
 }
 
 /// The pieces in flight on one way of one connection.
@@ -113,6 +126,8 @@ impl Proxy {
             to_server: Lane::new(line.bits_per_second),
             to_client: Lane::new(line.bits_per_second),
             turns: AtomicU64::new(0),
+            last_byte: AtomicU64::new(u64::MAX),
+            troubles: Troubles::default(),
             open: Mutex::default(),
         });
         let acceptor = thread::spawn({
@@ -147,6 +162,51 @@ impl Proxy {
             turns: self.shared.turns.load(Ordering::Relaxed),
         }
     }
+
+    /// Lets this befall every open connection of a client whose `application_name` ends so; of every client where
+    /// it is empty.
+    pub fn befall(&self, mishap: Mishap, role: &str) {
+        self.shared.befall(mishap, role);
+    }
+
+    /// What new connections meet from now on.
+    pub fn set_gate(&self, gate: Gate) {
+        self.shared.troubles.set_gate(gate);
+    }
+
+    /// The next client of this role (any where it is empty) that says these words is held: they do not arrive
+    /// before [`Proxy::release`]. Other connections go on.
+    pub fn hold_at(&self, words: &[u8], role: &str) {
+        self.shared.troubles.set_trap(words, role, Then::Hold);
+    }
+
+    /// The next client of this role that says these words is heard, and gets no answer to them nor to anything else.
+    pub fn lose_answers_to(&self, words: &[u8], role: &str) {
+        self.shared.troubles.set_trap(words, role, Then::LoseAnswers);
+    }
+
+    /// Waits until a client has said the words, and returns its `application_name`.
+    #[must_use]
+    pub fn wait_until_said(&self, deadline: Duration) -> Option<String> {
+        self.shared.troubles.wait_until_caught(deadline)
+    }
+
+    /// Sends on what is held, and forgets the words that were waited for.
+    pub fn release(&self) {
+        self.shared.troubles.release();
+    }
+
+    /// Resets every open connection when so many more bytes have passed, in both directions together.
+    pub fn reset_after(&self, bytes: u64) {
+        let last = self.shared.delivered() + bytes;
+        self.shared.last_byte.store(last, Ordering::Relaxed);
+    }
+
+    /// How many connections were open at once at most, by `sf/<unit>/<attempt>`.
+    #[must_use]
+    pub fn most_open(&self) -> HashMap<String, usize> {
+        self.shared.troubles.most_open()
+    }
 }
 
 impl Drop for Proxy {
@@ -173,113 +233,216 @@ impl Shared {
                 if self.open.lock().unwrap().closing {
                     return;
                 }
-                if let Ok(client) = client {
-                    scope.spawn(move || self.carry(&client));
+                let Ok(client) = client else { continue };
+                if self.troubles.gate() == Gate::Shut {
+                    socket2::SockRef::from(&client)
+                        .set_linger(Some(Duration::ZERO))
+                        .unwrap_or_default();
+                    continue;
                 }
+                scope.spawn(move || self.carry(client));
             }
         });
     }
 
     fn close(&self) {
+        self.troubles.release();
         let mut open = self.open.lock().unwrap();
         open.closing = true;
-        for socket in open.sockets.values().flatten() {
-            // One that the peer has closed already is closed.
-            socket.shutdown(Shutdown::Both).unwrap_or_default();
+        for wire in open.wires.values() {
+            wire.end();
         }
     }
 
+    fn befall(&self, mishap: Mishap, role: &str) {
+        let open = self.open.lock().unwrap();
+        for wire in open.wires.values().filter(|wire| wire.name().ends_with(role)) {
+            wire.befall(mishap);
+        }
+    }
+
+    fn delivered(&self) -> u64 {
+        let lanes = [&self.to_server, &self.to_client];
+        lanes
+            .iter()
+            .map(|lane| lane.delivered.load(Ordering::Relaxed))
+            .sum()
+    }
+
     /// One connection, from its first byte to its last.
-    fn carry(&self, client: &TcpStream) {
+    fn carry(&self, client: TcpStream) {
         // The handshake takes a round trip; a server that can't be reached is a connection that ends.
         thread::sleep(self.delay * 2);
         let Ok(server) = TcpStream::connect(self.server) else {
             return;
         };
-        for socket in [client, &server] {
-            socket.set_nodelay(true).unwrap_or_default();
-        }
-        let Some(number) = self.register([client, &server]) else {
+        let wire = Arc::new(Wire::new(client, server));
+        let Some(number) = self.register(&wire) else {
             return;
         };
+        if self.troubles.gate() == Gate::Mute {
+            wire.befall(Mishap::Silence);
+        }
         let clients_turn = AtomicBool::new(true);
         thread::scope(|scope| {
             scope.spawn(|| {
-                self.way(&self.to_server, [client, &server], || {
+                let mut memory = Vec::new();
+                self.way(&wire, Way::ToServer, |bytes| {
                     if clients_turn.swap(false, Ordering::Relaxed) {
                         self.turns.fetch_add(1, Ordering::Relaxed);
                     }
+                    self.troubles.hear(&wire, &mut memory, bytes)
                 });
             });
-            self.way(&self.to_client, [&server, client], || {
+            self.way(&wire, Way::ToClient, |_| {
                 clients_turn.store(true, Ordering::Relaxed);
+                false
             });
         });
-        self.open.lock().unwrap().sockets.remove(&number);
+        self.troubles.leave(&wire);
+        self.open.lock().unwrap().wires.remove(&number);
     }
 
     /// `None` where the proxy is about to end.
-    fn register(&self, sockets: [&TcpStream; 2]) -> Option<u64> {
-        let [client, server] = sockets.map(TcpStream::try_clone);
+    fn register(&self, wire: &Arc<Wire>) -> Option<u64> {
         let mut open = self.open.lock().unwrap();
         if open.closing {
             return None;
         }
         let number = open.next;
         open.next += 1;
-        open.sockets.insert(number, [client.ok()?, server.ok()?]);
+        open.wires.insert(number, Arc::clone(wire));
         Some(number)
     }
 
-    fn way(&self, lane: &Lane, [from, to]: [&TcpStream; 2], spoken: impl Fn()) {
+    fn way(&self, wire: &Arc<Wire>, way: Way, spoken: impl FnMut(&[u8]) -> bool) {
         let flight = Flight::default();
         thread::scope(|scope| {
-            scope.spawn(|| deliver(&flight, lane, [from, to]));
-            receive(&flight, lane, self.delay, from, spoken);
+            scope.spawn(|| self.deliver(&flight, wire, way));
+            self.receive(&flight, wire, way, spoken);
         });
     }
-}
 
-/// Accepts what the sender says as fast as the lane and the flight permit. A connection that breaks has ended.
-fn receive(flight: &Flight, lane: &Lane, delay: Duration, mut from: &TcpStream, spoken: impl Fn()) {
-    let mut buffer = vec![0; lane.piece()];
-    loop {
-        let length = match from.read(&mut buffer) {
-            Ok(length) => length,
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(_) => 0,
-        };
-        if length > 0 {
-            spoken();
+    fn lane(&self, way: Way) -> &Lane {
+        match way {
+            Way::ToServer => &self.to_server,
+            Way::ToClient => &self.to_client,
         }
-        let sent = lane.send(length);
-        let bytes = buffer.get(..length).unwrap_or_default().to_vec();
-        let due = sent + delay;
-        if !flight.push(Piece { due, bytes }) || length == 0 {
-            return;
+    }
+
+    /// Accepts what the sender says as fast as the lane and the flight permit. A connection that breaks has ended.
+    fn receive(&self, flight: &Flight, wire: &Arc<Wire>, way: Way, mut spoken: impl FnMut(&[u8]) -> bool) {
+        let lane = self.lane(way);
+        let mut from = way.from(wire);
+        let mut buffer = vec![0; lane.piece()];
+        loop {
+            let length = match from.read(&mut buffer) {
+                Ok(length) => length,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => 0,
+            };
+            let bytes = buffer.get(..length).unwrap_or_default();
+            let unanswered = length > 0 && spoken(bytes);
+            match wire.mishap() {
+                Some(Mishap::Reset) => return flight.lose(),
+                Some(Mishap::Silence) => {
+                    wire.park();
+                    return flight.lose();
+                }
+                Some(Mishap::LostAnswers) if way == Way::ToClient && length > 0 => continue,
+                Some(Mishap::LostAnswers | Mishap::Cut) | None => {}
+            }
+            let sent = lane.send(length);
+            let (due, bytes) = (sent + self.delay, bytes.to_vec());
+            if !flight.push(Piece {
+                due,
+                bytes,
+                unanswered,
+            }) || length == 0
+            {
+                return;
+            }
+            sleep_until(sent.checked_sub(AHEAD).unwrap_or(sent));
         }
-        sleep_until(sent.checked_sub(AHEAD).unwrap_or(sent));
+    }
+
+    /// Hands the receiver what is due, the end of the stream too.
+    fn deliver(&self, flight: &Flight, wire: &Arc<Wire>, way: Way) {
+        let lane = self.lane(way);
+        let to = way.to(wire);
+        while let Some(piece) = flight.pop() {
+            sleep_until(piece.due);
+            if wire.mishap() == Some(Mishap::Silence) {
+                wire.park();
+                return;
+            }
+            if piece.bytes.is_empty() {
+                to.shutdown(Shutdown::Write).unwrap_or_default();
+                return;
+            }
+            let length = u64::try_from(piece.bytes.len()).unwrap();
+            lane.delivered.fetch_add(length, Ordering::Relaxed);
+            if piece.unanswered {
+                wire.befall(Mishap::LostAnswers);
+            }
+            if !write_all(wire, to, &piece.bytes) {
+                flight.lose();
+                // Only this way has ended: what the receiver said before it went still travels.
+                way.from(wire).shutdown(Shutdown::Read).unwrap_or_default();
+                return;
+            }
+            let last = self.last_byte.load(Ordering::Relaxed);
+            if self.delivered() >= last && self.last_byte.swap(u64::MAX, Ordering::Relaxed) == last {
+                self.befall(Mishap::Reset, "");
+            }
+        }
     }
 }
 
-/// Hands the receiver what is due, the end of the stream too.
-fn deliver(flight: &Flight, lane: &Lane, [from, mut to]: [&TcpStream; 2]) {
-    loop {
-        let piece = flight.pop();
-        sleep_until(piece.due);
-        if piece.bytes.is_empty() {
-            to.shutdown(Shutdown::Write).unwrap_or_default();
-            return;
-        }
-        let length = u64::try_from(piece.bytes.len()).unwrap();
-        lane.delivered.fetch_add(length, Ordering::Relaxed);
-        if to.write_all(&piece.bytes).is_err() {
-            flight.lose();
-            // Only this way has ended: what the receiver said before it went still travels.
-            from.shutdown(Shutdown::Read).unwrap_or_default();
-            return;
+/// A direction of one connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    ToServer,
+    ToClient,
+}
+
+impl Way {
+    fn from(self, wire: &Wire) -> &TcpStream {
+        match self {
+            Self::ToServer => &wire.client,
+            Self::ToClient => &wire.server,
         }
     }
+
+    fn to(self, wire: &Wire) -> &TcpStream {
+        match self {
+            Self::ToServer => &wire.server,
+            Self::ToClient => &wire.client,
+        }
+    }
+}
+
+/// Writes as the receiver reads; false where the connection has ended or come to harm.
+fn write_all(wire: &Wire, mut to: &TcpStream, mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        match to.write(bytes) {
+            Ok(0) => return false,
+            Ok(count) => bytes = bytes.split_at(count).1,
+            Err(error) => match error.kind() {
+                ErrorKind::Interrupted => {}
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => match wire.mishap() {
+                    Some(Mishap::Reset | Mishap::Cut) => return false,
+                    Some(Mishap::Silence | Mishap::LostAnswers) | None => {
+                        if wire.has_ended() {
+                            return false;
+                        }
+                    }
+                },
+                _ => return false,
+            },
+        }
+    }
+    true
 }
 
 impl Lane {
@@ -330,14 +493,18 @@ impl Flight {
         true
     }
 
-    /// The next piece. Its bytes make room now: the receiver's own buffer is the last few of the window.
-    fn pop(&self) -> Piece {
+    /// The next piece; `None` where there is no receiver any more. Its bytes make room now: the receiver's own buffer
+    /// is the last few of the window.
+    fn pop(&self) -> Option<Piece> {
         let mut state = self.state.lock().unwrap();
         loop {
+            if state.lost {
+                return None;
+            }
             if let Some(piece) = state.pieces.pop_front() {
                 state.bytes -= piece.bytes.len();
                 self.changed.notify_all();
-                return piece;
+                return Some(piece);
             }
             state = self.changed.wait(state).unwrap();
         }
