@@ -236,8 +236,9 @@ fn program(reason: &str, established: bool) -> Exit {
         .iter()
         .find(|(text, _)| reason.contains(text))
         .map_or(Exit::Internal, |(_, exit)| *exit);
-    // A password that was right a moment ago was rotated meanwhile.
-    if established && found == Exit::Denied && reason.contains("password authentication failed") {
+    // A password that was right a moment ago was rotated meanwhile, or its passfile removed.
+    let password = ["password authentication failed", "no password supplied"];
+    if established && found == Exit::Denied && password.iter().any(|text| reason.contains(text)) {
         return Exit::Transient;
     }
     found
