@@ -59,7 +59,11 @@ pub(crate) async fn check(
     let asked = async {
         let (unit, sessions) = Box::pin(Unit::connect(config, progress)).await?;
         progress.enter(Phase::Preflight);
-        unit.ask(&sessions).await
+        tokio::select! {
+            biased;
+            never = unit.watch(shutdown, progress) => Err(never),
+            answers = unit.ask(&sessions) => answers,
+        }
     };
     tokio::select! {
         biased;
@@ -97,15 +101,10 @@ async fn alone(
     progress.enter(Phase::Lock);
     let config = unit.config;
     let lock = Lock::acquire(&unit.target, &unit.names, &config.schemas, config.wait_timeout).await?;
-    let [source, target] = &unit.controls;
-    let limits = Limits {
-        stall: config.stall_timeout,
-        lock: config.lock_timeout,
-    };
     tokio::select! {
         biased;
         never = lock.beat(shutdown) => Err(never),
-        never = watchdog::watch([source, target], limits, progress, shutdown) => Err(never),
+        never = unit.watch(shutdown, progress) => Err(never),
         ended = line(unit, sessions, &lock, progress) => ended,
     }
 }
@@ -262,8 +261,8 @@ impl<'a> Unit<'a> {
         )?;
         let schemas = config.schemas.iter().map(SchemaName::as_str);
         let names = ApplicationName::new(&target.address(), schemas, attempt());
-        reading.rename(&names.role("snapshot")).await?;
-        working.rename(&names.role("work")).await?;
+        reading.rename(&source, &names.role("snapshot")).await?;
+        working.rename(&target, &names.role("work")).await?;
         let sessions = Sessions {
             source: reading,
             target: working,
@@ -289,6 +288,15 @@ impl<'a> Unit<'a> {
             target,
         };
         Ok((unit, sessions))
+    }
+
+    /// Stops the run when it stalls or waits for a lock for too long. Never returns.
+    async fn watch(&self, shutdown: &Shutdown, progress: &Progress) -> Error {
+        let limits = Limits {
+            stall: self.config.stall_timeout,
+            lock: self.config.lock_timeout,
+        };
+        watchdog::watch(&self.controls, limits, progress, shutdown).await
     }
 
     /// Ends what earlier attempts at this unit left, on servers and disk. Only for the holder of the lock.
@@ -443,8 +451,12 @@ impl<'a> Unit<'a> {
         loads: &[(i64, u32)],
         completion: ledger::Completion,
     ) -> Result<(), Error> {
-        for control in &self.controls {
-            control.sweep_own().await?;
+        let [source, target] = &self.controls;
+        target.sweep_own().await?;
+        // Nothing reads the source any more: one that cannot be reached now does not undo what is loaded.
+        let swept = tokio::time::timeout(SWEEP_LIMIT, source.sweep_own()).await;
+        if !matches!(swept, Ok(Ok(()))) {
+            tracing::warn!("the run's backends on the source could not be ended; the next attempt does it");
         }
         let reader = Session::open(&self.target, &self.names.role("ledger"), None).await?;
         ledger::complete(&reader, lock, loads, &completion).await
@@ -453,7 +465,7 @@ impl<'a> Unit<'a> {
     /// Ends the run's own backends on both sides at once, within what a stopped run may take.
     async fn sweep(&self) {
         let [source, target] = &self.controls;
-        let swept = async { tokio::join!(source.sweep_own(), target.sweep_own()) };
+        let swept = async { tokio::join!(source.sweep_attempt(), target.sweep_attempt()) };
         if tokio::time::timeout(SWEEP_LIMIT, swept).await.is_err() {
             tracing::warn!("the run's backends could not be ended in time; the next attempt does it");
         }

@@ -6,19 +6,22 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use tokio::sync::Mutex;
 
 use crate::error::{Error, Side, Stop};
 use crate::progress::Progress;
 use crate::server::session::Session;
-use crate::server::{ApplicationName, Server};
+use crate::server::{ApplicationName, Server, connect};
 use crate::shutdown::Shutdown;
 use crate::target::lock::{Sweep, sweep};
 
 /// Between two looks at the backends.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// A look that takes longer is given up; the next one connects anew.
+/// A session that has not looked after this time is given up for a new one.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same for a session that ends backends: a stopped run has five seconds in all.
+const END_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Some looks, and the time that a stop takes.
 const LOCK_MARGIN: Duration = Duration::from_secs(10);
 /// Backends named in a refusal.
@@ -55,34 +58,49 @@ impl Control {
         })
     }
 
-    /// Ends every other backend of this attempt, and those of its lock too.
-    pub(crate) async fn sweep_own(&self) -> Result<u64, Error> {
-        let mut slot = self.session.lock().await;
-        let session = self.connected(&mut slot).await?;
-        sweep(session, &self.names, Sweep::Own).await
+    /// Ends every other backend of this attempt but the one that holds its lock.
+    pub(crate) async fn sweep_own(&self) -> Result<(), Error> {
+        self.sweep(LOOK_TIMEOUT, Sweep::Own).await
     }
 
-    async fn connected<'a>(&self, slot: &'a mut Option<Session>) -> Result<&'a Session, Error> {
-        let usable = slot.take().filter(|session| !session.is_closed());
-        let session = match usable {
-            Some(session) => session,
-            None => Session::open(&self.server, &self.names.role("control"), None).await?,
-        };
-        Ok(slot.insert(session))
+    /// Ends every other backend of this attempt.
+    pub(crate) async fn sweep_attempt(&self) -> Result<(), Error> {
+        self.sweep(END_TIMEOUT, Sweep::Attempt).await
+    }
+
+    async fn sweep(&self, limit: Duration, which: Sweep) -> Result<(), Error> {
+        let swept = self.ask(limit, async |session| sweep(session, &self.names, which).await);
+        swept.await.map(|_| ())
+    }
+
+    /// Asks, on a new session where the one that is there has no answer within `limit`: it may have been forgotten on
+    /// the way.
+    async fn ask<T>(
+        &self,
+        limit: Duration,
+        question: impl AsyncFn(&Session) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut slot = self.session.lock().await;
+        if let Some(session) = slot.take().filter(|session| !session.is_closed())
+            && let Ok(Ok(answer)) = tokio::time::timeout(limit, question(&session)).await
+        {
+            *slot = Some(session);
+            return Ok(answer);
+        }
+        let session = Session::open(&self.server, &self.names.role("control"), None).await?;
+        let answer = connect::within(&self.server, question(&session)).await?;
+        *slot = Some(session);
+        Ok(answer)
     }
 
     async fn look(&self) -> Result<Vec<Backend>, Error> {
-        let mut slot = self.session.lock().await;
-        let session = self.connected(&mut slot).await?;
         let prefix = self.names.attempt_prefix();
-        let looked = async {
-            let sql = include_str!("server/sql/backends.sql");
-            session.query("look at the run's backends", sql, &[&prefix]).await
-        };
-        let Ok(rows) = tokio::time::timeout(LOOK_TIMEOUT, looked).await else {
-            *slot = None;
-            return Ok(Vec::new());
-        };
+        let sql = include_str!("server/sql/backends.sql");
+        let rows = self
+            .ask(LOOK_TIMEOUT, async |session| {
+                session.query("look at the run's backends", sql, &[&prefix]).await
+            })
+            .await?;
         let backend = |row: &tokio_postgres::Row| Backend {
             pid: row.get("pid"),
             role: row.get("role"),
@@ -92,7 +110,7 @@ impl Control {
             waits_for: row.get("waits_for"),
             holder: row.get::<_, Option<String>>("holder").unwrap_or_default(),
         };
-        Ok(rows?.iter().map(backend).collect())
+        Ok(rows.iter().map(backend).collect())
     }
 }
 
@@ -111,25 +129,47 @@ pub(crate) struct Limits {
 
 /// Looks until a limit is passed, then stops the run. Never returns.
 pub(crate) async fn watch(
-    controls: [&Control; 2],
+    controls: &[Control; 2],
     limits: Limits,
     progress: &Progress,
     shutdown: &Shutdown,
 ) -> Error {
     let mut seen = Seen::default();
+    let mut backends = Vec::new();
     loop {
         tokio::time::sleep(INTERVAL).await;
-        let mut backends = Vec::new();
-        for control in controls {
-            // A server that cannot be asked is noticed by the sessions that do the work.
-            let found = control.look().await.unwrap_or_default();
-            backends.extend(found.into_iter().map(|backend| (control.server.side, backend)));
+        let looks = join_all(controls.iter().map(Control::look)).await;
+        let mut found = Vec::new();
+        for (control, look) in controls.iter().zip(looks) {
+            let side = control.server.side;
+            match look {
+                Ok(look) => found.extend(look.into_iter().map(|backend| (side, backend))),
+                // What is known of a server that does not answer is that nothing of it arrives here.
+                Err(_) => found.extend(unanswered(side, &mut backends)),
+            }
         }
+        backends = found;
         if let Some(cause) = seen.judge(Instant::now(), progress.pulse(), &backends, limits) {
             shutdown.stop(cause);
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// The side's backends as they were when they were last seen.
+fn unanswered(side: Side, backends: &mut Vec<(Side, Backend)>) -> Vec<(Side, Backend)> {
+    let known = backends.extract_if(.., |(one, _)| *one == side);
+    known
+        .map(|(side, backend)| {
+            let backend = Backend {
+                works: false,
+                awaits_lock: false,
+                waits_for: "a server that does not answer".to_owned(),
+                ..backend
+            };
+            (side, backend)
+        })
+        .collect()
 }
 
 /// Each backend's pid with the time at which its state last changed.

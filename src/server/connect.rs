@@ -24,7 +24,8 @@ use crate::error::{ConnectError, Error};
 use crate::server::reframe::{Frames, Reframe, Seen};
 use crate::server::{Server, SslMode, SslRootCert};
 
-/// How long one attempt to connect may take, from the look-up to the session; the child programs get the same.
+/// How long one attempt to connect may take, from the look-up to the session, and how long a step of making it ready;
+/// the child programs get the same.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// `SSLRequest`: length 8, code 80877103.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
@@ -95,21 +96,31 @@ async fn attempt(
     frames: Frames,
     tls: Tls,
 ) -> Result<Connected, Error> {
-    let failed = |source| Error::Connect {
-        side: server.side,
-        source,
-    };
     let open = async {
-        let stream = reach(server, tls).await.map_err(failed)?;
+        let stream = reach(server, tls).await.map_err(|source| Error::Connect {
+            side: server.side,
+            source,
+        })?;
         begin(server, application_name, frames, stream).await
     };
-    tokio::time::timeout(CONNECT_TIMEOUT, open)
+    within(server, open).await
+}
+
+/// A step of connecting, within [`CONNECT_TIMEOUT`]: a server, or something on the way, may accept and never answer.
+pub(crate) async fn within<T>(
+    server: &Server,
+    step: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::time::timeout(CONNECT_TIMEOUT, step)
         .await
         .unwrap_or_else(|_elapsed| {
-            Err(failed(ConnectError::Timeout {
-                address: endpoint(server),
-                limit: CONNECT_TIMEOUT,
-            }))
+            Err(Error::Connect {
+                side: server.side,
+                source: ConnectError::Timeout {
+                    address: endpoint(server),
+                    limit: CONNECT_TIMEOUT,
+                },
+            })
         })
 }
 

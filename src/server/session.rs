@@ -108,6 +108,11 @@ const SETTINGS: &[(&str, &str)] = &[
     ("transaction_timeout", "0"),
     // A backend whose worker is gone notices within this time even while it computes (14 and newer).
     ("client_connection_check_interval", "2s"),
+    // The server's own look at a worker whose host or network has vanished: gone after a minute rather than hours.
+    ("tcp_keepalives_idle", "30"),
+    ("tcp_keepalives_interval", "10"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "30000"),
     // Settings of the role or the database that would change what our statements mean.
     ("standard_conforming_strings", "on"),
     ("default_transaction_isolation", "read committed"),
@@ -161,7 +166,7 @@ impl Session {
         frames: Frames,
     ) -> Result<Self, Error> {
         let connected = connect::connect(server, application_name, frames).await?;
-        let mut session = Self {
+        let session = Self {
             side: server.side,
             client: connected.client,
             driver: connected.driver,
@@ -169,11 +174,16 @@ impl Session {
             pid: 0,
             version: 0,
         };
+        connect::within(server, session.prepare_for(server, lock_timeout)).await
+    }
+
+    /// Gives a new session its settings, and makes sure that it has a backend of its own.
+    async fn prepare_for(mut self, server: &Server, lock_timeout: Option<Duration>) -> Result<Self, Error> {
         let lock_timeout_ms = lock_timeout.map_or(0, |limit| limit.as_millis()).to_string();
         let mut settings = SETTINGS.to_vec();
         settings.push(("lock_timeout", &lock_timeout_ms));
         let (names, values): (Vec<&str>, Vec<&str>) = settings.into_iter().unzip();
-        let row = session
+        let row = self
             .query_one(
                 "prepare the session",
                 "SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('server_version_num')::int, \
@@ -183,21 +193,21 @@ impl Session {
                 &[&names, &values],
             )
             .await?;
-        session.pid = row.get(0);
-        if session.pid != session.seen.pid() {
+        self.pid = row.get(0);
+        if self.pid != self.seen.pid() {
             return Err(Error::Connect {
                 side: server.side,
                 source: ConnectError::Pooled,
             });
         }
-        session.version = u32::try_from(row.get::<_, i32>(1)).unwrap_or(0);
-        Ok(session)
+        self.version = u32::try_from(row.get::<_, i32>(1)).unwrap_or(0);
+        Ok(self)
     }
 
-    /// Gives the session another `application_name`.
-    pub(crate) async fn rename(&self, application_name: &str) -> Result<(), Error> {
+    /// Gives the session another `application_name`, while the connection to `server` is still being made.
+    pub(crate) async fn rename(&self, server: &Server, application_name: &str) -> Result<(), Error> {
         let sql = format!("SET application_name = {}", quote_literal(application_name));
-        self.batch("name the session", &sql).await
+        connect::within(server, self.batch("name the session", &sql)).await
     }
 
     /// The side that this session is connected to.

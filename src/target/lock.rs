@@ -11,13 +11,15 @@ use crate::shutdown::Shutdown;
 
 /// A statement of the lock session, so that its `state_change` shows that the worker lives.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
-/// A heartbeat that takes longer counts as lost.
+/// A heartbeat that takes longer counts as lost, and so does any other answer that the lock's session waits for.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two looks whether the lock's connection still stands.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 /// A holder that was not heard of for so long has missed a beat: it is watched until it beats or is dead.
 const OVERDUE: Duration = Duration::from_secs(15);
-/// A holder that was not heard of for so long is dead. It has relied on nothing that old itself: see
+/// A holder that was not heard of for so long is dead. Ten seconds ago it has ceased to rely on its lock itself: see
 /// [`Lock::is_held`].
-const DEAD: Duration = Duration::from_mins(1);
+const DEAD: Duration = Duration::from_secs(30);
 /// Between two looks at a holder that was ended.
 const BURIAL_INTERVAL: Duration = Duration::from_millis(100);
 /// Between two attempts to get the lock while `WAIT_TIMEOUT` lasts.
@@ -34,7 +36,7 @@ pub(crate) struct Lock {
 
 impl Lock {
     /// Takes the lock of every schema in sorted order, waiting up to `wait` for another worker. One that is dead is
-    /// ended, which takes until it was silent for a minute.
+    /// ended, which takes until it was silent for half a minute.
     pub(crate) async fn acquire(
         target: &Server,
         names: &ApplicationName,
@@ -46,9 +48,9 @@ impl Lock {
         sorted.sort();
         let started = Instant::now();
         for schema in sorted {
-            while let Some(holder) = try_lock(&session, schema).await? {
+            while let Some(holder) = in_time(try_lock(&session, schema)).await? {
                 if holder.silence >= DEAD {
-                    bury(&session, schema, &holder).await?;
+                    in_time(bury(&session, schema, &holder)).await?;
                     tokio::time::sleep(BURIAL_INTERVAL).await;
                 } else if holder.silence < OVERDUE && started.elapsed() >= wait {
                     return Err(Error::Refused(Refused {
@@ -71,31 +73,47 @@ impl Lock {
     /// Beats until the lock's session is lost, then stops the run. Never returns.
     pub(crate) async fn beat(&self, shutdown: &Shutdown) -> Error {
         loop {
-            tokio::time::sleep(HEARTBEAT_INTERVAL).await;
-            let beat = self.session.query_one("keep the lock", "SELECT 1", &[]);
-            let lost = match tokio::time::timeout(HEARTBEAT_TIMEOUT, beat).await {
-                Ok(Ok(_)) => {
+            tokio::time::sleep(WATCH_INTERVAL).await;
+            if self.age() < HEARTBEAT_INTERVAL && !self.session.is_closed() {
+                continue;
+            }
+            let lost = match in_time(self.session.query_one("keep the lock", "SELECT 1", &[])).await {
+                Ok(_) => {
                     *self.last_beat.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
                     continue;
                 }
-                Ok(Err(error)) => crate::error::chain(&error),
-                Err(_elapsed) => format!("no answer within {} s", HEARTBEAT_TIMEOUT.as_secs()),
+                Err(Error::Stopped(stop)) => stop,
+                Err(error) => Stop::LockLost(crate::error::chain(&error)),
             };
-            shutdown.stop(Stop::LockLost(lost));
+            shutdown.stop(lost);
             std::future::pending::<()>().await;
         }
     }
 
     /// Whether the last heartbeat is young enough to rely on. A worker that was frozen asks this before it goes on.
     pub(crate) fn is_held(&self) -> bool {
+        self.age() < HEARTBEAT_INTERVAL + HEARTBEAT_TIMEOUT && !self.session.is_closed()
+    }
+
+    /// The time since the last heartbeat.
+    fn age(&self) -> Duration {
         let last = *self.last_beat.lock().unwrap_or_else(PoisonError::into_inner);
-        last.elapsed() < HEARTBEAT_INTERVAL + HEARTBEAT_TIMEOUT && !self.session.is_closed()
+        last.elapsed()
     }
 
     /// The session that holds the locks, for short statements on the target.
     pub(crate) fn session(&self) -> &Session {
         &self.session
     }
+}
+
+/// An answer on the lock's session, or the lock counts as lost.
+async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let answered = tokio::time::timeout(HEARTBEAT_TIMEOUT, answer).await;
+    answered.unwrap_or_else(|_elapsed| {
+        let why = format!("no answer within {} s", HEARTBEAT_TIMEOUT.as_secs());
+        Err(Error::Stopped(Stop::LockLost(why)))
+    })
 }
 
 /// Another worker's lock session.
@@ -182,7 +200,12 @@ pub(crate) enum Sweep {
     Others,
     /// Everything of this attempt, the sweeping session and the lock's session excepted.
     Own,
+    /// Everything of this attempt, the sweeping session excepted.
+    Attempt,
 }
+
+/// Stands for no backend: names of ours begin otherwise.
+const NOBODY: &str = "-";
 
 /// Ends backends by their `application_name` and waits until they are gone. They are terminated rather than
 /// cancelled: a backend that waits for its client does not notice a cancel.
@@ -190,6 +213,7 @@ pub(crate) async fn sweep(control: &Session, names: &ApplicationName, which: Swe
     let (prefix, except) = match which {
         Sweep::Others => (names.unit_prefix(), names.attempt_prefix()),
         Sweep::Own => (names.attempt_prefix(), names.role("lock")),
+        Sweep::Attempt => (names.attempt_prefix(), NOBODY.to_owned()),
     };
     let started = Instant::now();
     let mut ended = None;

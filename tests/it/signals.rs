@@ -143,7 +143,7 @@ fn the_lock_of_a_worker_that_is_dead_passes_to_the_next() {
     let output = powerless.run();
     assert_exit(&output, 75);
     let reason = text(output.last(), "reason");
-    assert!(reason.contains("was silent for 6"), "{reason}");
+    assert!(reason.contains("was silent for 3"), "{reason}");
     assert!(reason.contains("SELECT pg_terminate_backend("), "{reason}");
     rig.at_source("CREATE OR REPLACE FUNCTION s.slow(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1'");
     let heir = rig.worker("s").run();
