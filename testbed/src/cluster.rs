@@ -500,6 +500,6 @@ pub(crate) fn free_port() -> u16 {
 }
 
 #[expect(clippy::print_stderr, reason = "a failing test says where to look")]
-fn complain(text: &str) {
+pub(crate) fn complain(text: &str) {
     eprintln!("{text}");
 }

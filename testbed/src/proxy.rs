@@ -428,18 +428,14 @@ fn write_all(wire: &Wire, mut to: &TcpStream, mut bytes: &[u8]) -> bool {
         match to.write(bytes) {
             Ok(0) => return false,
             Ok(count) => bytes = bytes.split_at(count).1,
-            Err(error) => match error.kind() {
-                ErrorKind::Interrupted => {}
-                ErrorKind::WouldBlock | ErrorKind::TimedOut => match wire.mishap() {
-                    Some(Mishap::Reset | Mishap::Cut) => return false,
-                    Some(Mishap::Silence | Mishap::LostAnswers) | None => {
-                        if wire.has_ended() {
-                            return false;
-                        }
-                    }
-                },
-                _ => return false,
-            },
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => {
+                let waits = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+                let harmed = matches!(wire.mishap(), Some(Mishap::Reset | Mishap::Cut));
+                if !waits || harmed || wire.has_ended() {
+                    return false;
+                }
+            }
         }
     }
     true

@@ -239,6 +239,12 @@ impl Running {
         }
     }
 
+    /// Whether it has ended.
+    #[must_use]
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits for its end.
     #[must_use]
     pub fn wait(mut self) -> Output {
@@ -247,11 +253,11 @@ impl Running {
                 break status;
             }
             if self.started.elapsed() > self.patience {
-                let text = self.said.text.lock().unwrap();
-                panic!(
-                    "the worker takes over {:?}:\n{}{}",
-                    self.patience, text.stdout, text.stderr
-                );
+                let said = {
+                    let text = self.said.text.lock().unwrap();
+                    format!("{}{}", text.stdout, text.stderr)
+                };
+                panic!("the worker takes over {:?}:\n{said}", self.patience);
             }
             thread::sleep(Duration::from_millis(5));
         };

@@ -7,6 +7,7 @@ mod slow;
 mod connecting;
 mod copy;
 mod failures;
+mod faults;
 mod features;
 mod load;
 mod names;

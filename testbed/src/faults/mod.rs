@@ -4,7 +4,8 @@
 //! and the run goes on. After that the exit code, the time it took, what is left on both servers, what the next
 //! run makes of it, and everything that should not have changed are looked at.
 
-pub mod inject;
+pub mod crowd;
+mod inject;
 pub mod stage;
 
 /// Which server a fault belongs to.
@@ -127,6 +128,22 @@ const PIPE: &[&str] = &["pipe"];
 
 /// While the source is read.
 const READING: &[&str] = &["rows", "connect", "preflight", "snapshot", "archive", "sequences"];
+/// While the source is asked something in a session that is there.
+const ASKING: &[&str] = &["rows", "preflight", "snapshot", "sequences"];
+/// While the target is asked something in a session that is there.
+const TELLING: &[&str] = &[
+    "rows",
+    "lock",
+    "preflight",
+    "clear",
+    "pre-data",
+    "sequences",
+    "post-data",
+    "analyze",
+    "verify",
+    "privileges",
+    "complete",
+];
 /// When it is read no more, only a control session is there, which comes back by itself.
 const READ: &[&str] = &["post-data", "analyze", "verify", "privileges", "complete"];
 /// While the target is used: always.
@@ -238,8 +255,8 @@ pub const ROWS: &[Row] = &[
     row(Recovery, Source, &["archive", "rows"], &[75], 30),
     row(Recovery, Target, &["rows", "post-data"], &[75], 30),
     row(Demotion, Target, &["rows", "post-data", "complete"], &[75], 30),
-    row(Terminated, Source, READING, &[75], 30),
-    row(Terminated, Target, WRITING, &[75], 30),
+    row(Terminated, Source, ASKING, &[75], 30),
+    row(Terminated, Target, TELLING, &[75], 30),
     row(
         RoleTerminated("/lock"),
         Target,
@@ -303,8 +320,8 @@ pub const ROWS: &[Row] = &[
 #[must_use]
 pub fn moment(fault: Fault, side: Side, phase: &str, method: &str) -> (Side, &'static str, &'static [u8]) {
     match (fault, phase, side) {
-        // What they are about is there from the beginning.
-        (SourceLock | Reader | MovingSequences, ..) => (side, "", b"sf/connect"),
+        // What some are about is there from the beginning.
+        (SourceLock | Reader | MovingSequences, ..) | (_, "connect", _) => (side, "", b"sf/connect"),
         // New connections are what there are no slots or names for.
         (NoSlots | NameGone, "pre-data", _) if method == "copy" => (Target, "", b"/copy\0"),
         (NoSlots | NameGone, "pre-data", _) => (Target, "", b"/pg_restore\0"),
@@ -316,7 +333,6 @@ pub fn moment(fault: Fault, side: Side, phase: &str, method: &str) -> (Side, &'s
             "/snapshot",
             b"-- Tables of the unit that pg_dump will lock",
         ),
-        (_, "connect", _) => (side, "", b"sf/connect"),
         (_, "lock", _) => (Target, "/lock", b"pg_try_advisory_lock"),
         (_, "preflight", _) => (side, "", b"-- What kind of server this is"),
         (_, "snapshot", _) => (Source, "/snapshot", b"pg_export_snapshot"),

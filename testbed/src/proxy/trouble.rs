@@ -247,16 +247,23 @@ fn attempt(name: &str) -> String {
         .to_owned()
 }
 
-/// The last `sf/<16 hex>/<8 hex>/<role>` in what a client said.
+/// The last `sf/<16 hex>/<8 hex>/<role>` that a client has called itself; its queries name others too.
 fn last_name(said: &[u8]) -> Option<String> {
     const FIXED: usize = "sf/0123456789abcdef/01234567/".len();
     let hexadecimal = |part: &[u8]| part.iter().all(u8::is_ascii_hexdigit);
-    let start = said.windows(FIXED).rposition(|part| match part {
-        [b's', b'f', b'/', unit @ .., b'/'] => match unit.get(16) {
-            Some(b'/') => hexadecimal(unit.split_at(16).0) && hexadecimal(unit.split_at(17).1),
-            _ => false,
-        },
+    let is_name = |part: &[u8]| match part {
+        [b's', b'f', b'/', unit @ .., b'/'] if unit.get(16) == Some(&b'/') => {
+            hexadecimal(unit.split_at(16).0) && hexadecimal(unit.split_at(17).1)
+        }
         _ => false,
+    };
+    let called = |before: &[u8]| {
+        before.ends_with(b"application_name\0") || before.ends_with(b"SET application_name = '")
+    };
+    let mut starts = (0..said.len()).rev();
+    let start = starts.find(|start| {
+        let (before, rest) = said.split_at(*start);
+        rest.get(..FIXED).is_some_and(is_name) && called(before)
     })?;
     let (fixed, rest) = said.get(start..)?.split_at(FIXED);
     let role = rest
@@ -276,7 +283,7 @@ mod tests {
             last_name(said).as_deref(),
             Some("sf/0123456789abcdef/89abcdef/pg_dump")
         );
-        assert_eq!(last_name(b"sf/0123456789abcdeg/89abcdef/copy"), None);
+        assert_eq!(last_name(b"..sf/0123456789abcdef/89abcdef/copy"), None);
         assert_eq!(
             attempt("sf/0123456789abcdef/89abcdef/copy"),
             "sf/0123456789abcdef/89abcdef"

@@ -17,10 +17,17 @@ use testbed::faults::{ROWS, Row};
 fn main() -> ExitCode {
     let options: BTreeMap<String, String> = env::args()
         .skip(1)
-        .filter_map(|argument| argument.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())))
+        .filter_map(|argument| {
+            argument
+                .split_once('=')
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        })
         .collect();
     let only = options.get("ONLY").cloned().unwrap_or_default();
-    let lanes: usize = options.get("LANES").and_then(|text| text.parse().ok()).unwrap_or(3);
+    let lanes: usize = options
+        .get("LANES")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(3);
     let program = program();
     let mut plays: Vec<(&Row, &'static str, &'static str)> = Vec::new();
     for row in ROWS {
@@ -40,7 +47,9 @@ fn main() -> ExitCode {
             scope.spawn(|| {
                 let mut stage = Stage::start(&program);
                 loop {
-                    let Some((row, phase, method)) = plays.lock().unwrap().next() else { return };
+                    let Some((row, phase, method)) = plays.lock().unwrap().next() else {
+                        return;
+                    };
                     let started = Instant::now();
                     let played = catch_unwind(AssertUnwindSafe(|| stage.play(row, phase, method)));
                     let total = started.elapsed();
@@ -48,12 +57,19 @@ fn main() -> ExitCode {
                         *failed.lock().unwrap() += 1;
                         stage = Stage::start(&program);
                     }
-                    println!("{:?} {:?} {phase} {method}: {played:?} {total:?}", row.fault, row.side);
+                    println!(
+                        "{:?} {:?} {phase} {method}: {played:?} {total:?}",
+                        row.fault, row.side
+                    );
                 }
             });
         }
     });
-    if failed.into_inner().unwrap() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if failed.into_inner().unwrap() == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn program() -> PathBuf {

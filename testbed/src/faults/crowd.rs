@@ -1,0 +1,212 @@
+//! Many workers at once, and one that is killed over and over.
+
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::cluster::{Cluster, PASSWORD, SUPERUSER};
+use crate::faults::stage::SCHEMA;
+use crate::proxy::{Line, Proxy};
+use crate::psql::Psql;
+use crate::server::Server;
+use crate::warehouse;
+use crate::worker::{Running, Worker};
+
+/// Room for twenty workers.
+const SETTINGS: &[(&str, &str)] = &[("max_connections", "300")];
+const DATABASE: &str = "crowded";
+/// For everyone of a crowd on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(4);
+/// The streams of each worker.
+const JOBS: usize = 2;
+
+/// Two clusters, with a proxy before each that counts connections.
+#[derive(Debug)]
+pub struct Crowd {
+    source: Cluster,
+    target: Cluster,
+    proxies: [Proxy; 2],
+    program: PathBuf,
+}
+
+impl Crowd {
+    /// Starts the clusters; `program` is the worker's executable.
+    #[must_use]
+    pub fn start(program: &Path) -> Self {
+        let server = Server::distribution();
+        let [source, target] = [(); 2].map(|()| Cluster::start_with(&server, SETTINGS));
+        let proxies = [&source, &target].map(|cluster| {
+            cluster.create_database(DATABASE);
+            let address = format!("{}:{}", cluster.host(), cluster.port());
+            Proxy::start(address.parse().unwrap(), Line::default())
+        });
+        Self {
+            source,
+            target,
+            proxies,
+            program: program.to_owned(),
+        }
+    }
+
+    fn worker(&self, schema: &str, method: &str) -> Worker {
+        let mut worker = Worker::new(&self.program)
+            .env("SCHEMA_NAME", schema)
+            .env("METHOD", method)
+            .env("JOBS", JOBS.to_string())
+            .env("LOG_FORMAT", "json")
+            .source(&self.source, DATABASE, SUPERUSER, PASSWORD)
+            .target(&self.target, DATABASE, SUPERUSER, PASSWORD)
+            .patience(PATIENCE);
+        for (side, proxy) in ["SOURCE", "TARGET"].iter().zip(&self.proxies) {
+            worker = worker
+                .env(format!("{side}_PORT"), proxy.port().to_string())
+                .env(format!("{side}_SSLMODE"), "disable");
+        }
+        worker
+    }
+
+    fn make(&self, schema: &str) {
+        let sql = SCHEMA
+            .replace("SCHEMA s;", &format!("SCHEMA {schema};"))
+            .replace(" s.", &format!(" {schema}."))
+            .replace("(s.", &format!("({schema}."));
+        self.source.psql(DATABASE, &sql);
+    }
+
+    fn assert_agreement(&self, schema: &str) {
+        assert_eq!(
+            warehouse::contents(&self.target, DATABASE, schema),
+            warehouse::contents(&self.source, DATABASE, schema),
+            "rows of {schema} differ"
+        );
+    }
+
+    /// So many workers at once on one schema: one loads it, and all others name it and end with 75.
+    pub fn on_one_schema(&self, workers: usize, method: &str) {
+        let schema = format!("one_{workers}_{method}");
+        self.make(&schema);
+        // Whoever is first waits for this until all others have given up.
+        let mut lock = Psql::open(&self.source, DATABASE);
+        lock.run(&format!("BEGIN; LOCK TABLE {schema}.t IN ACCESS EXCLUSIVE MODE"));
+        let worker = self.worker(&schema, method).env("LOCK_TIMEOUT", "none");
+        let mut running: Vec<_> = (0..workers).map(|_| worker.spawn()).collect();
+        let started = Instant::now();
+        while running
+            .iter_mut()
+            .filter_map(|one| one.has_ended().then_some(()))
+            .count()
+            + 1
+            < workers
+        {
+            assert!(started.elapsed() < PATIENCE, "the others do not give up");
+            thread::sleep(Duration::from_millis(50));
+        }
+        drop(lock);
+        let outputs: Vec<_> = running.into_iter().map(Running::wait).collect();
+        let mut loaded = 0;
+        for output in &outputs {
+            if output.exit == 0 {
+                loaded += 1;
+                continue;
+            }
+            assert_eq!(output.exit, 75, "{}", output.stdout);
+            let reason = output.last()["reason"].as_str().unwrap_or_default();
+            let named = format!("another worker holds schema \"{schema}\": pid ");
+            assert!(reason.contains(&named) && reason.contains("/lock"), "{reason}");
+        }
+        assert_eq!(loaded, 1, "of {workers} workers");
+        self.assert_agreement(&schema);
+    }
+
+    /// So many workers at once, each on a schema of its own: all of them load, within the connections that `JOBS`
+    /// promises. Returns the most that one of them had on a side.
+    #[must_use]
+    pub fn on_schemas_of_their_own(&self, workers: usize, method: &str) -> usize {
+        let schemas: Vec<String> = (0..workers)
+            .map(|number| format!("own_{number}_{method}"))
+            .collect();
+        for schema in &schemas {
+            self.make(schema);
+        }
+        let running: Vec<_> = schemas
+            .iter()
+            .map(|schema| self.worker(schema, method).spawn())
+            .collect();
+        for one in running {
+            let output = one.wait();
+            assert_eq!(output.exit, 0, "{}{}", output.stdout, output.stderr);
+        }
+        for schema in &schemas {
+            self.assert_agreement(schema);
+        }
+        let most = self
+            .proxies
+            .iter()
+            .flat_map(|proxy| proxy.most_open().into_values());
+        let most = most.max().unwrap_or_default();
+        let promised = if method == "pipe" { 8 } else { JOBS + 6 };
+        assert!(
+            most <= promised,
+            "{most} connections of one worker, {promised} are promised"
+        );
+        most
+    }
+
+    /// Stops a load at so many moments, each of them followed by a load that has to make it good. Returns the exit codes
+    /// of the stopped ones.
+    #[must_use]
+    pub fn stopped_at_any_moment(&self, signal: Signal, moments: usize, seed: u64) -> Vec<i32> {
+        let schema = format!("stopped_by_{}_{seed}", signal.as_str().to_lowercase());
+        self.make(&schema);
+        let methods = ["copy", "pipe"].map(|method| {
+            let worker = self.worker(&schema, method);
+            let output = worker.run();
+            assert_eq!(output.exit, 0, "{}{}", output.stdout, output.stderr);
+            (worker, output.elapsed)
+        });
+        // Obeyed, or ended by it.
+        let stopped = [128 + signal as i32, -(signal as i32)];
+        let mut random = Random(seed);
+        let mut exits = Vec::new();
+        for (worker, whole) in methods.iter().cycle().take(moments) {
+            let moment = whole.mul_f64(random.fraction());
+            let running = worker.spawn();
+            thread::sleep(moment);
+            running.signal(signal);
+            let output = running.wait();
+            // One that was done by then has done it well; one that has not yet begun obeys none.
+            assert!(
+                output.exit == 0 || stopped.contains(&output.exit),
+                "{signal} after {moment:?} of seed {seed}: {}\n{}",
+                output.exit,
+                output.stdout
+            );
+            exits.push(output.exit);
+            let next = worker.run();
+            assert_eq!(
+                next.exit, 0,
+                "after {signal} at {moment:?} of seed {seed}:\n{}{}",
+                next.stdout, next.stderr
+            );
+            self.assert_agreement(&schema);
+        }
+        exits
+    }
+}
+
+/// Numbers that a seed repeats (splitmix64).
+struct Random(u64);
+
+impl Random {
+    /// At least 0 and less than 1.
+    fn fraction(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let bits = u32::try_from((mixed ^ (mixed >> 31)) >> 32).unwrap();
+        f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+    }
+}
