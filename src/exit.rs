@@ -224,6 +224,7 @@ const MESSAGES: &[(&str, Exit)] = &[
     ("cannot enlarge string buffer", Exit::Data),
     ("string buffer exceeds maximum allowed length", Exit::Data),
     ("could not read from input file", Exit::Transient),
+    ("could not open input file", Exit::Transient), // someone has removed the archive
     ("could not write to output file", Exit::Resources),
     ("could not open output file", Exit::Resources),
     ("could not execute query: ERROR:", Exit::Data),

@@ -290,16 +290,21 @@ impl Cluster {
     /// nobody in at all, as in recovery.
     pub fn demote(&self, hot: bool) {
         self.stop_immediate();
-        let signal = self.data().join("standby.signal");
-        fs::write(&signal, "").unwrap();
-        give_to_owner(&signal);
+        fs::write(self.standby_signal(), "").unwrap();
+        give_to_owner(&self.standby_signal());
         let setting = format!("-c hot_standby={}", if hot { "on" } else { "off" });
         self.pg_ctl(&["start", "-w", "-o", &setting]);
     }
 
     /// Makes it a primary again after [`Cluster::demote`].
-    pub fn promote(&self) {
-        self.pg_ctl(&["promote", "-w"]);
+    pub fn reinstate(&self) {
+        self.stop_immediate();
+        fs::remove_file(self.standby_signal()).unwrap();
+        self.start_again();
+    }
+
+    fn standby_signal(&self) -> PathBuf {
+        self.data().join("standby.signal")
     }
 
     /// A directory that the server's user owns, made beside its data.

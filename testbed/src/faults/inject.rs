@@ -144,7 +144,7 @@ impl Play<'_> {
         drop(held);
         match self.fault() {
             Fault::Silence => proxy.set_gate(Gate::Open),
-            Fault::Recovery | Fault::Demotion => cluster.promote(),
+            Fault::Recovery | Fault::Demotion => cluster.reinstate(),
             Fault::DiskFull | Fault::RunDirFull => self.small_disk().make_room(),
             Fault::NameGone => self.write_hosts(),
             Fault::Cancelled | Fault::LongIndex => {

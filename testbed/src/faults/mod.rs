@@ -311,7 +311,8 @@ pub const ROWS: &[Row] = &[
     row(RunDirFull, Source, &["archive", "connect"], &[74], 30),
     only(PIPE, row(ArchiveDeleted, Target, &["pre-data"], &[75], 30)),
     only(COPY, row(ArchiveDeleted, Target, &["pre-data"], &[0], 30)),
-    row(PassfileDeleted, Target, &["clear"], &[75], 30),
+    only(PIPE, row(PassfileDeleted, Target, &["clear"], &[75], 30)),
+    only(COPY, row(PassfileDeleted, Target, &["clear"], &[0], 30)),
     row(Deadline, Target, &["rows", "preflight"], &[75], 30),
     row(LongIndex, Target, &["post-data"], &[0], 60),
 ];

@@ -165,6 +165,10 @@ impl<'a> Play<'a> {
         }
         play.stage.source.psql(&play.database, SCHEMA);
         play.stage.target.psql(&play.database, BYSTANDERS);
+        for cluster in [&stage.source, &stage.target] {
+            // A crash moves sequences on from where the log says that they may be.
+            cluster.psql(&play.database, "CHECKPOINT");
+        }
         Some(play)
     }
 
