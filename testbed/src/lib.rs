@@ -18,19 +18,25 @@
 
 pub mod certificates;
 pub mod cluster;
+pub mod fargate;
 pub mod faults;
 pub mod pgbouncer;
 pub mod proxy;
 pub mod psql;
+pub mod secrets;
 pub mod server;
+pub mod states;
 pub mod tmpfs;
 pub mod warehouse;
 pub mod worker;
 
 pub use cluster::Cluster;
+pub use fargate::{Account, Fate};
 pub use pgbouncer::PgBouncer;
 pub use proxy::Proxy;
 pub use psql::Psql;
+pub use secrets::SecretsManager;
 pub use server::Server;
+pub use states::Machine;
 pub use tmpfs::Tmpfs;
 pub use worker::{Output, Running, Worker};

@@ -245,6 +245,17 @@ impl Running {
         self.child.try_wait().unwrap().is_some()
     }
 
+    /// Whether it ends before this moment, which is waited for.
+    pub fn ends_before(&mut self, deadline: Instant) -> bool {
+        while self.child.try_wait().unwrap().is_none() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        true
+    }
+
     /// Waits for its end.
     #[must_use]
     pub fn wait(mut self) -> Output {

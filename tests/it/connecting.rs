@@ -1,75 +1,28 @@
 //! Credentials from every source, passwords of every kind, and the six words of sslmode.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpListener;
-use std::thread;
-
 use testbed::cluster::{PASSWORD, quote_literal, role};
-use testbed::{Output, PgBouncer, Worker};
+use testbed::secrets::{Answer, secret};
+use testbed::{Output, PgBouncer, SecretsManager};
 
 use crate::rig::{Rig, assert_exit, text};
 
 const SCHEMA: &str = "CREATE SCHEMA s; CREATE TABLE s.t (a int); INSERT INTO s.t VALUES (1)";
 
-/// A Secrets Manager on loopback that gives these answers in turn, the last one for ever: status and body.
-fn secrets_manager(answers: Vec<(u16, String)>) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        let mut answers = answers.into_iter().peekable();
-        let mut current = answers.next().unwrap();
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            let mut length = 0;
-            loop {
-                let mut line = String::new();
-                if reader.read_line(&mut line).unwrap() == 0 || line == "\r\n" {
-                    break;
-                }
-                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-                    length = value.trim().parse().unwrap();
-                }
-            }
-            reader.read_exact(&mut vec![0; length]).unwrap();
-            let (status, body) = &current;
-            let head = format!(
-                "HTTP/1.1 {status} x\r\nContent-Type: application/x-amz-json-1.1\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-                body.len()
-            );
-            stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
-            if let Some(next) = answers.next() {
-                current = next;
-            }
-        }
-    });
-    address
-}
-
-fn secret(text: &str) -> (u16, String) {
-    (
-        200,
-        serde_json::json!({"Name": "n", "SecretString": text}).to_string(),
-    )
-}
-
-fn with_aws(worker: Worker, endpoint: &str) -> Worker {
-    worker
-        .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", endpoint)
-        .env("AWS_REGION", "eu-central-1")
-        .env("AWS_ACCESS_KEY_ID", "key")
-        .env("AWS_SECRET_ACCESS_KEY", "access")
-        .env("AWS_EC2_METADATA_DISABLED", "true")
-}
-
-fn check_with_secret(rig: &Rig, answers: Vec<(u16, String)>) -> Output {
+/// `answers` in turn, the last one for ever.
+fn check_with_secret(rig: &Rig, mut answers: Vec<Answer>) -> Output {
     let worker = rig
         .worker("s")
         .arg("check")
         .without("SOURCE_PASSWORD")
         .without("SOURCE_USER")
         .env("SOURCE_SECRET_ID", "warehouse/source");
-    with_aws(worker, &secrets_manager(answers)).run()
+    answers.reverse();
+    let mut current = answers.pop().unwrap();
+    let manager = SecretsManager::start(move |_| {
+        let next = answers.pop().unwrap_or_else(|| current.clone());
+        std::mem::replace(&mut current, next)
+    });
+    manager.given_to(worker).run()
 }
 
 #[test]
@@ -130,12 +83,10 @@ fn what_secrets_manager_refuses_has_a_code_of_its_own() {
         assert_eq!(text(output.last(), "side"), "source");
         assert!(text(output.last(), "reason").contains(words), "{}", output.last());
     }
-    let unreachable = with_aws(
-        rig.worker("s")
-            .without("SOURCE_PASSWORD")
-            .env("SOURCE_SECRET_ID", "x"),
-        "http://127.0.0.1:1",
-    );
+    let unreachable = SecretsManager::start(|_| secret(PASSWORD))
+        .given_to(rig.worker("s").without("SOURCE_PASSWORD"))
+        .env("SOURCE_SECRET_ID", "x")
+        .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:1");
     assert_exit(&unreachable.run(), 75);
 }
 

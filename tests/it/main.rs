@@ -4,12 +4,14 @@
 mod rig;
 mod slow;
 
+mod aws;
 mod connecting;
 mod copy;
 mod failures;
 mod faults;
 mod features;
 mod load;
+mod machine;
 mod names;
 mod privileges;
 mod records;

@@ -1,0 +1,165 @@
+//! The state machine of `deploy/` where only its own decisions count: every exit code, inputs, and what fits.
+
+use std::sync::Mutex;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use testbed::states::{Execution, Failure, Services};
+
+use crate::aws::{SCALE, machine, outcomes};
+use crate::rig::text;
+
+const README: &str = include_str!("../../README.md");
+
+/// An account in which every task ends with one exit code, and its log with one reason.
+struct Scripted {
+    exit: u64,
+    reason: String,
+    published: Mutex<Vec<Value>>,
+}
+
+impl Scripted {
+    fn new(exit: u64, reason: &str) -> Self {
+        Self {
+            exit,
+            reason: reason.to_owned(),
+            published: Mutex::default(),
+        }
+    }
+
+    fn run(&self, input: &Value) -> (Execution, Value) {
+        let machine = machine(&[("MaxConcurrency", "40"), ("WindowSeconds", "500000")]);
+        let execution = machine.execute("scripted", input, self, 1000.0);
+        let report = self.published.lock().unwrap().pop();
+        (execution, report.unwrap_or_default())
+    }
+}
+
+impl Services for Scripted {
+    fn request(&self, resource: &str, arguments: &Value, _: Instant) -> Result<Value, Failure> {
+        let task = json!({
+            "TaskArn": "arn:aws:ecs:eu-central-1:123456789012:task/schemaferry/0123456789abcdef0123456789abcdef",
+            "StopCode": "EssentialContainerExited", "StoppedReason": "Essential container in task exited",
+            "Containers": [{"Name": "worker", "ExitCode": self.exit}],
+        });
+        match resource.rsplit_once(':').unwrap().1 {
+            "runTask.sync" if self.exit == 0 => Ok(task),
+            "runTask.sync" => Err(Failure::new("States.TaskFailed", task.to_string())),
+            "getLogEvents" => {
+                let record = json!({"msg": "run ended", "reason": self.reason}).to_string();
+                Ok(json!({"Events": [{"Message": record}]}))
+            }
+            _ => {
+                let message = serde_json::from_str(text(arguments, "Message")).unwrap();
+                self.published.lock().unwrap().push(message);
+                Ok(json!({}))
+            }
+        }
+    }
+}
+
+#[test]
+fn every_exit_code_of_the_readme_is_handled_on_purpose() {
+    let (_, table) = README.split_once("## Exit codes").unwrap();
+    let (table, _) = table.split_once("## Running it again").unwrap();
+    let rows = table.lines().filter_map(|line| {
+        let [_, code, name, advice, _] = line
+            .split(" | ")
+            .flat_map(|cell| cell.split('|'))
+            .collect::<Vec<_>>()[..]
+        else {
+            return None;
+        };
+        Some((
+            code.trim().parse().ok()?,
+            name.trim(),
+            advice.contains("run it again with the same environment"),
+        ))
+    });
+    let mut codes = Vec::new();
+    // The kernel's, of which the README speaks below the table; and one that nobody knows.
+    for (code, name, again) in rows.chain([(137, "killed", true), (1, "unexpected", false)]) {
+        let (execution, report) = Scripted::new(code, "why").run(&json!({"schemas": ["s"]}));
+        let attempts = if again { 5 } else { 1 };
+        assert_eq!(
+            outcomes(&report),
+            [("s".to_owned(), name.to_owned(), attempts)],
+            "{code}"
+        );
+        assert_eq!(execution.ended.is_ok(), code == 0, "{code}");
+        codes.push(code);
+    }
+    assert_eq!(codes, [0, 64, 65, 70, 73, 74, 75, 77, 78, 130, 143, 137, 1]);
+}
+
+#[test]
+fn a_window_that_has_closed_ends_the_attempts() {
+    let account = Scripted::new(75, "why");
+    let machine = machine(&[("WindowSeconds", "0")]);
+    let execution = machine.execute("late", &json!({"schemas": ["s"]}), &account, SCALE);
+    assert!(execution.ended.is_err());
+    let report = account.published.into_inner().unwrap().pop().unwrap();
+    assert_eq!(outcomes(&report), [("s".to_owned(), "transient".to_owned(), 1)]);
+}
+
+/// What the README says about the history, the report and the cause.
+#[test]
+fn five_hundred_schemas_fit() {
+    let names = |length: usize| {
+        (1..=500)
+            .map(|number| format!("{number:0>length$}"))
+            .collect::<Vec<_>>()
+    };
+    let reason = "a reason that goes on and on ".repeat(100);
+    let full = "[{\"schema\":";
+    for (count, length, exit, attempts, begins, all) in [
+        (500, 63, 77, 1, "0000", false),
+        (500, 20, 65, 1, "0000", true),
+        (20, 20, 75, 5, full, true),
+    ] {
+        let names: Vec<String> = names(length).into_iter().take(count).collect();
+        let (execution, report) = Scripted::new(exit, &reason).run(&json!({"schemas": names}));
+        assert_eq!(report["failed"], count);
+        let events = 18 + 10 * count + 10 * (attempts - 1) * count + 9 * count;
+        assert_eq!(execution.events.len(), events);
+        let cause = execution.ended.unwrap_err().cause.unwrap();
+        assert!(cause.starts_with(begins), "{cause}");
+        assert_eq!(cause.contains(&names[count - 1]), all, "{cause}");
+    }
+}
+
+#[test]
+fn the_list_comes_from_the_template_where_the_input_has_none() {
+    let (execution, report) = Scripted::new(0, "").run(&json!({}));
+    assert!(execution.ended.is_ok());
+    let expected = ["one", "two"].map(|name| (name.to_owned(), "ok".to_owned(), 1));
+    assert_eq!(outcomes(&report), expected);
+    assert_eq!(report["run_id"], "scripted");
+}
+
+#[test]
+fn an_input_that_cannot_be_meant_starts_nothing() {
+    for (input, words) in [
+        (json!({"schemas": []}), "[]"),
+        (json!({"schemas": ["a", "a"]}), "[]"),
+        (json!({"schemas": [{"name": "a"}]}), "[\"name\"]"),
+        (
+            json!({"schemas": ["a", {"schema": "b", "memroy": 1}]}),
+            "[\"memroy\"]",
+        ),
+        (json!({"schemas": [1]}), "[]"),
+        (json!({"schemas": [""]}), "[]"),
+        (json!({"schemas": "a", "runid": "b"}), "[\"runid\"]"),
+    ] {
+        let (execution, _) = Scripted::new(0, "").run(&input);
+        let Err(Failure {
+            error,
+            cause: Some(cause),
+        }) = execution.ended
+        else {
+            panic!("{input} is taken")
+        };
+        assert_eq!(error, "BadInput", "{input}: {cause}");
+        assert!(cause.ends_with(words), "{input}: {cause}");
+    }
+}
