@@ -27,13 +27,15 @@ bench: setup ## time the worker beside its peers (SETS="…" TOOLS="…" SCALE=1
 		cargo run --release --locked --quiet --package testbed --bin bench -- \
 		SETS="$(SETS)" TOOLS="$(TOOLS)" SCALE="$(SCALE)" ROUNDS="$(ROUNDS)" PICTURE="$(PICTURE)"
 
-lint: setup ## check format, lints, links of the documentation, shell scripts
+lint: setup ## check format, lints, links of the documentation, shell scripts, the template of deploy/
 	@setup/install shellcheck
+	@setup/install cfn-lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D rustdoc::broken_intra_doc_links' \
 		cargo doc --workspace --no-deps --document-private-items --locked --quiet
 	shellcheck $$(git grep -lE '^#!(/bin/|/usr/bin/env )(ba)?sh')
+	"$$(setup/cache)"/cfn-lint/bin/cfn-lint deploy/template.yaml
 
 image-test: ## build the image and run compose.yaml and the README's docker run for real
 	@image/test

@@ -14,7 +14,7 @@ use testbed::{Account, Cluster, Fate, Machine, Running, SecretsManager, Server, 
 
 use crate::rig::{Rig, text};
 
-const DEFINITION: &str = include_str!("../../deploy/state-machine.asl.json");
+pub(crate) const DEFINITION: &str = include_str!("../../deploy/state-machine.asl.json");
 
 /// What the template puts into the definition, for this account.
 pub(crate) const SUBSTITUTIONS: [(&str, &str); 12] = [

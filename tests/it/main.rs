@@ -18,3 +18,4 @@ mod records;
 mod reruns;
 mod signals;
 mod streams;
+mod template;
