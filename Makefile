@@ -1,13 +1,18 @@
 # Everything here installs what it lacks (setup/install), Rust excepted.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint image-test setup
+.PHONY: help demo test soak bench lint image-test setup
 
 SCALE = 1
 ROUNDS = 1
 SETS =
 TOOLS =
 PICTURE = target/bench.svg
+SEED =
+SECONDS =
+LANES = 3
+KILLS = 200
+ONLY =
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -20,6 +25,11 @@ demo: setup ## move three schemas between two throwaway servers and compare them
 
 test: setup ## run every test, on each server that is installed
 	TEST_POSTGRES="$$(setup/servers)" TEST_PGBOUNCER="$$(setup/pgbouncer)" cargo test --workspace --locked
+
+soak: setup ## play every fault against the worker, kill it, race it (SEED= ROUNDS=1 SECONDS= LANES=3 KILLS=200 ONLY="…")
+	@cargo build --release --locked --package schemaferry --package testbed
+	@TEST_POSTGRES="$$(setup/servers)" cargo run --release --locked --quiet --package testbed --bin soak -- \
+		SEED="$(SEED)" ROUNDS="$(ROUNDS)" SECONDS="$(SECONDS)" LANES="$(LANES)" KILLS="$(KILLS)" ONLY="$(ONLY)"
 
 bench: setup ## time the worker beside its peers (SETS="…" TOOLS="…" SCALE=1 ROUNDS=1 PICTURE=…)
 	@cargo build --release --locked --package schemaferry --package testbed

@@ -103,7 +103,7 @@ impl Play<'_> {
             }
             Fault::AlterQueued => {
                 let mut session = Psql::open(cluster, &self.database);
-                session.start("ALTER TABLE s.t ADD later int");
+                session.start("ALTER TABLE s.wide ADD later int");
                 held.sessions.push(session);
                 self.until(cluster, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted");
             }
@@ -199,8 +199,14 @@ impl Play<'_> {
         } else {
             "none"
         };
+        // The other load takes as long as it takes.
+        let stall = if self.fault() == Fault::TwoTargets {
+            "none".to_owned()
+        } else {
+            format!("{}s", STALL_TIMEOUT.as_secs())
+        };
         [
-            ("STALL_TIMEOUT", format!("{}s", STALL_TIMEOUT.as_secs())),
+            ("STALL_TIMEOUT", stall),
             ("LOCK_TIMEOUT", format!("{}s", LOCK_TIMEOUT.as_secs())),
             ("MAX_RUNTIME", max.to_owned()),
         ]

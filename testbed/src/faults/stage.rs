@@ -286,10 +286,20 @@ impl<'a> Play<'a> {
         if !self.changes_the_source() {
             assert_eq!(self.all_of_the_source(), *source, "{}: the source", self.title());
         }
+        self.leave();
         Outcome {
             exit: output.exit,
             took,
             clean,
+        }
+    }
+
+    /// A disk can only be taken from a server that holds nothing on it.
+    fn leave(&self) {
+        if self.fault() == Fault::DiskFull {
+            let (target, database) = (&self.stage.target, &self.database);
+            target.psql("postgres", &format!("DROP DATABASE {database} WITH (FORCE)"));
+            target.psql("postgres", &format!("DROP TABLESPACE {database}"));
         }
     }
 

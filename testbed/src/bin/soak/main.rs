@@ -1,77 +1,127 @@
-//! `make soak`: every row of the fault table under both METHODs, kills at random moments, races of many workers.
+//! `make soak`: every row of the fault table under both METHODs, stops at random moments, races of many workers.
 #![expect(clippy::print_stdout, reason = "what it prints is the report")]
 #![expect(clippy::unwrap_used, reason = "a failed step ends the soak")]
 
-use std::collections::BTreeMap;
+mod options;
+mod tally;
+
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
+use nix::sys::signal::Signal;
+use testbed::faults::crowd::Crowd;
 use testbed::faults::stage::Stage;
 use testbed::faults::{ROWS, Row};
 
+use options::Options;
+use tally::Tally;
+
+/// Stops by signals that a worker obeys, for each kill.
+const OBEYED_SHARE: usize = 4;
+/// So many workers at once.
+const CROWDS: [usize; 3] = [2, 5, 20];
+
 fn main() -> ExitCode {
-    let options: BTreeMap<String, String> = env::args()
-        .skip(1)
-        .filter_map(|argument| {
-            argument
-                .split_once('=')
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        })
-        .collect();
-    let only = options.get("ONLY").cloned().unwrap_or_default();
-    let lanes: usize = options
-        .get("LANES")
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(3);
-    let program = program();
-    let mut plays: Vec<(&Row, &'static str, &'static str)> = Vec::new();
-    for row in ROWS {
-        for phase in row.phases {
-            for method in row.methods {
-                let title = format!("{:?} {:?} {phase} {method}", row.fault, row.side);
-                if only.split('+').all(|word| title.contains(word)) {
-                    plays.push((row, phase, method));
-                }
-            }
-        }
+    let options = Options::from_args(env::args().skip(1));
+    println!("seed {} (SEED= repeats it)\n", options.seed);
+    let program = env::current_exe().unwrap().with_file_name("schemaferry");
+    let tally = Mutex::new(Tally::default());
+    play_the_table(&options, &program, &tally);
+    println!("{}", tally.lock().unwrap().of_the_table());
+    if options.only.is_empty() {
+        stop_and_race(&options, &program, &tally);
     }
-    let plays = Mutex::new(plays.into_iter());
-    let failed = Mutex::new(0);
-    thread::scope(|scope| {
-        for _ in 0..lanes {
-            scope.spawn(|| {
-                let mut stage = Stage::start(&program);
-                loop {
-                    let Some((row, phase, method)) = plays.lock().unwrap().next() else {
-                        return;
-                    };
-                    let started = Instant::now();
-                    let played = catch_unwind(AssertUnwindSafe(|| stage.play(row, phase, method)));
-                    let total = started.elapsed();
-                    if played.is_err() {
-                        *failed.lock().unwrap() += 1;
-                        stage = Stage::start(&program);
-                    }
-                    println!(
-                        "{:?} {:?} {phase} {method}: {played:?} {total:?}",
-                        row.fault, row.side
-                    );
-                }
-            });
-        }
-    });
-    if failed.into_inner().unwrap() == 0 {
+    let failures = tally.into_inner().unwrap().failures();
+    if failures == 0 {
+        println!("\nno row was lost, none was doubled, and every end was the documented one");
         ExitCode::SUCCESS
     } else {
+        println!("\n{failures} failures, told above");
         ExitCode::FAILURE
     }
 }
 
-fn program() -> PathBuf {
-    env::current_exe().unwrap().with_file_name("schemaferry")
+/// One phase of a row under one METHOD.
+type Play = (&'static Row, &'static str, &'static str);
+
+fn play_the_table(options: &Options, program: &Path, tally: &Mutex<Tally>) {
+    let mut plays: Vec<Play> = Vec::new();
+    for row in ROWS {
+        for phase in row.phases {
+            let here = row.methods.iter().map(|method| (row, *phase, *method));
+            plays.extend(here.filter(|play| options.wants(&title(play))));
+        }
+    }
+    let plays: Vec<Play> = (0..options.rounds).flat_map(|_| plays.clone()).collect();
+    let plays = Mutex::new(plays.into_iter());
+    thread::scope(|scope| {
+        for _ in 0..options.lanes {
+            scope.spawn(|| {
+                let mut stage = Stage::start(program);
+                loop {
+                    let next = plays.lock().unwrap().next();
+                    let Some(play) = next.filter(|_| options.has_time()) else {
+                        return;
+                    };
+                    let (row, phase, method) = play;
+                    let played = catch_unwind(AssertUnwindSafe(|| stage.play(row, phase, method)));
+                    if played.is_err() {
+                        println!("FAILED: {}", title(&play));
+                        // Whatever state it left its clusters in.
+                        stage = Stage::start(program);
+                    }
+                    tally.lock().unwrap().add(row, played.ok());
+                }
+            });
+        }
+    });
+}
+
+fn title((row, phase, method): &Play) -> String {
+    format!("{:?} {:?} {phase} {method}", row.fault, row.side)
+}
+
+/// What has nothing to do with servers or networks.
+fn stop_and_race(options: &Options, program: &Path, tally: &Mutex<Tally>) {
+    let crowd = Crowd::start(program);
+    let attempt = |what: String, act: &dyn Fn() -> String| {
+        let started = Instant::now();
+        if !options.has_time() {
+            return;
+        }
+        let said = catch_unwind(AssertUnwindSafe(act));
+        tally.lock().unwrap().add_other(said.is_ok());
+        let said = said.unwrap_or_else(|_| "FAILED".to_owned());
+        println!("{what}: {said} ({:.0} s)", started.elapsed().as_secs_f64());
+    };
+    for (signal, moments) in [
+        (Signal::SIGKILL, options.kills),
+        (Signal::SIGTERM, options.kills / OBEYED_SHARE),
+        (Signal::SIGINT, options.kills / OBEYED_SHARE),
+    ] {
+        attempt(format!("{signal} at {moments} moments of one load"), &|| {
+            let exits = crowd.stopped_at_any_moment(signal, moments, options.seed);
+            format!(
+                "exit codes {}, each made good by the next run",
+                tally::counted(exits)
+            )
+        });
+    }
+    for method in ["copy", "pipe"] {
+        for workers in CROWDS {
+            attempt(format!("{workers} workers on one schema, {method}"), &|| {
+                crowd.on_one_schema(workers, method);
+                "one loaded it, the others named it and ended with 75".to_owned()
+            });
+        }
+        attempt(format!("20 workers on 20 schemas, {method}"), &|| {
+            let most = crowd.on_schemas_of_their_own(20, method);
+            format!("all ended with 0, at most {most} connections of one on a side")
+        });
+    }
 }
