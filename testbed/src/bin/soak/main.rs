@@ -70,12 +70,18 @@ fn play_the_table(options: &Options, program: &Path, tally: &Mutex<Tally>) {
                     };
                     let (row, phase, method) = play;
                     let played = catch_unwind(AssertUnwindSafe(|| stage.play(row, phase, method)));
+                    let mut tally = tally.lock().unwrap();
+                    match played {
+                        Ok(Some(outcome)) => tally.add(row, outcome),
+                        Ok(None) => tally.add_not_played(row),
+                        Err(_) => tally.add_failed(row),
+                    }
+                    drop(tally);
                     if played.is_err() {
                         println!("FAILED: {}", title(&play));
                         // Whatever state it left its clusters in.
                         stage = Stage::start(program);
                     }
-                    tally.lock().unwrap().add(row, played.ok());
                 }
             });
         }

@@ -27,22 +27,31 @@ struct Line {
 }
 
 impl Tally {
-    /// Adds a play: `None` where it failed, `Some(None)` where it could not be played.
-    pub(crate) fn add(&mut self, row: &Row, played: Option<Option<Outcome>>) {
+    /// Adds a play that went as the table says.
+    pub(crate) fn add(&mut self, row: &Row, outcome: Outcome) {
+        let line = self.line(row);
+        line.exits.insert(outcome.exit);
+        line.took = line.took.max(outcome.took);
+        line.clean = line.clean.max(outcome.clean);
+    }
+
+    /// Adds one that did not.
+    pub(crate) fn add_failed(&mut self, row: &Row) {
+        self.line(row).failed += 1;
+    }
+
+    /// Adds one that cannot be played here.
+    pub(crate) fn add_not_played(&mut self, row: &Row) {
+        self.line(row).not_played += 1;
+    }
+
+    fn line(&mut self, row: &Row) -> &mut Line {
         let title = format!("{:?} at the {:?}", row.fault, row.side);
         // Words to be lost are bytes to nobody who reads this.
         let title = title.split(", words").next().unwrap_or_default().to_owned();
         let line = self.lines.entry(title).or_default();
-        match played {
-            None => line.failed += 1,
-            Some(None) => line.not_played += 1,
-            Some(Some(outcome)) => {
-                line.exits.insert(outcome.exit);
-                line.took = line.took.max(outcome.took);
-                line.clean = line.clean.max(outcome.clean);
-            }
-        }
         line.tried += 1;
+        line
     }
 
     /// Adds something that is not of the table.
