@@ -15,6 +15,12 @@ pub(crate) enum Command {
     Load,
     /// Ask every question that a load asks first, and change nothing
     Check,
+    /// Compare a loaded schema with the source as far as VERIFY says, and change nothing
+    Verify {
+        /// The source must not have moved on since the load: what was written there meanwhile is a difference too
+        #[arg(long)]
+        frozen: bool,
+    },
     /// Protect the schema from every load from now on, whatever ON_EXISTING says: for after go-live. Needs the
     /// TARGET_ variables only
     Seal {
@@ -33,6 +39,7 @@ impl Command {
         match self {
             Self::Load => "load",
             Self::Check => "check",
+            Self::Verify { .. } => "verify",
             Self::Seal { .. } => "seal",
         }
     }

@@ -103,6 +103,8 @@ impl ToastCompression {
 pub(crate) enum Verify {
     /// Exact counts, sequences, objects.
     Rows,
+    /// The same, and a hash over every value.
+    Hash,
     None,
 }
 
@@ -111,6 +113,7 @@ impl Verify {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Rows => "rows",
+            Self::Hash => "hash",
             Self::None => "none",
         }
     }
@@ -300,7 +303,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
     variable(
         "VERIFY",
         "rows",
-        "rows: exact counts, sequences and every object are compared before a load counts as complete; none",
+        "what is compared before a load counts as complete, and by verify: rows (exact counts, sequences, every object), hash (every value too), none",
     ),
     variable(
         "PRIVILEGES",
@@ -714,17 +717,12 @@ fn duration(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
-/// The value that `text` names among `words`; `later` are those that a later release brings.
-fn word<T: Copy>(text: &str, words: &[(&str, T)], later: &[&str]) -> Result<T, String> {
-    if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
-        return Ok(*value);
-    }
-    let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-    let known = known.join(", ");
-    Err(if later.contains(&text) {
-        format!("{text} comes with a later release; this one knows {known}")
-    } else {
-        format!("{text:?} is not one of {known}")
+/// The value that `text` names among `words`.
+fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+    let found = words.iter().find(|(word, _)| *word == text);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        format!("{text:?} is not one of {}", known.join(", "))
     })
 }
 
@@ -732,7 +730,6 @@ fn method(text: &str) -> Result<Method, String> {
     word(
         text,
         &[Method::Copy, Method::Pipe].map(|value| (value.word(), value)),
-        &[],
     )
 }
 
@@ -749,7 +746,7 @@ fn jobs(text: &str) -> Result<u8, String> {
 
 fn split(text: &str) -> Result<Split, String> {
     let words = [Split::Auto, Split::Never, Split::Always].map(|value| (value.word(), value));
-    word(text, &words, &[])
+    word(text, &words)
 }
 
 fn toast_compression(text: &str) -> Result<ToastCompression, String> {
@@ -759,26 +756,26 @@ fn toast_compression(text: &str) -> Result<ToastCompression, String> {
         ToastCompression::Lz4,
         ToastCompression::Pglz,
     ];
-    word(text, &words.map(|value| (value.word(), value)), &[])
+    word(text, &words.map(|value| (value.word(), value)))
 }
 
 fn verify(text: &str) -> Result<Verify, String> {
-    let words = [Verify::Rows, Verify::None].map(|value| (value.word(), value));
-    word(text, &words, &["hash"])
+    let words = [Verify::Rows, Verify::Hash, Verify::None].map(|value| (value.word(), value));
+    word(text, &words)
 }
 
 fn privileges(text: &str) -> Result<Privileges, String> {
     let words = [Privileges::Keep, Privileges::Skip].map(|value| (value.word(), value));
-    word(text, &words, &[])
+    word(text, &words)
 }
 
 fn on_existing(text: &str) -> Result<OnExisting, String> {
     let words = [OnExisting::Own, OnExisting::Fail, OnExisting::Replace].map(|value| (value.word(), value));
-    word(text, &words, &[])
+    word(text, &words)
 }
 
 fn sslmode(text: &str) -> Result<SslMode, String> {
-    word(text, &SslMode::ALL.map(|mode| (mode.word(), mode)), &[])
+    word(text, &SslMode::ALL.map(|mode| (mode.word(), mode)))
 }
 
 fn log_level(text: &str) -> Result<Level, String> {
@@ -788,7 +785,7 @@ fn log_level(text: &str) -> Result<Level, String> {
         ("info", Level::INFO),
         ("debug", Level::DEBUG),
     ];
-    word(text, &words, &[])
+    word(text, &words)
 }
 
 fn log_format(text: &str) -> Result<LogFormat, String> {
@@ -797,13 +794,13 @@ fn log_format(text: &str) -> Result<LogFormat, String> {
         ("json", LogFormat::Json),
         ("text", LogFormat::Text),
     ];
-    word(text, &words, &[])
+    word(text, &words)
 }
 
 fn accept(text: &str) -> Result<BTreeSet<Hazard>, String> {
     let words = Hazard::ALL.map(|hazard| (hazard.word(), hazard));
     let names = list(text, &[','])?.into_iter().flatten();
-    names.map(|name| word(&name, &words, &[])).collect()
+    names.map(|name| word(&name, &words)).collect()
 }
 
 fn role_map(text: &str) -> Result<Vec<(String, String)>, String> {
@@ -1017,7 +1014,10 @@ mod tests {
             &[("TOAST_COMPRESSION", "zstd")],
             &["TOAST_COMPRESSION \"zstd\" is not one of auto, server"],
         ),
-        (&[("VERIFY", "hash")], &["VERIFY hash comes with a later release"]),
+        (
+            &[("VERIFY", "all")],
+            &["VERIFY \"all\" is not one of rows, hash, none"],
+        ),
         (&[("ROLE_MAP", "a=b,a=c")], &["ROLE_MAP maps \"a\" twice"]),
         (&[("ROLE_MAP", "a")], &["ROLE_MAP is not of the form"]),
         (

@@ -18,11 +18,13 @@ use crate::server::passfile::{Passfile, RunDir};
 use crate::server::session::{Session, quote_ident};
 use crate::server::{ApplicationName, Server};
 use crate::shutdown::Shutdown;
+use crate::source::activity;
 use crate::source::catalog;
 use crate::source::snapshot::Snapshot;
 use crate::target::clear::{self, Room};
 use crate::target::lock::{Lock, Sweep, sweep};
 use crate::target::{ledger, privileges};
+use crate::verify::hasher::{Hashed, Hasher};
 use crate::verify::objects::{self, Objects};
 use crate::verify::{self, Expected, rows};
 use crate::watchdog::{self, Control, Limits};
@@ -124,6 +126,8 @@ async fn line(unit: &Unit<'_>, sessions: Sessions, lock: &Lock, progress: &Progr
 
     progress.enter(Phase::Snapshot);
     let majors = [source.major(), target.major()];
+    // Before the snapshot: what is written in between counts as written since.
+    let source_activity = activity::read(&source, &config.schemas).await?;
     let snapshot = Snapshot::export(source, &config.schemas, config.lock_timeout).await?;
     let carried = privileges::read(&snapshot.session, &config.schemas).await?;
 
@@ -156,20 +160,27 @@ async fn line(unit: &Unit<'_>, sessions: Sessions, lock: &Lock, progress: &Progr
         target: &target,
         contents,
     };
-    let (expected, loaders) = unit.transfer(ends, snapshot, lock, progress).await?;
+    let (expected, loaders, hashed) = unit.move_and_hash(ends, snapshot, lock, progress).await?;
 
     let adopted = adopted(&rooms);
-    let held = (objects, expected);
-    examine(config, (&target, loaders), held, &adopted, progress).await?;
-
-    progress.enter(Phase::Privileges);
-    privileges::apply(&target, &carried, &adopted, config).await?;
+    let held = Held {
+        objects,
+        hashed,
+        expected,
+    };
+    let compared = async {
+        examine(config, (&target, loaders), held, &adopted, progress).await?;
+        progress.enter(Phase::Privileges);
+        privileges::apply(&target, &carried, &adopted, config).await
+    };
+    ledger::compared(lock, &loads, compared.await).await?;
 
     progress.enter(Phase::Complete);
     drop(target);
     let completion = ledger::Completion {
         snapshot_at: mark.taken_at,
         snapshot_lsn: mark.lsn,
+        source_activity,
         deferred: parts.deferred.into(),
         summary: progress.summary(),
     };
@@ -179,16 +190,23 @@ async fn line(unit: &Unit<'_>, sessions: Sessions, lock: &Lock, progress: &Progr
 /// The objects of the unit, if they are compared.
 async fn described(session: &Session, config: &Config) -> Result<Option<Objects>, Error> {
     match config.verify {
-        Verify::Rows => objects::read(session, &config.schemas).await.map(Some),
+        Verify::Rows | Verify::Hash => objects::read(session, &config.schemas).await.map(Some),
         Verify::None => Ok(None),
     }
+}
+
+/// What the source held, as far as it is compared.
+struct Held<'a> {
+    objects: Option<Objects>,
+    hashed: Option<Hashed<'a>>,
+    expected: Expected,
 }
 
 /// Collects statistics, and compares what the target holds with what the source held.
 async fn examine(
     config: &Config,
     (target, loaders): (&Session, Vec<Session>),
-    (objects, expected): (Option<Objects>, Expected),
+    held: Held<'_>,
     adopted: &BTreeSet<SchemaName>,
     progress: &Progress,
 ) -> Result<(), Error> {
@@ -201,12 +219,16 @@ async fn examine(
     )?;
 
     progress.enter(Phase::Verify);
-    let (Some(objects), Some(found)) = (objects, found) else {
+    let (Some(objects), Some(found)) = (held.objects, found) else {
         return Ok(());
     };
     let mut differences = objects::differences(&objects, &found, adopted);
-    differences.extend(rows::counts(&sessions, &expected.counted, progress).await?);
-    differences.extend(rows::sequences(target, &config.schemas, &expected.sequences).await?);
+    differences.extend(match held.hashed {
+        Some(hashed) => hashed.differences(&sessions, progress).await?,
+        None => rows::counts(&sessions, &held.expected.counted, progress).await?,
+    });
+    let sequences = rows::sequences(target, &config.schemas, &held.expected.sequences).await?;
+    differences.extend(sequences.into_iter().map(|(_, text)| text));
     verify::agree(differences)
 }
 
@@ -360,6 +382,30 @@ impl<'a> Unit<'a> {
             endpoint(&self.source, from, source.path(), "pg_dump"),
             endpoint(&self.target, to, target.path(), "pg_restore"),
         ])
+    }
+
+    /// The transfer, and beside it the hashes that `VERIFY=hash` wants of the source under the snapshot.
+    async fn move_and_hash(
+        &self,
+        ends: Ends<'_>,
+        snapshot: Snapshot,
+        lock: &Lock,
+        progress: &Progress,
+    ) -> Result<(Expected, Vec<Session>, Option<Hashed<'_>>), Error> {
+        let mut readers = None;
+        if self.config.verify == Verify::Hash {
+            let id = &snapshot.mark.id;
+            readers = Some(Hasher::open(self.config, &self.source, &self.names, id).await?);
+        }
+        let reading = async {
+            match readers {
+                Some(hasher) => hasher.hash(progress).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let moved = Box::pin(self.transfer(ends, snapshot, lock, progress));
+        let ((expected, loaders), hashed) = tokio::try_join!(moved, reading)?;
+        Ok((expected, loaders, hashed))
     }
 
     /// Moves what the archive says and the rows, by the METHOD that is asked for. Returns what the source holds, and

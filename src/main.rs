@@ -127,6 +127,7 @@ async fn work(command: Command, config: &Config, progress: &Progress) -> Result<
                 progress.not_carried(answers.notes());
                 answers.permit().map(|_| ())
             }
+            Command::Verify { frozen } => verify::verify(config, &shutdown, progress, frozen).await,
             Command::Seal { all, undo } => seal::seal(config, &shutdown, progress, Wish { all, undo }).await,
         }
     };

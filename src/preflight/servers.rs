@@ -79,7 +79,7 @@ pub(super) async fn ask(questions: &Questions<'_>, answers: &mut Answers) -> Res
     compression(questions, answers).await?;
     let tables = lockable(questions).await?;
     // On the source the run's own session and pg_dump lock every table, and so do the sessions that read its rows; on
-    // the target pg_dump alone does, to compare.
+    // the target none does all at once but the drop of what was there.
     let (source_locks, streams) = match questions.config.method {
         Method::Pipe => (tables * 2, PIPE_STREAMS),
         Method::Copy => (tables * 3, i32::from(questions.config.jobs)),

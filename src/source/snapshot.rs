@@ -1,4 +1,4 @@
-//! The snapshot that everything of one run is read under.
+//! The snapshot that everything of one run is read under; `verify` takes one on each side.
 //!
 //! Tables are locked first and the snapshot is exported afterwards: the other way round, a TRUNCATE or a
 //! rewriting ALTER in between makes a table read as empty, without an error.
@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::config::SchemaName;
-use crate::error::{Error, Refusal, Refused, Side, Stop};
+use crate::error::{Error, Refusal, Refused, Stop};
 use crate::server::session::{Session, quote_literal};
 use crate::source::catalog::{self, Relation};
 
@@ -85,6 +85,14 @@ impl Snapshot {
     }
 }
 
+/// Locks every table of the unit in a session that has imported a snapshot, so that it may outlive the exporter's.
+pub(crate) async fn hold(session: &Session, schemas: &[SchemaName]) -> Result<(), Error> {
+    for sql in lock_statements(&lockable(session, schemas).await?) {
+        session.batch("lock tables", &sql).await?;
+    }
+    Ok(())
+}
+
 /// Makes a session read under an exported snapshot until its transaction ends.
 pub(crate) async fn import(session: &Session, id: &str) -> Result<(), Error> {
     let id = quote_literal(id);
@@ -121,13 +129,8 @@ async fn lock(session: &Session, tables: &[(u32, Relation)]) -> Result<bool, Err
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         )
         .await?;
-    for chunk in tables.chunks(LOCK_CHUNK) {
-        let names: Vec<String> = chunk
-            .iter()
-            .map(|(_, relation)| format!("ONLY {}", relation.quoted()))
-            .collect();
-        let sql = format!("LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT", names.join(", "));
-        match session.batch("lock tables", &sql).await {
+    for sql in lock_statements(tables) {
+        match session.batch("lock tables", &format!("{sql} NOWAIT")).await {
             Ok(()) => {}
             Err(error) => match error.db_error().map(|db| db.code().code()) {
                 Some("55P03" | "42P01" | "3F000") => return Ok(false),
@@ -136,6 +139,16 @@ async fn lock(session: &Session, tables: &[(u32, Relation)]) -> Result<bool, Err
         }
     }
     Ok(true)
+}
+
+fn lock_statements(tables: &[(u32, Relation)]) -> impl Iterator<Item = String> {
+    tables.chunks(LOCK_CHUNK).map(|chunk| {
+        let names: Vec<String> = chunk
+            .iter()
+            .map(|(_, relation)| format!("ONLY {}", relation.quoted()))
+            .collect();
+        format!("LOCK TABLE {} IN ACCESS SHARE MODE", names.join(", "))
+    })
 }
 
 /// Says who is in the way.
@@ -162,7 +175,7 @@ async fn blocked(session: &Session, schemas: &[SchemaName], waited: Duration) ->
         .collect();
     Ok(Error::Refused(Refused {
         refusal: Refusal::Transient,
-        side: Side::Source,
+        side: session.side(),
         reason: format!(
             "tables could not be locked within LOCK_TIMEOUT ({} s): {}",
             waited.as_secs(),

@@ -6,10 +6,14 @@ use tokio_postgres::Row;
 use crate::config::{Config, SchemaName};
 use crate::error::Error;
 use crate::server::session::Session;
+use crate::source::activity::Activity;
 use crate::target::lock::Lock;
 
 /// How far the statistics collector of servers before 15 may lag behind.
 const COLLECTOR_DELAY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Differences that a row names.
+const DIFFERENCES_MAX: usize = 50;
 
 /// A row's state. `clearing` is committed before the first drop, `complete` after every other session has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +49,8 @@ pub(crate) struct Load {
     variables: Value,
     inventory: Option<Value>,
     activity: Option<Value>,
+    /// What the source had counted shortly before the snapshot.
+    pub(crate) source_activity: Option<Activity>,
 }
 
 /// What a run writes into its rows.
@@ -89,6 +95,9 @@ impl Load {
             variables: row.get("variables"),
             inventory: row.get("inventory"),
             activity: row.get("activity"),
+            source_activity: row
+                .get::<_, Option<Value>>("source_activity")
+                .and_then(|value| serde_json::from_value(value).ok()),
         }
     }
 
@@ -211,6 +220,7 @@ pub(crate) async fn loading(target: &Session, id: i64, schema_oid: u32) -> Resul
 pub(crate) struct Completion {
     pub(crate) snapshot_at: String,
     pub(crate) snapshot_lsn: String,
+    pub(crate) source_activity: Activity,
     /// Foreign keys that leave the unit, as statements.
     pub(crate) deferred: Value,
     pub(crate) summary: Value,
@@ -233,6 +243,7 @@ pub(crate) async fn complete(
     for (id, oid) in loads {
         rows.push((id, inventory(reader, *oid).await?, activity(reader, *oid).await?));
     }
+    let source_activity = json!(completion.source_activity);
     let target = lock.session();
     target
         .batch(
@@ -241,7 +252,8 @@ pub(crate) async fn complete(
         )
         .await?;
     let sql = "UPDATE schemaferry.load SET state = 'complete', snapshot_at = $2, snapshot_lsn = $3, deferred = $4, \
-               summary = $5, inventory = $6, activity = $7, updated_at = pg_catalog.clock_timestamp() WHERE id = $1";
+               summary = $5, inventory = $6, activity = $7, source_activity = $8, \
+               updated_at = pg_catalog.clock_timestamp() WHERE id = $1";
     for (id, inventory, activity) in rows {
         target
             .execute(
@@ -255,11 +267,31 @@ pub(crate) async fn complete(
                     &completion.summary,
                     &inventory,
                     &activity,
+                    &source_activity,
                 ],
             )
             .await?;
     }
     target.batch("complete the ledger", "COMMIT").await
+}
+
+/// Passes on how the comparison ended; if source and target differ, the rows of the load, which stays `loading`, tell in
+/// what.
+pub(crate) async fn compared(
+    lock: &Lock,
+    loads: &[(i64, u32)],
+    outcome: Result<(), Error>,
+) -> Result<(), Error> {
+    let Err(Error::Differ(differences)) = &outcome else {
+        return outcome;
+    };
+    let named: Vec<&String> = differences.iter().take(DIFFERENCES_MAX).collect();
+    let summary = json!({"differences": named});
+    let ids: Vec<i64> = loads.iter().map(|(id, _)| *id).collect();
+    let sql = "UPDATE schemaferry.load SET summary = $2, updated_at = pg_catalog.clock_timestamp() WHERE id = ANY ($1)";
+    let target = lock.session();
+    target.execute("write the ledger", sql, &[&ids, &summary]).await?;
+    outcome
 }
 
 /// Whether every schema of the unit was completed by a load with this identifier, source and variables, and

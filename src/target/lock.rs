@@ -125,9 +125,28 @@ struct Holder {
     silence: Duration,
 }
 
+/// The worker that holds one of the schemas, if there is one.
+pub(crate) async fn holder(session: &Session, schemas: &[SchemaName]) -> Result<Option<String>, Error> {
+    for schema in schemas {
+        let sql = include_str!("sql/lock_holder.sql");
+        let rows = session
+            .query("look who holds the schema", sql, &[&key(schema)])
+            .await?;
+        if let Some(row) = rows.first() {
+            return Ok(Some(row.get("description")));
+        }
+    }
+    Ok(None)
+}
+
+/// What the schema's lock is derived from.
+fn key(schema: &SchemaName) -> String {
+    format!("schemaferry schema {schema}")
+}
+
 /// `None` if the lock is ours now, else who has it.
 async fn try_lock(session: &Session, schema: &SchemaName) -> Result<Option<Holder>, Error> {
-    let key = format!("schemaferry schema {schema}");
+    let key = key(schema);
     loop {
         let row = session
             .query_one(

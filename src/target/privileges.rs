@@ -13,7 +13,7 @@ use crate::config::{Config, Privileges, SchemaName};
 use crate::error::Error;
 use crate::server::session::{Param, Session, quote_ident, quote_literal};
 use crate::source::catalog::{self, Relation};
-use crate::verify;
+use crate::verify::{self, deparsed};
 
 /// Statements in one transaction: each may lock a table.
 const CHUNK: usize = 100;
@@ -390,7 +390,7 @@ pub(crate) async fn apply(
             secure(target, &carried, &config.schemas, false).await?;
             run(target, "take back rights on the schema", &take_back).await?;
             let found = own_schemas(target, &carried, adopted, &config.schemas).await?;
-            compare(&carried, &found, adopted)
+            verify::agree(differences(&carried, &found, adopted))
         }
         Privileges::Skip => secure(target, &carried, &config.schemas, true).await,
     }
@@ -702,8 +702,19 @@ async fn own_schemas(
     settle(target, carried, adopted, schemas, true).await
 }
 
+/// What of a source is not on a target that was loaded with `PRIVILEGES=keep`, as `read` on each side.
+pub(crate) async fn compare(
+    target: &Session,
+    [carried, found]: [Carried; 2],
+    adopted: &BTreeSet<SchemaName>,
+    config: &Config,
+) -> Result<Vec<String>, Error> {
+    let (carried, _) = carried.mapped(&config.role_map).without_reader(target).await?;
+    Ok(differences(&carried, &found, adopted))
+}
+
 /// Compares what the target has now with what was to be carried.
-fn compare(carried: &Carried, found: &Carried, adopted: &BTreeSet<SchemaName>) -> Result<(), Error> {
+fn differences(carried: &Carried, found: &Carried, adopted: &BTreeSet<SchemaName>) -> Vec<String> {
     let owners: BTreeMap<_, _> = found
         .objects
         .iter()
@@ -726,44 +737,40 @@ fn compare(carried: &Carried, found: &Carried, adopted: &BTreeSet<SchemaName>) -
     acts.extend(default_grants(carried, found));
     differences.extend(
         acts.into_iter()
-            .map(|act| format!("still to be done: {}", act.statement)),
+            .map(|act| format!("what is not done on the target: {}", act.statement)),
     );
-    let same_major = carried.major == found.major;
+    let border = deparsed::border(carried.major, found.major);
     let policies = |of: &Carried| -> BTreeSet<Policy> {
-        of.policies
-            .iter()
-            .map(|policy| policy.comparable(same_major))
-            .collect()
+        let policies = of.policies.iter();
+        policies.map(|policy| policy.comparable(border)).collect()
     };
-    let missing = policies(carried);
-    let missing = missing
-        .difference(&policies(found))
-        .map(|policy| {
-            format!(
-                "policy {} on {} is missing or differs",
-                policy.name,
-                policy.table.quoted()
-            )
-        })
-        .collect::<Vec<_>>();
-    differences.extend(missing);
+    let policies = policies(carried)
+        .symmetric_difference(&policies(found))
+        .map(|policy| (policy.name.clone(), policy.table.quoted()))
+        .collect::<BTreeSet<_>>();
     differences.extend(
-        carried
-            .row_security
-            .difference(&found.row_security)
-            .map(|secured| format!("row security of {} differs", secured.table.quoted())),
+        policies
+            .into_iter()
+            .map(|(name, table)| format!("policy {name} on {table} is missing or differs")),
     );
-    verify::agree(differences)
+    let secured = carried.row_security.symmetric_difference(&found.row_security);
+    let secured: BTreeSet<String> = secured.map(|secured| secured.table.quoted()).collect();
+    differences.extend(
+        secured
+            .into_iter()
+            .map(|table| format!("row security of {table} differs")),
+    );
+    differences
 }
 
 impl Policy {
-    /// Majors write one expression in different ways.
-    fn comparable(&self, same_major: bool) -> Self {
+    /// In a form that two servers share.
+    fn comparable(&self, border: bool) -> Self {
         let mut policy = self.clone();
         policy.roles.sort_unstable();
-        if !same_major {
-            (policy.using, policy.with_check) = (None, None);
-        }
+        let canonical = |text: Option<String>| text.map(|text| deparsed::canonical_text(&text, border));
+        policy.using = canonical(policy.using);
+        policy.with_check = canonical(policy.with_check);
         policy
     }
 }

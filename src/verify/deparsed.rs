@@ -9,8 +9,24 @@ const UNQUALIFIED_SINCE: u32 = 16;
 
 /// Whether the texts of servers of these majors tell the same.
 pub(super) fn same(source: (u32, &str), target: (u32, &str)) -> bool {
-    let border = (source.0 < UNQUALIFIED_SINCE) != (target.0 < UNQUALIFIED_SINCE);
+    let border = border(source.0, target.0);
     source.1 == target.1 || canonical(source.1, border) == canonical(target.1, border)
+}
+
+/// Whether one of two majors qualifies what the other does not.
+pub(crate) fn border(source: u32, target: u32) -> bool {
+    (source < UNQUALIFIED_SINCE) != (target < UNQUALIFIED_SINCE)
+}
+
+/// A text that is one for all texts that tell the same.
+pub(crate) fn canonical_text(text: &str, without_qualifications: bool) -> String {
+    let words = canonical(text, without_qualifications);
+    let words = words.iter().map(|token| match token {
+        Token::Word(text) | Token::Constant(text) => text.clone(),
+        Token::Cast => "::".to_owned(),
+        Token::Sign(sign) => sign.to_string(),
+    });
+    words.collect::<Vec<String>>().join(" ")
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,11 +1,21 @@
-//! Whether source and target agree: rows, sequences, objects.
+//! Whether source and target agree: objects, sequences, rows, values.
+//!
+//! A load compares what it has moved with what its snapshot showed. The command `verify` compares what both sides hold
+//! now, each under one snapshot, and tells what the source has written since the load from a difference.
 
-mod deparsed;
+mod command;
+pub(crate) mod deparsed;
+pub(crate) mod hasher;
+mod narrow;
 pub(crate) mod objects;
 pub(crate) mod rows;
+mod values;
+
+pub(crate) use command::verify;
 
 use crate::error::Error;
-use crate::source::catalog::{Counted, SequenceState};
+use crate::source::catalog::{Counted, Relation, SequenceState};
+use crate::verify::values::{Differing, Shape};
 
 /// What the source holds.
 #[derive(Debug)]
@@ -15,6 +25,13 @@ pub(crate) struct Expected {
     pub(crate) sequences: Vec<SequenceState>,
 }
 
+/// A difference, and the tables or the sequence whose writes since the load would explain it.
+#[derive(Debug)]
+struct Difference {
+    tables: Vec<Relation>,
+    text: String,
+}
+
 /// An error that holds every difference, unless there is none.
 pub(crate) fn agree(differences: Vec<String>) -> Result<(), Error> {
     if differences.is_empty() {
@@ -22,4 +39,13 @@ pub(crate) fn agree(differences: Vec<String>) -> Result<(), Error> {
     } else {
         Err(Error::Differ(differences))
     }
+}
+
+/// Tables that differ, as differences of theirs or of all leaves of a root.
+fn named(shapes: &[Shape], differing: Vec<Differing>) -> Vec<Difference> {
+    let differences = differing.into_iter().map(|one| Difference {
+        tables: values::tables_of(shapes, &one.whole),
+        text: one.to_string(),
+    });
+    differences.collect()
 }

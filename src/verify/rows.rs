@@ -6,7 +6,7 @@ use crate::config::SchemaName;
 use crate::error::Error;
 use crate::progress::Progress;
 use crate::server::session::{self, Session};
-use crate::source::catalog::{self, Counted, SequenceState};
+use crate::source::catalog::{self, Counted, Relation, SequenceState};
 
 /// Tables of up to so many rows are counted together, up to so many of them.
 const SMALL_ROWS: u64 = 100_000;
@@ -44,7 +44,7 @@ pub(crate) async fn sequences(
     target: &Session,
     schemas: &[SchemaName],
     expected: &[SequenceState],
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<(Relation, String)>, Error> {
     let found: BTreeMap<_, _> = catalog::sequences(target, schemas)
         .await?
         .into_iter()
@@ -53,12 +53,13 @@ pub(crate) async fn sequences(
     let differing = expected.iter().filter_map(|expected| {
         let found = found.get(&expected.relation)?;
         (found != expected).then(|| {
-            format!(
+            let text = format!(
                 "sequence {} stands at {} on the source and at {} on the target",
                 expected.relation.quoted(),
                 position(expected),
                 position(found)
-            )
+            );
+            (expected.relation.clone(), text)
         })
     });
     Ok(differing.collect())

@@ -40,8 +40,8 @@ fn same(worker: Worker) -> Worker {
 }
 
 const CASES: &[Case] = &[
-    ("", |w| w.env("SCHEMA_NAME", "pg_catalog").env("VERIFY", "hash"),
-        expected(78, "configure", "", "", &["SCHEMA_NAME \"pg_catalog\" is a system schema", "VERIFY hash comes with a later release"])),
+    ("", |w| w.env("SCHEMA_NAME", "pg_catalog").env("VERIFY", "all"),
+        expected(78, "configure", "", "", &["SCHEMA_NAME \"pg_catalog\" is a system schema", "VERIFY \"all\" is not one of rows, hash, none"])),
     ("", |w| w.env("SOURCE_PASSWORD", "wrong"), expected(77, "connect", "source", "28P01", &["password authentication failed"])),
     ("", |w| w.without("TARGET_PASSWORD"), expected(77, "connect", "target", "", &["asks for a password, and none is given"])),
     ("", |w| w.env("SOURCE_USER", "rejected"), expected(77, "connect", "source", "28000", &["pg_hba.conf"])),

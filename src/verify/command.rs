@@ -1,0 +1,331 @@
+//! The command `verify`: both sides as they are now, each under one snapshot.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use futures_util::future::try_join_all;
+
+use crate::config::{Config, Privileges, SchemaName, Verify};
+use crate::error::{Error, Problem, Refusal, Refused, Side};
+use crate::load;
+use crate::progress::{Phase, Progress};
+use crate::secret;
+use crate::server::session::Session;
+use crate::server::{ApplicationName, Server};
+use crate::shutdown::Shutdown;
+use crate::source::activity;
+use crate::source::catalog;
+use crate::source::snapshot::{self, Snapshot};
+use crate::target::ledger::{self, State};
+use crate::target::{lock, privileges};
+use crate::verify::{Difference, agree, named, narrow, objects, rows, values};
+use crate::watchdog::{self, Control, Limits};
+
+/// How long a server may keep to itself what its backends have written: ten seconds from 15 on, and a margin.
+const COUNTERS_DELAY: Duration = Duration::from_secs(12);
+/// Between two looks at the counters.
+const COUNTERS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Compares, and changes nothing. `frozen`: what the source has written since the load is a difference too.
+pub(crate) async fn verify(
+    config: &Config,
+    shutdown: &Shutdown,
+    progress: &Progress,
+    frozen: bool,
+) -> Result<(), Error> {
+    if config.verify == Verify::None {
+        return Err(Error::Config(vec![Problem {
+            variable: "VERIFY".to_owned(),
+            reason: "none leaves nothing to compare".to_owned(),
+        }]));
+    }
+    let compared = async {
+        let ends = Box::pin(Ends::connect(config, progress)).await?;
+        let limits = Limits {
+            stall: config.stall_timeout,
+            lock: config.lock_timeout,
+        };
+        tokio::select! {
+            biased;
+            never = watchdog::watch(&ends.controls, limits, progress, shutdown) => Err(never),
+            ended = Box::pin(ends.compare(progress, frozen)) => ended,
+        }
+    };
+    tokio::select! {
+        biased;
+        stopped = shutdown.stopped() => Err(stopped),
+        ended = compared => ended,
+    }
+}
+
+/// Both servers, and what is asked of them outside of any snapshot.
+struct Ends<'a> {
+    config: &'a Config,
+    source: Server,
+    target: Server,
+    names: ApplicationName,
+    controls: [Control; 2],
+    /// A session on each side without a transaction.
+    outside: [Session; 2],
+}
+
+/// One side, under its snapshot.
+struct Held {
+    /// The first has exported the snapshot, the others have imported it.
+    snapshot: Snapshot,
+    readers: Vec<Session>,
+}
+
+impl Held {
+    async fn open(server: &Server, names: &ApplicationName, config: &Config) -> Result<Self, Error> {
+        let limit = config.lock_timeout;
+        let session = Session::open(server, &names.role("snapshot"), limit).await?;
+        let snapshot = Snapshot::export(session, &config.schemas, limit).await?;
+        let readers = (1..config.jobs).map(async |_| {
+            let session = Session::open(server, &names.role("read"), limit).await?;
+            snapshot::import(&session, &snapshot.mark.id).await?;
+            Ok::<_, Error>(session)
+        });
+        let readers = try_join_all(readers).await?;
+        Ok(Self { snapshot, readers })
+    }
+
+    fn first(&self) -> &Session {
+        &self.snapshot.session
+    }
+
+    fn sessions(&self) -> Vec<&Session> {
+        std::iter::once(self.first()).chain(&self.readers).collect()
+    }
+}
+
+impl<'a> Ends<'a> {
+    async fn connect(config: &'a Config, progress: &Progress) -> Result<Self, Error> {
+        progress.enter(Phase::Connect);
+        let open = async |server: &Server| Session::open(server, "sf/verify", config.lock_timeout).await;
+        let ((source, reading), (target, looking)) = tokio::try_join!(
+            secret::connect(&config.source, Side::Source, open),
+            secret::connect(&config.target, Side::Target, open)
+        )?;
+        let schemas = config.schemas.iter().map(SchemaName::as_str);
+        let names = ApplicationName::new(&target.address(), schemas, load::attempt());
+        let role = names.role("verify");
+        let (here, there, ..) = tokio::try_join!(
+            Control::open(&source, &names),
+            Control::open(&target, &names),
+            reading.rename(&source, &role),
+            looking.rename(&target, &role)
+        )?;
+        Ok(Self {
+            config,
+            source,
+            target,
+            names,
+            controls: [here, there],
+            outside: [reading, looking],
+        })
+    }
+
+    async fn compare(&self, progress: &Progress, frozen: bool) -> Result<(), Error> {
+        progress.enter(Phase::Lock);
+        self.stands_still().await?;
+        let loads = self.loads().await?;
+
+        progress.enter(Phase::Snapshot);
+        let (source, target) = tokio::try_join!(
+            Held::open(&self.source, &self.names, self.config),
+            Held::open(&self.target, &self.names, self.config)
+        )?;
+
+        progress.enter(Phase::Verify);
+        let (mut differences, values) = tokio::try_join!(
+            self.definitions(&source, &target, &loads),
+            self.values(&source, &target, progress)
+        )?;
+        differences.extend(values);
+        drop((source, target));
+
+        // What a load that has begun meanwhile did would look like differences.
+        self.stands_still().await?;
+        agree(self.explained(differences, &loads, frozen).await?)
+    }
+
+    /// Refuses while a load of one of the schemas is under way.
+    async fn stands_still(&self) -> Result<(), Error> {
+        let [_, target] = &self.outside;
+        let Some(holder) = lock::holder(target, &self.config.schemas).await? else {
+            return Ok(());
+        };
+        Err(Error::Refused(Refused {
+            refusal: Refusal::Transient,
+            side: Side::Target,
+            reason: format!("a load is under way: {holder}"),
+            cure: "let it finish".to_owned(),
+        }))
+    }
+
+    /// What the ledger knows of each schema, which has to be there on both sides.
+    async fn loads(&self) -> Result<Vec<(SchemaName, Option<ledger::Load>)>, Error> {
+        let [_, target] = &self.outside;
+        let mut loads = Vec::new();
+        for schema in &self.config.schemas {
+            for session in &self.outside {
+                if ledger::oid(session, schema.as_str()).await?.is_none() {
+                    return Err(Error::Refused(Refused {
+                        refusal: Refusal::Config,
+                        side: session.side(),
+                        reason: format!("schema \"{schema}\" does not exist"),
+                        cure: String::new(),
+                    }));
+                }
+            }
+            let load = ledger::latest(target, schema.as_str()).await?;
+            match &load {
+                None => tracing::warn!(schema = schema.as_str(), "no load of ours is known"),
+                Some(load) if !matches!(load.state, State::Complete | State::Sealed) => {
+                    tracing::warn!(schema = schema.as_str(), "the last load did not complete");
+                }
+                Some(_) => {}
+            }
+            loads.push((schema.clone(), load));
+        }
+        Ok(loads)
+    }
+
+    /// Objects, sequences, and what is about roles.
+    async fn definitions(
+        &self,
+        source: &Held,
+        target: &Held,
+        loads: &[(SchemaName, Option<ledger::Load>)],
+    ) -> Result<Vec<Difference>, Error> {
+        let schemas = &self.config.schemas;
+        let adopted: BTreeSet<SchemaName> = loads
+            .iter()
+            .filter(|(_, load)| load.as_ref().is_none_or(|load| load.adopted))
+            .map(|(schema, _)| schema.clone())
+            .collect();
+        let (here, there) = (source.first(), target.first());
+        let (expected, found, sequences, expected_roles, found_roles) = tokio::try_join!(
+            objects::read(here, schemas),
+            objects::read(there, schemas),
+            catalog::sequences(here, schemas),
+            privileges::read(here, schemas),
+            privileges::read(there, schemas)
+        )?;
+        let mut texts = objects::differences(&expected, &found, &adopted);
+        if self.config.privileges == Privileges::Keep {
+            let both = [expected_roles, found_roles];
+            texts.extend(privileges::compare(there, both, &adopted, self.config).await?);
+        }
+        let mut differences: Vec<Difference> = texts
+            .into_iter()
+            .map(|text| Difference {
+                tables: Vec::new(),
+                text,
+            })
+            .collect();
+        let moved = rows::sequences(there, schemas, &sequences).await?;
+        differences.extend(moved.into_iter().map(|(sequence, text)| Difference {
+            tables: vec![sequence],
+            text,
+        }));
+        Ok(differences)
+    }
+
+    /// Rows, and under `VERIFY=hash` what they hold.
+    async fn values(
+        &self,
+        source: &Held,
+        target: &Held,
+        progress: &Progress,
+    ) -> Result<Vec<Difference>, Error> {
+        let schemas = &self.config.schemas;
+        let hashed = self.config.verify == Verify::Hash;
+        let (here, there) = tokio::try_join!(
+            values::shapes(source.first(), schemas),
+            values::shapes(target.first(), schemas)
+        )?;
+        let (sources, targets) = (source.sessions(), target.sessions());
+        let (expected, found) = tokio::try_join!(
+            values::sums(&sources, &here, hashed, progress),
+            values::sums(&targets, &there, hashed, progress)
+        )?;
+        tracing::info!(
+            phase = progress.phase().word(),
+            tables = expected.len(),
+            rows = expected.values().map(|sum| sum.rows).sum::<u64>(),
+            "compared"
+        );
+        let sides = [
+            (source.first(), here.as_slice()),
+            (target.first(), there.as_slice()),
+        ];
+        let differing = values::differing(&expected, &found);
+        if hashed {
+            narrow::tables(sides, differing).await
+        } else {
+            Ok(named(&here, differing))
+        }
+    }
+
+    /// Leaves out, and says, what the source has written since the load, unless it must not have written.
+    async fn explained(
+        &self,
+        differences: Vec<Difference>,
+        loads: &[(SchemaName, Option<ledger::Load>)],
+        frozen: bool,
+    ) -> Result<Vec<String>, Error> {
+        let started = Instant::now();
+        let is_explained = |difference: &Difference, moved: &BTreeSet<String>| {
+            let mut tables = difference.tables.iter();
+            tables.any(|table| moved.contains(&table.quoted()))
+        };
+        let unknown = loads.iter().all(|(_, load)| {
+            let activity = load.as_ref().map(|load| &load.source_activity);
+            activity.is_none_or(Option::is_none)
+        });
+        let moved = if frozen || unknown {
+            BTreeSet::new()
+        } else {
+            loop {
+                let moved = self.moved(loads).await?;
+                let mut pending = differences
+                    .iter()
+                    .filter(|difference| !difference.tables.is_empty());
+                if pending.all(|difference| is_explained(difference, &moved))
+                    || started.elapsed() >= COUNTERS_DELAY
+                {
+                    break moved;
+                }
+                tokio::time::sleep(COUNTERS_INTERVAL).await;
+            }
+        };
+        let mut left = Vec::new();
+        for difference in differences {
+            if is_explained(&difference, &moved) {
+                tracing::warn!(
+                    phase = Phase::Verify.word(),
+                    difference = difference.text,
+                    "the source has moved on"
+                );
+            } else {
+                left.push(difference.text);
+            }
+        }
+        Ok(left)
+    }
+
+    /// Tables and sequences that the source has written to since their load, as far as the ledger knows.
+    async fn moved(&self, loads: &[(SchemaName, Option<ledger::Load>)]) -> Result<BTreeSet<String>, Error> {
+        let [source, _] = &self.outside;
+        let mut moved = BTreeSet::new();
+        for (schema, load) in loads {
+            if let Some(earlier) = load.as_ref().and_then(|load| load.source_activity.as_ref()) {
+                let now = activity::read(source, std::slice::from_ref(schema)).await?;
+                moved.extend(now.moved_since(earlier));
+            }
+        }
+        Ok(moved)
+    }
+}

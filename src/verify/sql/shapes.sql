@@ -1,0 +1,51 @@
+-- What the values of each table are hashed by, members of extensions left out.
+-- $1 text[]: schemas
+-- columns, expressions: in the order of names, which is one on both sides and on every leaf of a root. An expression is a value's
+-- text, which no setting and no server changes; virtual generated columns hold no values.
+-- key: the columns of the primary key, or else of a unique index on columns that are not null; empty if there is none.
+SELECT n.nspname AS schema, c.relname AS name, c.relkind = 'p' AS partitioned,
+       pg_catalog.pg_table_size(c.oid) AS size_bytes,
+       rn.nspname AS root_schema, r.relname AS root_name,
+       coalesce(a.columns, '{}') AS columns, coalesce(a.expressions, '{}') AS expressions,
+       coalesce(k.columns, '{}') AS key
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN (pg_catalog.pg_class r
+           JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace AND rn.nspname = ANY ($1))
+  ON c.relispartition
+ AND r.oid = pg_catalog.pg_partition_root(c.oid)
+LEFT JOIN LATERAL (
+    SELECT pg_catalog.array_agg(v.name ORDER BY v.name) AS columns,
+           pg_catalog.array_agg(
+               CASE
+               -- Text of twice its length could be too long for a value.
+               WHEN v.oid = 'pg_catalog.bytea'::pg_catalog.regtype
+               THEN pg_catalog.format('CASE WHEN pg_catalog.octet_length(%s) < 268435456 THEN %s::pg_catalog.text '
+                                      'ELSE pg_catalog.sha256(%s)::pg_catalog.text END', v.quoted, v.quoted, v.quoted)
+               WHEN v.oid < 16384 THEN v.quoted || '::pg_catalog.text'
+               -- A cast to text of one's own is not the type's text.
+               ELSE pg_catalog.format('CASE pg_catalog.num_nulls(%s) WHEN 0 THEN pg_catalog.concat(%s) END', v.quoted, v.quoted)
+               END ORDER BY v.name) AS expressions
+    FROM (SELECT a.attname::text COLLATE pg_catalog."C" AS name,
+                 '"' || pg_catalog.replace(a.attname, '"', '""') || '"' AS quoted,
+                 a.atttypid AS oid
+          FROM pg_catalog.pg_attribute a
+          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v') v) a ON true
+LEFT JOIN LATERAL (
+    SELECT pg_catalog.array_agg(a.attname::text ORDER BY p.position) AS columns
+    FROM (SELECT i.indkey, i.indnkeyatts
+          FROM pg_catalog.pg_index i
+          WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
+            AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a
+                            WHERE a.attrelid = c.oid AND a.attnum = ANY (i.indkey) AND NOT a.attnotnull)
+          ORDER BY NOT i.indisprimary, i.indnkeyatts, i.indexrelid
+          LIMIT 1) i,
+         pg_catalog.unnest(i.indkey) WITH ORDINALITY AS p (attnum, position),
+         pg_catalog.pg_attribute a
+    WHERE a.attrelid = c.oid AND a.attnum = p.attnum AND p.position <= i.indnkeyatts) k ON true
+WHERE n.nspname = ANY ($1)
+  AND c.relkind IN ('r', 'p')
+  AND NOT EXISTS (
+      SELECT 1 FROM pg_catalog.pg_depend d
+      WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
+ORDER BY size_bytes DESC, schema, name

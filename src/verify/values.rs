@@ -1,0 +1,285 @@
+//! Rows and their values: how many a table has, and a hash over all of them that knows no order.
+//!
+//! Each row is hashed over its columns in the order of their names, each value as its text; a table's hash is the sum over
+//! its rows. So it is one on both sides however rows lie and columns stand, servers compute it, each large table with
+//! its own parallel workers, and what partitions hold adds up to what their root holds.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::config::SchemaName;
+use crate::error::Error;
+use crate::progress::Progress;
+use crate::server::session::{self, Session};
+use crate::source::catalog::{self, Relation};
+
+/// Tables of up to so many bytes are read together, up to so many of them.
+const SMALL_BYTES: u64 = 4 << 20;
+const GROUP_MAX: usize = 50;
+/// Columns hashed in one expression: the server's parser goes one call deeper for each.
+const CHAIN_MAX: usize = 100;
+/// What NULL is hashed as.
+const NULL: &str = "E'\\x01NULL'";
+
+/// How a table is hashed.
+#[derive(Debug, Clone)]
+pub(crate) struct Shape {
+    pub(crate) relation: Relation,
+    /// The partitioned root that it is a leaf of, if that belongs to the unit.
+    pub(crate) root: Option<Relation>,
+    /// A root has no rows but those of its leaves.
+    partitioned: bool,
+    size_bytes: u64,
+    /// In the order of their names.
+    pub(crate) columns: Vec<String>,
+    /// The text of each column's value, as SQL.
+    expressions: Vec<String>,
+    /// Columns that tell one row from another; empty if nothing does.
+    pub(crate) key: Vec<String>,
+}
+
+/// How many rows, and the sum of their hashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Sum {
+    pub(crate) rows: u64,
+    pub(crate) hash: i128,
+}
+
+impl Shape {
+    /// What it is compared as: itself, or the root, because a row need not be in the same leaf on another server.
+    pub(crate) fn whole(&self) -> &Relation {
+        self.root.as_ref().unwrap_or(&self.relation)
+    }
+
+    /// What a SELECT reads its rows from, and those of no child.
+    pub(crate) fn from(&self) -> String {
+        let only = if self.partitioned { "" } else { "ONLY " };
+        format!("{only}{}", self.relation.quoted())
+    }
+
+    /// The same with another's key.
+    pub(crate) fn keyed_as(&self, other: &Self) -> Self {
+        Self {
+            key: other.key.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// SQL for the hash of a whole row.
+    pub(crate) fn row_hash(&self) -> String {
+        chain(&self.expressions)
+    }
+
+    /// SQL for the hash of each column's value.
+    pub(crate) fn column_hashes(&self) -> impl Iterator<Item = String> {
+        self.expressions
+            .iter()
+            .map(|expression| chain(std::slice::from_ref(expression)))
+    }
+
+    /// SQL for the text of each of the key's values.
+    pub(crate) fn key_texts(&self) -> Vec<String> {
+        let text = |name: &String| {
+            let place = self.columns.iter().position(|column| column == name)?;
+            self.expressions.get(place).cloned()
+        };
+        self.key.iter().filter_map(text).collect()
+    }
+
+    /// SQL for the hash of the key.
+    pub(crate) fn key_hash(&self) -> String {
+        chain(&self.key_texts())
+    }
+}
+
+/// SQL for one hash over texts, each seeded with that of the one before.
+fn chain(texts: &[String]) -> String {
+    let hash = |text: &str, seed: &str| {
+        format!("pg_catalog.hashtextextended(coalesce({text}, {NULL}) COLLATE pg_catalog.\"C\", {seed})")
+    };
+    let chained: Vec<String> = texts
+        .chunks(CHAIN_MAX)
+        .map(|chunk| {
+            let seed = "0".to_owned();
+            chunk.iter().fold(seed, |seed, text| hash(text, &seed))
+        })
+        .collect();
+    match chained.as_slice() {
+        [] => "0".to_owned(),
+        [one] => one.clone(),
+        several => hash(&format!("pg_catalog.concat_ws(' ', {})", several.join(", ")), "0"),
+    }
+}
+
+/// The tables of some schemas, largest first, roots among them.
+pub(crate) async fn shapes(session: &Session, schemas: &[SchemaName]) -> Result<Vec<Shape>, Error> {
+    let sql = include_str!("sql/shapes.sql");
+    let rows = session
+        .query("list columns to compare", sql, &[&catalog::names(schemas)])
+        .await?;
+    let shape = |row: &tokio_postgres::Row| Shape {
+        relation: Relation {
+            schema: row.get("schema"),
+            name: row.get("name"),
+        },
+        root: row
+            .get::<_, Option<String>>("root_schema")
+            .map(|schema| Relation {
+                schema,
+                name: row.get("root_name"),
+            }),
+        partitioned: row.get("partitioned"),
+        size_bytes: u64::try_from(row.get::<_, i64>("size_bytes")).unwrap_or(0),
+        columns: row.get("columns"),
+        expressions: row.get("expressions"),
+        key: row.get("key"),
+    };
+    Ok(rows.iter().map(shape).collect())
+}
+
+/// Counts and, with `hashed`, hashes what each table holds, with every session that is given; each statement that ends is
+/// progress. Leaves are added up under their root.
+pub(crate) async fn sums(
+    sessions: &[&Session],
+    shapes: &[Shape],
+    hashed: bool,
+    progress: &Progress,
+) -> Result<BTreeMap<Relation, Sum>, Error> {
+    for session in sessions {
+        session
+            .batch("set the form of money", "SET lc_monetary = 'C'")
+            .await?;
+    }
+    let tables = shapes.iter().filter(|shape| !shape.partitioned);
+    let (large, small): (Vec<_>, Vec<_>) = tables.partition(|shape| shape.size_bytes > SMALL_BYTES);
+    let mut groups: Vec<Vec<&Shape>> = large.into_iter().map(|shape| vec![shape]).collect();
+    groups.extend(small.chunks(GROUP_MAX).map(<[_]>::to_vec));
+    let read = session::share_out(sessions, groups, async |session, group| {
+        let sums = of_group(session, &group, hashed).await?;
+        progress.step();
+        Ok(group.into_iter().zip(sums).collect::<Vec<_>>())
+    })
+    .await?;
+    let mut wholes: BTreeMap<Relation, Sum> = BTreeMap::new();
+    for (shape, sum) in read.into_iter().flatten() {
+        let whole = wholes.entry(shape.whole().clone()).or_default();
+        whole.rows += sum.rows;
+        whole.hash = whole.hash.wrapping_add(sum.hash);
+    }
+    Ok(wholes)
+}
+
+async fn of_group(session: &Session, group: &[&Shape], hashed: bool) -> Result<Vec<Sum>, Error> {
+    let parts: Vec<String> = group
+        .iter()
+        .enumerate()
+        .map(|(place, shape)| {
+            let hash = if hashed { shape.row_hash() } else { "0".to_owned() };
+            format!(
+                "SELECT {place} AS place, pg_catalog.count(*) AS rows, \
+                 coalesce(pg_catalog.sum({hash}::bigint), 0)::text AS hash FROM {}",
+                shape.from()
+            )
+        })
+        .collect();
+    let first = group.first().map(|shape| shape.relation.quoted());
+    let action = format!("read the rows of {}", first.unwrap_or_default());
+    let sql = format!("{} ORDER BY place", parts.join(" UNION ALL "));
+    let rows = session.query(&action, &sql, &[]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Sum {
+                rows: u64::try_from(row.get::<_, i64>("rows")).unwrap_or(0),
+                hash: number(row.get("hash"))?,
+            })
+        })
+        .collect()
+}
+
+/// A sum of hashes, which no integer type of the server holds.
+pub(crate) fn number(text: &str) -> Result<i128, Error> {
+    text.parse()
+        .map_err(|error| Error::Internal(format!("the sum of hashes {text} is not readable: {error}")))
+}
+
+/// A table, or a root with its leaves, that is not the same on both sides.
+#[derive(Debug)]
+pub(crate) struct Differing {
+    pub(crate) whole: Relation,
+    pub(crate) source: Sum,
+    pub(crate) target: Sum,
+}
+
+impl fmt::Display for Differing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, source, target) = (self.whole.quoted(), self.source.rows, self.target.rows);
+        if source == target {
+            write!(f, "{name} holds other values on the target")
+        } else {
+            write!(
+                f,
+                "{name} has {source} rows on the source and {target} on the target"
+            )
+        }
+    }
+}
+
+/// What differs among the tables that both sides have; one that is missing is an object's matter.
+pub(crate) fn differing(
+    source: &BTreeMap<Relation, Sum>,
+    target: &BTreeMap<Relation, Sum>,
+) -> Vec<Differing> {
+    let both = source.iter().filter_map(|(whole, expected)| {
+        let found = target.get(whole)?;
+        (found != expected).then(|| Differing {
+            whole: whole.clone(),
+            source: *expected,
+            target: *found,
+        })
+    });
+    both.collect()
+}
+
+/// The tables that are compared as this one.
+pub(crate) fn tables_of(shapes: &[Shape], whole: &Relation) -> Vec<Relation> {
+    let tables = shapes
+        .iter()
+        .filter(|shape| !shape.partitioned && shape.whole() == whole);
+    tables.map(|shape| shape.relation.clone()).collect()
+}
+
+#[cfg(test)]
+impl Shape {
+    pub(crate) fn of_test(columns: &[&str], key: &[&str]) -> Self {
+        let texts = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Self {
+            relation: Relation {
+                schema: "s".to_owned(),
+                name: "t".to_owned(),
+            },
+            root: None,
+            partitioned: false,
+            size_bytes: 0,
+            columns: texts(columns),
+            expressions: texts(columns),
+            key: texts(key),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_seeded_with_the_one_before() {
+        let texts = |count: usize| -> Vec<String> { (0..count).map(|number| format!("c{number}")).collect() };
+        assert_eq!(chain(&[]), "0");
+        assert_eq!(
+            chain(&texts(2)),
+            "pg_catalog.hashtextextended(coalesce(c1, E'\\x01NULL') COLLATE pg_catalog.\"C\", \
+             pg_catalog.hashtextextended(coalesce(c0, E'\\x01NULL') COLLATE pg_catalog.\"C\", 0))"
+        );
+        assert_eq!(chain(&texts(250)).matches("concat_ws(' ', ").count(), 1);
+    }
+}
