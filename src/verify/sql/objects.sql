@@ -95,7 +95,8 @@ WITH namespace AS MATERIALIZED (
                           THEN (SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid) FROM pg_catalog.pg_attrdef d
                                 WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum) END,
                'generated', CASE WHEN a.attgenerated <> '' THEN a.attgenerated END,
-               'identity', CASE WHEN a.attidentity <> '' THEN a.attidentity END,
+               -- From 17 on a partition has its root's.
+               'identity', CASE WHEN a.attidentity <> '' AND NOT c.relispartition THEN a.attidentity END,
                'storage', CASE WHEN c.relkind IN ('r', 'p') AND a.attstorage <> t.typstorage THEN a.attstorage END,
                'compression', CASE WHEN c.relkind IN ('r', 'p') AND a.attstorage IN ('m', 'x')
                               THEN nullif(pg_catalog.to_jsonb(a) ->> 'attcompression', '') END,
