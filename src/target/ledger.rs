@@ -137,7 +137,9 @@ pub(crate) async fn latest(target: &Session, schema: &str) -> Result<Option<Load
     if !exists(target).await? {
         return Ok(None);
     }
-    let sql = "SELECT * FROM schemaferry.load WHERE schema_name = $1 ORDER BY id DESC LIMIT 1";
+    // By way of JSON what a ledger of an earlier release lacks is null.
+    let sql = "SELECT *, pg_catalog.to_jsonb(l) -> 'source_activity' AS source_activity \
+               FROM schemaferry.load l WHERE schema_name = $1 ORDER BY id DESC LIMIT 1";
     let rows = target.query("read the ledger", sql, &[&schema]).await?;
     Ok(rows.first().map(Load::from_row))
 }
@@ -153,10 +155,12 @@ pub(crate) async fn schemas(target: &Session) -> Result<Vec<SchemaName>, Error> 
     Ok(rows.iter().map(|row| SchemaName::of_ledger(row.get(0))).collect())
 }
 
-/// Creates the ledger where it is missing. Concurrent `CREATE … IF NOT EXISTS` collide in the catalogue, so this
+/// Creates the ledger where it is missing, and adds what an earlier release's lacks. Concurrent `CREATE … IF NOT EXISTS` collide in the catalogue, so this
 /// is serialised by an advisory lock of its own.
 pub(crate) async fn open(target: &Session) -> Result<(), Error> {
-    if exists(target).await? {
+    let newest = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute \
+                  WHERE attrelid = pg_catalog.to_regclass('schemaferry.load') AND attname = 'source_activity')";
+    if target.query_one("look for the ledger", newest, &[]).await?.get(0) {
         return Ok(());
     }
     let sql = format!(

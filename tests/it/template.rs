@@ -133,5 +133,8 @@ fn no_statement_is_wider_than_its_comment() {
             );
         }
     }
-    assert_eq!(statements, lines.iter().filter(|line| line.starts_with("Action:")).count());
+    assert_eq!(
+        statements,
+        lines.iter().filter(|line| line.starts_with("Action:")).count()
+    );
 }

@@ -1,4 +1,5 @@
--- The ledger: one row per schema and load. Run under the advisory lock that serialises bookkeeping DDL.
+-- The ledger: one row per schema and load. Run under the advisory lock that serialises bookkeeping DDL, where there is
+-- none or where an earlier release has made it.
 CREATE SCHEMA IF NOT EXISTS schemaferry;
 COMMENT ON SCHEMA schemaferry IS 'what schemaferry loaded into this database';
 CREATE TABLE IF NOT EXISTS schemaferry.load (
@@ -21,4 +22,5 @@ CREATE TABLE IF NOT EXISTS schemaferry.load (
     started_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     updated_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
+ALTER TABLE schemaferry.load ADD COLUMN IF NOT EXISTS source_activity jsonb;
 CREATE INDEX IF NOT EXISTS load_schema_name ON schemaferry.load (schema_name, id);
