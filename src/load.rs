@@ -129,17 +129,17 @@ async fn line(unit: &Unit<'_>, sessions: Sessions, lock: &Lock, progress: &Progr
     // Before the snapshot: what is written in between counts as written since.
     let source_activity = activity::read(&source, &config.schemas).await?;
     let snapshot = Snapshot::export(source, &config.schemas, config.lock_timeout).await?;
-    let carried = privileges::read(&snapshot.session, &config.schemas).await?;
 
     progress.enter(Phase::Archive);
     let [from, to] = unit.endpoints(&answers, majors)?;
     let mark = snapshot.mark.clone();
     let dump = unit.dump(&mark.id);
     // What the archive does not say is read while pg_dump writes it.
-    let (archive, leaving, contents, objects) = tokio::try_join!(
+    let (archive, leaving, contents, carried, objects) = tokio::try_join!(
         from.archive(dump, unit.run_dir.path().join("archive")),
         catalog::leaving_foreign_keys(&snapshot.session, &config.schemas),
         Contents::read(&snapshot.session, &target, config),
+        privileges::read(&snapshot.session, &config.schemas),
         described(&snapshot.session, config)
     )?;
     let parts = parts::divide(&archive.entries, &leaving);
