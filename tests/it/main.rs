@@ -19,3 +19,4 @@ mod reruns;
 mod signals;
 mod streams;
 mod template;
+mod verify;

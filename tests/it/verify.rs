@@ -1,0 +1,355 @@
+//! Comparing: every difference is found and named, and databases that agree raise no alarm.
+
+use nix::sys::signal::Signal;
+use testbed::{Output, Worker, warehouse};
+
+use crate::rig::{GRID, METHODS, Rig, assert_exit, text};
+use crate::slow::{SLOW_ROWS, wait_for_phase};
+
+/// Row `i` of `s.t`.
+const ROW: &str = "i, 'row ' || i, timestamptz '2024-01-01' + i * interval '1 s', i + 0.1::float8, decode(md5(i::text), 'hex'), i % 7";
+
+fn schema() -> String {
+    format!(
+        "CREATE SCHEMA s; SET search_path = s; CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE DOMAIN word AS text CHECK (VALUE <> '');
+         CREATE TABLE t (id int PRIMARY KEY, v text, at timestamptz, f float8, b bytea, n numeric DEFAULT 5, CONSTRAINT small CHECK (n < 10));
+         INSERT INTO t SELECT {ROW} FROM generate_series(1, 3000) i; CREATE INDEX i ON t (v); COMMENT ON COLUMN t.v IS 'said';
+         CREATE TABLE parent (k int, v text); CREATE TABLE child (w int) INHERITS (parent); INSERT INTO parent VALUES (1, 'p'); INSERT INTO child VALUES (2, 'c', 3);
+         CREATE TABLE moods (m mood, v text) PARTITION BY HASH (m); CREATE TABLE m0 PARTITION OF moods FOR VALUES WITH (MODULUS 2, REMAINDER 0); CREATE TABLE m1 PARTITION OF moods FOR VALUES WITH (MODULUS 2, REMAINDER 1); INSERT INTO moods VALUES ('sad', 'x'), ('ok', 'y'), (NULL, 'z');
+         CREATE TABLE pairs (a int, b text, c mood[], PRIMARY KEY (a, b)); INSERT INTO pairs SELECT i, 'b', ARRAY['ok', NULL]::mood[] FROM generate_series(1, 10) i;
+         CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f(); CREATE FUNCTION g(a int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+         CREATE VIEW w AS SELECT id, v FROM t WHERE v IN ('a', 'b'); CREATE RULE r AS ON DELETE TO pairs WHERE OLD.a > 100 DO INSTEAD NOTHING; CREATE MATERIALIZED VIEW mv AS SELECT count(*) FROM t;
+         CREATE SEQUENCE q OWNED BY t.n; SELECT setval('q', 70); ALTER TABLE pairs ADD CONSTRAINT k FOREIGN KEY (a) REFERENCES t; CREATE STATISTICS st ON id, n FROM t;
+         ALTER TABLE t ALTER id SET STATISTICS 250; ALTER TABLE pairs REPLICA IDENTITY FULL; ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON t FOR SELECT USING (n > 3); GRANT SELECT ON t TO PUBLIC"
+    )
+}
+
+/// What is done to the target after a good load, what makes it good again, and words of what `verify` says of it.
+const DIFFERENCES: &[(&str, &str, &str)] = &[
+    (
+        "UPDATE t SET v = 'Row 7' WHERE id = 7",
+        "UPDATE t SET v = 'row 7' WHERE id = 7",
+        r#""s"."t" holds other values on the target: column v differs where id = 7"#,
+    ),
+    (
+        "UPDATE t SET at = at + interval '1 us' WHERE id IN (8, 1999)",
+        "UPDATE t SET at = at - interval '1 us' WHERE id IN (8, 1999)",
+        "column at differs where id = 1",
+    ),
+    (
+        "UPDATE t SET f = 9.100000000000001 WHERE id = 9",
+        "UPDATE t SET f = 9.1 WHERE id = 9",
+        "column f differs where id = 9",
+    ),
+    (
+        "UPDATE t SET b = set_byte(b, 3, 255 - get_byte(b, 3)) WHERE id = 10",
+        "UPDATE t SET b = set_byte(b, 3, 255 - get_byte(b, 3)) WHERE id = 10",
+        "column b differs where id = 10",
+    ),
+    (
+        "UPDATE t SET n = NULL, v = '' WHERE id = 11",
+        "UPDATE t SET n = 4, v = 'row 11' WHERE id = 11",
+        "column n, v differs where id = 11",
+    ),
+    (
+        "DELETE FROM t WHERE id = 12",
+        "INSERT INTO t SELECT {ROW} FROM generate_series(12, 12) i",
+        r#""s"."t" has 3000 rows on the source and 2999 on the target: the row where id = 12 is missing on the target"#,
+    ),
+    (
+        "INSERT INTO t (id) VALUES (4000)",
+        "DELETE FROM t WHERE id = 4000",
+        "the row where id = 4000 is not of the source",
+    ),
+    (
+        "UPDATE t SET id = -13 WHERE id = 13",
+        "UPDATE t SET id = 13 WHERE id = -13",
+        "the row where id = 13 is missing on the target; the row where id = -13 is not of the source",
+    ),
+    (
+        "UPDATE pairs SET c = '{ok,sad}' WHERE a = 3",
+        "UPDATE pairs SET c = '{ok,NULL}' WHERE a = 3",
+        "column c differs where (a, b) = (3, b)",
+    ),
+    (
+        "UPDATE ONLY parent SET (k, v) = (2, 'c'); UPDATE child SET (k, v) = (1, 'p')",
+        "UPDATE ONLY parent SET (k, v) = (1, 'p'); UPDATE child SET (k, v) = (2, 'c')",
+        r#""s"."parent" holds other values on the target: column k, v differs; there is no key"#,
+    ),
+    (
+        "UPDATE moods SET v = 'other' WHERE m = 'ok'",
+        "UPDATE moods SET v = 'y' WHERE m = 'ok'",
+        r#""s"."moods" holds other values on the target: column v differs"#,
+    ),
+    (
+        "UPDATE moods SET v = CASE v WHEN 'y' THEN 'z' ELSE 'y' END WHERE v <> 'x'",
+        "UPDATE moods SET v = CASE v WHEN 'y' THEN 'z' ELSE 'y' END WHERE v <> 'x'",
+        r#""s"."moods" holds other values on the target: values have changed rows"#,
+    ),
+    (
+        "SELECT setval('q', 69)",
+        "SELECT setval('q', 70)",
+        r#"sequence "s"."q" stands at 70 on the source and at 69 on the target"#,
+    ),
+    (
+        "DROP INDEX i",
+        "CREATE INDEX i ON t (v)",
+        r#"index "s"."i" is missing on the target"#,
+    ),
+    (
+        "CREATE INDEX more ON t (n)",
+        "DROP INDEX more",
+        r#"index "s"."more" is not of the source"#,
+    ),
+    (
+        "DROP TRIGGER tr ON t",
+        "CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()",
+        r#"trigger "s"."t"."tr" is missing on the target"#,
+    ),
+    (
+        "ALTER TABLE t DISABLE TRIGGER tr",
+        "ALTER TABLE t ENABLE TRIGGER tr",
+        r#"trigger "s"."t"."tr": enabled is not set on the source and D on the target"#,
+    ),
+    (
+        "DROP FUNCTION g",
+        "CREATE FUNCTION g(a int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        r#"function "s"."g"(integer) is missing"#,
+    ),
+    (
+        "CREATE OR REPLACE FUNCTION g(a int) RETURNS int LANGUAGE sql AS 'SELECT 2'",
+        "CREATE OR REPLACE FUNCTION g(a int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "body is SELECT 1 on the source and SELECT 2 on the target",
+    ),
+    (
+        "DROP POLICY p ON t",
+        "CREATE POLICY p ON t FOR SELECT USING (n > 3)",
+        r#"policy p on "s"."t" is missing or differs"#,
+    ),
+    (
+        "ALTER POLICY p ON t USING (n > 4)",
+        "ALTER POLICY p ON t USING (n > 3)",
+        r#"policy p on "s"."t" is missing or differs"#,
+    ),
+    (
+        "ALTER TABLE t DISABLE ROW LEVEL SECURITY",
+        "ALTER TABLE t ENABLE ROW LEVEL SECURITY",
+        r#"row security of "s"."t" differs"#,
+    ),
+    (
+        "COMMENT ON COLUMN t.v IS NULL",
+        "COMMENT ON COLUMN t.v IS 'said'",
+        r#"column "s"."t"."v": comment is said on the source and not set on the target"#,
+    ),
+    (
+        "CREATE OR REPLACE VIEW w AS SELECT id, v FROM t WHERE v IN ('a', 'c')",
+        "CREATE OR REPLACE VIEW w AS SELECT id, v FROM t WHERE v IN ('a', 'b')",
+        r#"view "s"."w": definition"#,
+    ),
+    (
+        "DROP VIEW w",
+        "CREATE VIEW w AS SELECT id, v FROM t WHERE v IN ('a', 'b')",
+        r#"view "s"."w" is missing on the target"#,
+    ),
+    (
+        "ALTER TABLE pairs DISABLE RULE r",
+        "ALTER TABLE pairs ENABLE RULE r",
+        r#"rule "s"."pairs"."r": enabled"#,
+    ),
+    (
+        "ALTER TABLE t DROP CONSTRAINT small, ADD CONSTRAINT small CHECK (n < 10) NOT VALID",
+        "ALTER TABLE t VALIDATE CONSTRAINT small",
+        "validated is true on the source and false on the target",
+    ),
+    (
+        "ALTER TABLE pairs DROP CONSTRAINT k",
+        "ALTER TABLE pairs ADD CONSTRAINT k FOREIGN KEY (a) REFERENCES t",
+        r#"foreign key "s"."pairs"."k" is missing"#,
+    ),
+    (
+        "ALTER TABLE t ALTER n SET DEFAULT 6",
+        "ALTER TABLE t ALTER n SET DEFAULT 5",
+        r#"column "s"."t"."n": default is 5 on the source and 6 on the target"#,
+    ),
+    (
+        "ALTER TABLE t ALTER n SET NOT NULL",
+        "ALTER TABLE t ALTER n DROP NOT NULL",
+        "not null is not set on the source and true on the target",
+    ),
+    (
+        "ALTER TABLE pairs REPLICA IDENTITY DEFAULT",
+        "ALTER TABLE pairs REPLICA IDENTITY FULL",
+        r#"table "s"."pairs": replica identity"#,
+    ),
+    (
+        "ALTER TABLE t ALTER id SET STATISTICS -1",
+        "ALTER TABLE t ALTER id SET STATISTICS 250",
+        "statistics is 250 on the source and not set on the target",
+    ),
+    (
+        "ALTER TABLE child NO INHERIT parent",
+        "ALTER TABLE child INHERIT parent",
+        r#"table "s"."child": parents"#,
+    ),
+    (
+        "ALTER SEQUENCE q OWNED BY NONE",
+        "ALTER SEQUENCE q OWNED BY t.n",
+        "owned by is s.t.n on the source and not set on the target",
+    ),
+    (
+        "ALTER SEQUENCE q INCREMENT 2",
+        "ALTER SEQUENCE q INCREMENT 1",
+        r#"sequence "s"."q": increment is 1 on the source and 2"#,
+    ),
+    (
+        "DROP STATISTICS st",
+        "CREATE STATISTICS st ON id, n FROM t",
+        r#"statistics object "s"."st" is missing"#,
+    ),
+    (
+        "ALTER TABLE t SET (fillfactor = 90)",
+        "ALTER TABLE t RESET (fillfactor)",
+        r#"table "s"."t": options"#,
+    ),
+    (
+        "REVOKE SELECT ON t FROM PUBLIC",
+        "GRANT SELECT ON t TO PUBLIC",
+        "GRANT SELECT ON TABLE s.t TO PUBLIC",
+    ),
+    (
+        "DROP MATERIALIZED VIEW mv",
+        "CREATE MATERIALIZED VIEW mv AS SELECT count(*) FROM t",
+        r#"materialized view "s"."mv" is missing"#,
+    ),
+];
+
+fn hashing(rig: &Rig) -> Worker {
+    rig.worker("s").env("VERIFY", "hash")
+}
+
+/// Everything that a run says differs.
+fn differences(output: &Output) -> String {
+    let differing = output
+        .records
+        .iter()
+        .filter(|record| text(record, "msg") == "source and target differ");
+    let texts: Vec<&str> = differing.map(|record| text(record, "difference")).collect();
+    texts.join("\n")
+}
+
+fn all_are_found(rig: &Rig, method: &str, cases: &[(&str, &str, &str)]) {
+    rig.at_source(&schema());
+    assert_exit(&hashing(rig).env("METHOD", method).run(), 0);
+    let verify = hashing(rig).arg("verify").arg("--frozen");
+    assert_exit(&verify.run(), 0);
+    for (change, repair, words) in cases {
+        rig.at_target(&format!("SET search_path = s; {change}"));
+        let output = verify.run();
+        assert_exit(&output, 65);
+        let found = differences(&output);
+        assert!(found.contains(words), "{change}\n{words}\n{found}");
+        assert_eq!(text(output.last(), "phase"), "verify");
+        rig.at_target(&format!("SET search_path = s; {}", repair.replace("{ROW}", ROW)));
+    }
+    assert_exit(&verify.run(), 0);
+}
+
+#[test]
+fn every_difference_is_found() {
+    for (method, rig) in GRID {
+        // How the rows came does not matter to what is found.
+        let count = if method == "copy" { DIFFERENCES.len() } else { 1 };
+        let (rig, cases) = (rig(""), &DIFFERENCES[..count]);
+        all_are_found(&rig, method, cases);
+    }
+}
+
+#[test]
+fn the_warehouse_agrees_with_itself() {
+    for rig in [Rig::new(""), Rig::newest(""), Rig::to_newest("")] {
+        warehouse::fill(rig.source, &rig.database);
+        let worker = rig
+            .worker("finance,accounting,risk")
+            .env("VERIFY", "hash")
+            .env("PRIVILEGES", "skip");
+        assert_exit(&worker.run(), 0);
+        assert_exit(&worker.clone().arg("verify").arg("--frozen").run(), 0);
+        assert_exit(&worker.env("VERIFY", "rows").arg("verify").run(), 0);
+    }
+}
+
+#[test]
+fn what_the_source_has_written_since_is_told_from_a_difference() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; CREATE TABLE s.a (id int PRIMARY KEY); CREATE TABLE s.b (id int PRIMARY KEY); CREATE SEQUENCE s.q;
+         INSERT INTO s.a VALUES (1); INSERT INTO s.b VALUES (1)",
+    );
+    let worker = hashing(&rig);
+    assert_exit(&worker.run(), 0);
+    let verify = worker.arg("verify");
+    rig.at_source("INSERT INTO s.a VALUES (2); SELECT nextval('s.q')");
+    let output = verify.run();
+    assert_exit(&output, 0);
+    let moved: Vec<&str> = output
+        .records
+        .iter()
+        .filter(|record| text(record, "msg") == "the source has moved on")
+        .map(|record| text(record, "difference"))
+        .collect();
+    assert_eq!(moved.len(), 2, "{}", output.stdout);
+    assert_exit(&verify.clone().env("VERIFY", "rows").run(), 0);
+    let frozen = verify.clone().arg("--frozen").run();
+    assert_exit(&frozen, 65);
+    assert!(differences(&frozen).contains("the row where id = 2 is missing on the target"));
+
+    rig.at_target("DELETE FROM s.b");
+    let output = verify.run();
+    assert_exit(&output, 65);
+    assert_eq!(
+        differences(&output),
+        "\"s\".\"b\" has 1 rows on the source and 0 on the target: the row where id = 1 is missing on the target"
+    );
+}
+
+#[test]
+fn a_load_that_differs_does_not_complete_and_says_in_what() {
+    // The function has changed since the source stored what it returned.
+    let rig = Rig::new(
+        "CREATE SCHEMA s; CREATE FUNCTION s.f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 1';
+         CREATE TABLE s.t (id int PRIMARY KEY, g int GENERATED ALWAYS AS (s.f(id)) STORED); INSERT INTO s.t SELECT i FROM generate_series(1, 9) i;
+         CREATE OR REPLACE FUNCTION s.f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + CASE WHEN $1 < 9 THEN 1 ELSE 2 END'",
+    );
+    for method in METHODS {
+        let worker = rig.worker("s").env("METHOD", method);
+        assert_exit(&worker.run(), 0);
+        let output = worker.env("VERIFY", "hash").run();
+        assert_exit(&output, 65);
+        assert_eq!(text(output.last(), "phase"), "verify");
+        assert!(
+            text(output.last(), "reason").contains("column g differs where id = 9"),
+            "{}",
+            output.last()
+        );
+        let ledger = "SELECT state, summary->'differences'->>0 LIKE '%column g differs%' FROM schemaferry.load ORDER BY id DESC LIMIT 1";
+        assert_eq!(rig.at_target(ledger), "loading|t");
+    }
+}
+
+#[test]
+fn verify_waits_for_no_load_and_needs_something_to_compare() {
+    let rig = Rig::new(SLOW_ROWS);
+    let verify = hashing(&rig).arg("verify");
+    assert_exit(&verify.run(), 78);
+    assert_exit(&verify.clone().env("VERIFY", "none").run(), 78);
+    let loading = rig.worker("s").spawn();
+    wait_for_phase(&loading, "pre-data");
+    let output = verify.run();
+    assert_exit(&output, 75);
+    assert!(
+        text(output.last(), "reason").contains("a load is under way"),
+        "{}",
+        output.last()
+    );
+    loading.signal(Signal::SIGTERM);
+    assert_exit(&loading.wait(), 143);
+}
