@@ -383,6 +383,7 @@ fn differences(before: Option<&Value>, now: &Value) -> Vec<String> {
             Some(_) => {}
         }
     }
+    changes.sort_unstable();
     changes
 }
 
@@ -406,6 +407,7 @@ fn writes(before: Option<&Value>, now: &Value) -> Vec<String> {
             changes.push(format!("{name} was truncated or rewritten"));
         }
     }
+    changes.sort_unstable();
     changes
 }
 
@@ -423,7 +425,7 @@ mod tests {
         let written = json!({"t": {"writes": "11", "file": 1, "sequence": false}, "s": {"writes": "6", "file": 2, "sequence": true}});
         assert_eq!(
             writes(Some(&before), &written),
-            ["sequence s has moved", "rows of t were written"]
+            ["rows of t were written", "sequence s has moved"]
         );
         let emptied = json!({"t": {"writes": "10", "file": 9, "sequence": false}});
         assert_eq!(writes(Some(&before), &emptied), ["t was truncated or rewritten"]);
