@@ -166,6 +166,8 @@ pub(crate) enum PasswordSource {
     File(PathBuf),
     /// Name or ARN of a secret of Secrets Manager.
     Secret(String),
+    /// Tokens of IAM database authentication, signed for each connection.
+    Iam,
 }
 
 /// One side as the environment describes it; what a secret may supply is still open.
@@ -219,6 +221,8 @@ pub(crate) struct Config {
     pub(crate) log_format: LogFormat,
     /// `PATH`, searched for client programs.
     pub(crate) path: String,
+    /// Where ECS describes the task that this worker runs in, if it does.
+    pub(crate) metadata_uri: Option<String>,
     /// Variables that belong to the other METHOD, noted at the start.
     pub(crate) unused: Vec<String>,
 }
@@ -259,7 +263,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
     variable(
         "…_PASSWORD",
         "none",
-        "the password itself; at most one of PASSWORD, PASSWORD_FILE and SECRET_ID per side",
+        "the password itself; at most one of PASSWORD, PASSWORD_FILE, SECRET_ID and IAM_AUTH per side",
     ),
     variable(
         "…_PASSWORD_FILE",
@@ -271,6 +275,12 @@ pub(crate) const VARIABLES: &[Variable] = &[
         "none",
         "name or ARN of a secret in AWS Secrets Manager: the password alone, or JSON with username and password, \
          and host, port, dbname where it has them; a variable that is set wins over the secret",
+    ),
+    variable(
+        "…_IAM_AUTH",
+        "false",
+        "true: IAM database authentication; each connection gets a token that is signed for it, over TLS (sslmode \
+         require at least, which is then the default)",
     ),
     variable(
         "…_SSLMODE",
@@ -356,6 +366,9 @@ pub(crate) const VARIABLES: &[Variable] = &[
     ),
 ];
 
+/// What ECS tells every container.
+const METADATA_URI: &str = "ECS_CONTAINER_METADATA_URI_V4";
+
 /// Variables of METHOD=copy: under the other METHOD they are noted, which is no error.
 const COPY_ONLY: &[&str] = &["JOBS", "SPLIT", "TOAST_COMPRESSION"];
 
@@ -432,6 +445,7 @@ impl Config {
             log_level: reader.parsed("LOG_LEVEL", log_level).unwrap_or(Level::INFO),
             log_format: reader.parsed("LOG_FORMAT", log_format).unwrap_or(LogFormat::Auto),
             path: reader.text("PATH").unwrap_or_default(),
+            metadata_uri: reader.text(METADATA_URI),
             unused: COPY_ONLY
                 .iter()
                 .filter(|name| method != Method::Copy && reader.given.contains_key(**name))
@@ -483,6 +497,7 @@ impl ServerConfig {
             PasswordSource::Value(_) => ("variable", None),
             PasswordSource::File(_) => ("file", None),
             PasswordSource::Secret(id) => ("secret", Some(id)),
+            PasswordSource::Iam => ("iam", None),
         };
         json!({
             "HOST": self.host,
@@ -501,7 +516,7 @@ impl ServerConfig {
 }
 
 fn known_names() -> BTreeSet<String> {
-    let mut names = BTreeSet::from(["PATH".to_owned(), "TMPDIR".to_owned()]);
+    let mut names = BTreeSet::from(["PATH", "TMPDIR", METADATA_URI].map(str::to_owned));
     for variable in VARIABLES {
         match variable.name.strip_prefix('…') {
             Some(rest) => names.extend([format!("SOURCE{rest}"), format!("TARGET{rest}")]),
@@ -588,12 +603,25 @@ impl Reader {
         if needed && !self.given.contains_key(&name("HOST")) && !has_secret {
             self.problem(&name("HOST"), "is not set: name the server");
         }
+        let has_iam = matches!(password, PasswordSource::Iam);
+        if has_iam && host.as_ref().is_some_and(|host| host.starts_with('/')) {
+            let reason = format!("is a socket, and {side}_IAM_AUTH needs TLS");
+            self.problem(&name("HOST"), reason);
+        }
         let sslrootcert = self.parsed(&name("SSLROOTCERT"), root_certificate);
         let default = match sslrootcert {
             Some(SslRootCert::System) => SslMode::VerifyFull,
+            Some(SslRootCert::File(_)) | None if has_iam => SslMode::Require,
             Some(SslRootCert::File(_)) | None => SslMode::Prefer,
         };
         let sslmode = self.parsed(&name("SSLMODE"), sslmode).unwrap_or(default);
+        if has_iam && matches!(sslmode, SslMode::Disable | SslMode::Allow | SslMode::Prefer) {
+            let reason = format!(
+                "{} may go without TLS, which {side}_IAM_AUTH needs",
+                sslmode.word()
+            );
+            self.problem(&name("SSLMODE"), reason);
+        }
         let checks = matches!(sslmode, SslMode::VerifyCa | SslMode::VerifyFull);
         if checks && !self.given.contains_key(&name("SSLROOTCERT")) {
             let reason = format!("is not set, but {side}_SSLMODE={} needs it", sslmode.word());
@@ -618,10 +646,13 @@ impl Reader {
     }
 
     fn password(&mut self, side: &str) -> PasswordSource {
-        let names = ["PASSWORD", "PASSWORD_FILE", "SECRET_ID"].map(|rest| format!("{side}_{rest}"));
+        let names =
+            ["PASSWORD", "PASSWORD_FILE", "SECRET_ID", "IAM_AUTH"].map(|rest| format!("{side}_{rest}"));
+        let [value, file, secret, iam] = &names;
+        let has_iam = self.parsed(iam, switch).unwrap_or(false);
         let given: Vec<&String> = names
             .iter()
-            .filter(|name| self.given.contains_key(*name))
+            .filter(|name| self.given.contains_key(*name) && (*name != iam || has_iam))
             .collect();
         if let [_, second, ..] = given.as_slice() {
             let reason = format!(
@@ -630,7 +661,9 @@ impl Reader {
             );
             self.problem(second, reason);
         }
-        let [value, file, secret] = &names;
+        if has_iam {
+            return PasswordSource::Iam;
+        }
         if let Some(password) = self.parsed(value, password) {
             return PasswordSource::Value(password);
         }
@@ -776,6 +809,10 @@ fn on_existing(text: &str) -> Result<OnExisting, String> {
 
 fn sslmode(text: &str) -> Result<SslMode, String> {
     word(text, &SslMode::ALL.map(|mode| (mode.word(), mode)))
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    word(text, &[("true", true), ("false", false)])
 }
 
 fn log_level(text: &str) -> Result<Level, String> {

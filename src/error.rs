@@ -173,6 +173,13 @@ pub(crate) enum Error {
         /// Transient: throttling, a service error, an unreachable endpoint; denied: what IAM refuses.
         refusal: Refusal,
     },
+    #[error("no token of IAM for the {side}: {reason}")]
+    Token {
+        side: Side,
+        /// What is wrong with the AWS credentials; never a part of them.
+        reason: String,
+        refusal: Refusal,
+    },
     #[error("refused: {}", join(.0))]
     Preflight(Vec<Refused>),
     #[error("failed to connect to the {side}")]
@@ -240,6 +247,7 @@ impl Error {
             Self::Postgres { source, .. } => source.as_db_error(),
             Self::Config(_)
             | Self::Secret { .. }
+            | Self::Token { .. }
             | Self::Preflight(_)
             | Self::Connect { .. }
             | Self::Server { .. }
@@ -267,6 +275,7 @@ impl Error {
     pub(crate) fn side(&self) -> Option<Side> {
         match self {
             Self::Secret { side, .. }
+            | Self::Token { side, .. }
             | Self::Connect { side, .. }
             | Self::Postgres { side, .. }
             | Self::Server { side, .. }

@@ -104,7 +104,9 @@ pub(crate) fn classify(error: &Error, established: bool, changing: bool) -> Exit
                 .max_by_key(|one| one.refusal)
                 .map_or(Exit::Internal, |worst| refusal(worst.refusal))
         }
-        Error::Secret { refusal: kind, .. } | Error::Refused(Refused { refusal: kind, .. }) => refusal(*kind),
+        Error::Secret { refusal: kind, .. }
+        | Error::Token { refusal: kind, .. }
+        | Error::Refused(Refused { refusal: kind, .. }) => refusal(*kind),
         Error::Connect { source, .. } => connect(source, established),
         Error::Postgres { side, source, .. } => postgres(*side, source, established, changing),
         Error::Server { sqlstate: code, .. } => sqlstate(code),

@@ -1,7 +1,6 @@
 //! The line that a load follows, and nothing else.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Instant;
 
 use crate::archive::dump::{Archive, Dump, Endpoint};
@@ -301,8 +300,8 @@ impl<'a> Unit<'a> {
             clients,
             controls: [source_control?, target_control?],
             passfiles: [
-                Passfile::write(run_dir.path(), &source)?,
-                Passfile::write(run_dir.path(), &target)?,
+                Passfile::write(run_dir.path(), &source).await?,
+                Passfile::write(run_dir.path(), &target).await?,
             ],
             run_dir,
             names,
@@ -370,7 +369,7 @@ impl<'a> Unit<'a> {
             .client
             .as_ref()
             .ok_or_else(|| Error::Internal("preflight permitted a run without client programs".to_owned()))?;
-        let endpoint = |server: &'b Server, server_major, passfile: &'b Path, role: &str| Endpoint {
+        let endpoint = |server: &'b Server, server_major, passfile: &'b Passfile, role: &str| Endpoint {
             client,
             server,
             server_major,
@@ -379,8 +378,8 @@ impl<'a> Unit<'a> {
         };
         let ([from, to], [source, target]) = (majors, &self.passfiles);
         Ok([
-            endpoint(&self.source, from, source.path(), "pg_dump"),
-            endpoint(&self.target, to, target.path(), "pg_restore"),
+            endpoint(&self.source, from, source, "pg_dump"),
+            endpoint(&self.target, to, target, "pg_restore"),
         ])
     }
 

@@ -21,6 +21,7 @@ mod server;
 mod shutdown;
 mod source;
 mod target;
+mod task;
 mod verify;
 mod watchdog;
 
@@ -38,6 +39,7 @@ use crate::exit::Exit;
 use crate::progress::Progress;
 use crate::seal::Wish;
 use crate::shutdown::Shutdown;
+use crate::task::Task;
 
 /// Differences that get a record each.
 const RECORDED_MAX: usize = 200;
@@ -76,12 +78,20 @@ fn fields(config: &Config) -> HashMap<String, Value> {
 
 /// The second phase: everything that waits. A panic ends it as an error.
 fn run(command: Command, config: &Config, progress: &Progress) -> Result<(), Error> {
+    let task = config.metadata_uri.as_deref().map(Task::read);
+    let known = task.as_ref().and_then(|task| task.as_ref().ok());
     tracing::info!(
+        task_arn = known.map(|task| task.arn.as_str()),
+        task_cpu = known.and_then(|task| task.limits.cpu),
+        task_memory_mib = known.and_then(|task| task.limits.memory),
         version = env!("CARGO_PKG_VERSION"),
         command = command.word(),
         configuration = config.record().to_string(),
         "run started"
     );
+    if let Some(Err(reason)) = &task {
+        tracing::warn!(reason, "the task's metadata cannot be read");
+    }
     for name in &config.unused {
         tracing::warn!(variable = name, "this variable has no effect under METHOD=pipe");
     }

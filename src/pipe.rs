@@ -88,8 +88,8 @@ impl Pipe<'_> {
     /// One stream from program to program. pg_restore sees its end only after pg_dump has ended well: whatever
     /// cuts the stream cannot look like its end.
     async fn rows(&self) -> Result<(), Error> {
-        let mut dump = self.source.dump_rows(self.dump)?;
-        let mut restore = self.target.restore_rows()?;
+        let mut dump = self.source.dump_rows(self.dump).await?;
+        let mut restore = self.target.restore_rows().await?;
         let (Some(stdout), Some(mut stdin)) = (dump.stdout.take(), restore.stdin.take()) else {
             return Err(Error::Internal("a program started without its pipe".to_owned()));
         };

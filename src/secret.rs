@@ -1,14 +1,22 @@
-//! Credentials: variable before secret before default, and secrets from AWS Secrets Manager.
+//! Credentials: variable before secret before default, secrets from AWS Secrets Manager, and tokens of IAM database
+//! authentication.
 //!
-//! The only module that names an AWS type. AWS is contacted only if a variable names a secret. What the service
-//! answers is never shown: its debug output would print the secret.
+//! The only module that names an AWS type. AWS is contacted only if a variable asks for it. What a service answers is
+//! never shown: its debug output would print the secret.
 
+use std::fmt;
 use std::fs;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
-use aws_config::BehaviorVersion;
 use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::Credentials as AwsCredentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sigv4::http_request::{self, SignableBody, SignableRequest, SignatureLocation, SigningSettings};
+use aws_sigv4::sign::v4;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -25,6 +33,35 @@ const ROTATION: Duration = Duration::from_mins(1);
 const REREAD_INTERVAL: Duration = Duration::from_secs(5);
 /// For one attempt at the service; the SDK tries three times.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a server takes a token after it was signed; a session that it has opened lives on.
+const TOKEN_LIFE: Duration = Duration::from_mins(15);
+/// AWS credentials that end sooner are fetched again before something is signed with them.
+const CREDENTIALS_MARGIN: Duration = Duration::from_mins(1);
+
+/// What a server is shown.
+#[derive(Debug, Clone)]
+pub(crate) enum Login {
+    /// No password was given.
+    Bare,
+    Password(SecretString),
+    Tokens(Tokens),
+}
+
+impl Login {
+    /// The password for a connection that begins now.
+    pub(crate) async fn password(&self) -> Result<Option<SecretString>, Error> {
+        match self {
+            Self::Bare => Ok(None),
+            Self::Password(password) => Ok(Some(password.clone())),
+            Self::Tokens(tokens) => tokens.sign().await.map(Some),
+        }
+    }
+
+    /// Whether a later connection needs another password.
+    pub(crate) fn expires(&self) -> bool {
+        matches!(self, Self::Tokens(_))
+    }
+}
 
 /// What a secret supplies.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +81,9 @@ pub(crate) async fn connect<T>(
     open: impl AsyncFn(&Server) -> Result<T, Error>,
 ) -> Result<(Server, T), Error> {
     let mut server = server(config, side, credentials(config, side).await?)?;
+    if matches!(config.password, PasswordSource::Iam) {
+        server.login = Login::Tokens(Tokens::of(&server).await?);
+    }
     let started = Instant::now();
     loop {
         let refused = match open(&server).await {
@@ -79,18 +119,16 @@ fn is_authentication(error: &Error) -> bool {
 }
 
 fn same_login(one: &Server, other: &Server) -> bool {
-    let password = |server: &Server| {
-        server
-            .password
-            .as_ref()
-            .map(|password| password.expose_secret().to_owned())
+    let password = |server: &Server| match &server.login {
+        Login::Password(password) => Some(password.expose_secret().to_owned()),
+        Login::Bare | Login::Tokens(_) => None,
     };
     one.user == other.user && password(one) == password(other)
 }
 
 async fn credentials(config: &ServerConfig, side: Side) -> Result<Credentials, Error> {
     let password = match &config.password {
-        PasswordSource::None => None,
+        PasswordSource::None | PasswordSource::Iam => None,
         PasswordSource::Value(password) => Some(password.clone()),
         PasswordSource::File(path) => {
             let text = fs::read_to_string(path).map_err(|source| Error::File {
@@ -136,11 +174,26 @@ fn server(config: &ServerConfig, side: Side, secret: Credentials) -> Result<Serv
         port: config.port.or(secret.port).unwrap_or(5432),
         dbname: or_default(&config.dbname, secret.dbname),
         user: or_default(&config.user, secret.user),
-        password: secret.password,
+        login: secret.password.map_or(Login::Bare, Login::Password),
         sslmode: config.sslmode,
         sslrootcert: config.sslrootcert.clone(),
         connector: Connector::default(),
     })
+}
+
+/// Region, endpoints and where credentials come from, by the standard AWS variables.
+async fn aws() -> SdkConfig {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    let timeouts = TimeoutConfig::builder()
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .build();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .timeout_config(timeouts)
+        .load()
+        .await
 }
 
 async fn fetch(side: Side, id: &str) -> Result<Credentials, Error> {
@@ -150,17 +203,7 @@ async fn fetch(side: Side, id: &str) -> Result<Credentials, Error> {
         reason,
         refusal,
     };
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
-    let timeouts = TimeoutConfig::builder()
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .build();
-    let aws = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
-        .timeout_config(timeouts)
-        .load()
-        .await;
+    let aws = aws().await;
     #[expect(clippy::disallowed_types, reason = "this module is the only user")]
     let client = aws_sdk_secretsmanager::Client::new(&aws);
     let answer = client
@@ -228,6 +271,142 @@ fn describe<E: aws_sdk_secretsmanager::error::ProvideErrorMetadata>(
         }
         SdkError::ResponseError(_) | _ => ("the service's answer was cut".to_owned(), Refusal::Transient),
     }
+}
+
+/// Signs the tokens of one server's role.
+#[derive(Clone)]
+pub(crate) struct Tokens {
+    side: Side,
+    /// `host:port`, as the server knows itself.
+    address: String,
+    user: String,
+    region: String,
+    provider: SharedCredentialsProvider,
+    /// The credentials that the last token was signed with.
+    known: Arc<Mutex<Option<AwsCredentials>>>,
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens")
+            .field("side", &self.side)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Tokens {
+    async fn of(server: &Server) -> Result<Self, Error> {
+        let aws = aws().await;
+        let lacking = |reason: &str, refusal| Error::Token {
+            side: server.side,
+            reason: reason.to_owned(),
+            refusal,
+        };
+        let region = aws
+            .region()
+            .ok_or_else(|| lacking("no region is known: is AWS_REGION set?", Refusal::Config))?;
+        let provider = aws
+            .credentials_provider()
+            .ok_or_else(|| lacking("no AWS credentials are configured", Refusal::Denied))?;
+        Ok(Self {
+            side: server.side,
+            address: format!("{}:{}", server.host, server.port),
+            user: server.user.clone(),
+            region: region.to_string(),
+            provider,
+            known: Arc::default(),
+        })
+    }
+
+    /// A token for a connection that begins now. Nothing is asked but where credentials have to be fetched.
+    async fn sign(&self) -> Result<SecretString, Error> {
+        let credentials = self.credentials().await?;
+        self.signed(credentials, SystemTime::now())
+            .map_err(|reason| Error::Token {
+                side: self.side,
+                reason,
+                refusal: Refusal::Config,
+            })
+    }
+
+    async fn credentials(&self) -> Result<AwsCredentials, Error> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let lasts = |credentials: &AwsCredentials| {
+            let needed = SystemTime::now() + CREDENTIALS_MARGIN;
+            credentials.expiry().is_none_or(|expiry| expiry > needed)
+        };
+        if let Some(known) = known.filter(lasts) {
+            return Ok(known);
+        }
+        let fetched = self.provider.provide_credentials().await.map_err(|error| {
+            let (reason, refusal) = describe_credentials(&error);
+            Error::Token {
+                side: self.side,
+                reason: reason.to_owned(),
+                refusal,
+            }
+        })?;
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(fetched.clone());
+        Ok(fetched)
+    }
+
+    /// A presigned request for `rds-db:connect`, without its scheme: what RDS takes as a password.
+    fn signed(&self, credentials: AwsCredentials, now: SystemTime) -> Result<SecretString, String> {
+        let mut settings = SigningSettings::default();
+        settings.expires_in = Some(TOKEN_LIFE);
+        settings.signature_location = SignatureLocation::QueryParams;
+        let identity = credentials.into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&self.region)
+            .name("rds-db")
+            .time(now)
+            .settings(settings)
+            .build()
+            .map_err(|error| error.to_string())?
+            .into();
+        let base = format!(
+            "{}/?Action=connect&DBUser={}",
+            self.address,
+            query_encoded(&self.user)
+        );
+        let url = format!("https://{base}");
+        let request = SignableRequest::new("GET", &url, std::iter::empty(), SignableBody::empty())
+            .map_err(|error| error.to_string())?;
+        let signed = http_request::sign(request, &params).map_err(|error| error.to_string())?;
+        let (instructions, _) = signed.into_parts();
+        let token = instructions.params().iter().fold(base, |token, (name, value)| {
+            format!("{token}&{name}={}", query_encoded(value))
+        });
+        Ok(SecretString::from(token))
+    }
+}
+
+/// What is wrong with AWS credentials, and what it means for the run.
+fn describe_credentials(error: &CredentialsError) -> (&'static str, Refusal) {
+    match error {
+        CredentialsError::CredentialsNotLoaded(_) => (
+            "no usable AWS credentials were found (give the task a role, or set the AWS variables)",
+            Refusal::Denied,
+        ),
+        CredentialsError::InvalidConfiguration(_) => {
+            ("the configuration of AWS credentials is invalid", Refusal::Config)
+        }
+        CredentialsError::ProviderTimedOut(_)
+        | CredentialsError::ProviderError(_)
+        | CredentialsError::Unhandled(_)
+        | _ => ("AWS credentials cannot be fetched just now", Refusal::Transient),
+    }
+}
+
+/// Text as it stands in a query: what is not unreserved (RFC 3986) as percent signs and hexadecimal digits.
+fn query_encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |encoded, byte| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            encoded + &char::from(byte).to_string()
+        }
+        _ => encoded + &format!("%{byte:02X}"),
+    })
 }
 
 /// The three shapes: a plain password; `username` and `password`, as RDS manages them; the whole rotation JSON.

@@ -9,6 +9,7 @@ use crate::archive::program::{Client, Invocation, KEEPALIVES, Program};
 use crate::archive::toc::{self, Entry, Section};
 use crate::config::{Method, SchemaName};
 use crate::error::{Error, Refusal, Refused, Side};
+use crate::server::passfile::Passfile;
 use crate::server::session::quote_ident;
 use crate::server::{Server, SslMode};
 
@@ -18,7 +19,7 @@ pub(crate) struct Endpoint<'a> {
     pub(crate) client: &'a Client,
     pub(crate) server: &'a Server,
     pub(crate) server_major: u32,
-    pub(crate) passfile: &'a Path,
+    pub(crate) passfile: &'a Passfile,
     /// `application_name` for the program.
     pub(crate) application_name: String,
 }
@@ -123,7 +124,8 @@ impl<'a> Endpoint<'a> {
         args.push("--section=post-data".to_owned());
         args.push(format!("--file={}", path.display()));
         self.invocation(Program::PgDump, args)
-            .spawn(Stdio::null(), Stdio::null())?
+            .spawn(Stdio::null(), Stdio::null())
+            .await?
             .finish(&|_| ())
             .await?;
         let bytes = tokio::fs::read(&path).await.map_err(|source| Error::File {
@@ -139,20 +141,22 @@ impl<'a> Endpoint<'a> {
 
     /// Starts pg_dump for the rows, to be read from its standard output. Not compressed: the bytes go no further
     /// than this machine's memory.
-    pub(crate) fn dump_rows(&self, dump: Dump<'_>) -> Result<crate::archive::program::Running, Error> {
+    pub(crate) async fn dump_rows(&self, dump: Dump<'_>) -> Result<crate::archive::program::Running, Error> {
         let mut args = dump_args(dump.schemas, dump.snapshot, dump.lock_wait_ms);
         args.push("--section=data".to_owned());
         args.push("--compress=0".to_owned());
         self.invocation(Program::PgDump, args)
             .spawn(Stdio::null(), Stdio::piped())
+            .await
     }
 
     /// Starts pg_restore for the rows, to be written to its standard input.
-    pub(crate) fn restore_rows(&self) -> Result<crate::archive::program::Running, Error> {
+    pub(crate) async fn restore_rows(&self) -> Result<crate::archive::program::Running, Error> {
         let mut args = restore_args(Section::Data);
         args.push("--verbose".to_owned());
         self.invocation(Program::PgRestore, args)
             .spawn(Stdio::piped(), Stdio::null())
+            .await
     }
 
     /// Restores the entries of one section that `keep` holds.
@@ -181,7 +185,8 @@ impl<'a> Endpoint<'a> {
         args.push(format!("--use-list={}", list.display()));
         args.push(archive.path.display().to_string());
         self.invocation(Program::PgRestore, args)
-            .spawn(Stdio::null(), Stdio::null())?
+            .spawn(Stdio::null(), Stdio::null())
+            .await?
             .finish(&|_| ())
             .await
     }

@@ -17,6 +17,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 
 use crate::error::{Error, Side, withhold_quoted};
 use crate::server::connect::CONNECT_TIMEOUT;
+use crate::server::passfile::Passfile;
 use crate::server::{Server, SslRootCert};
 
 /// A client program of PostgreSQL's.
@@ -52,7 +53,7 @@ pub(crate) struct Invocation<'a> {
     pub(crate) server: &'a Server,
     /// The server's major version.
     pub(crate) server_major: u32,
-    pub(crate) passfile: &'a Path,
+    pub(crate) passfile: &'a Passfile,
     pub(crate) application_name: String,
     pub(crate) args: Vec<String>,
 }
@@ -74,7 +75,8 @@ pub(crate) struct Running {
 
 impl Invocation<'_> {
     /// Starts the program with closed standard input and discarded output, unless asked to pipe them.
-    pub(crate) fn spawn(&self, stdin: Stdio, stdout: Stdio) -> Result<Running, Error> {
+    pub(crate) async fn spawn(&self, stdin: Stdio, stdout: Stdio) -> Result<Running, Error> {
+        self.passfile.renew(self.server).await?;
         #[expect(clippy::disallowed_methods, reason = "this module is the only spawner")]
         let mut command = tokio::process::Command::new(self.directory.join(self.program.name()));
         command
@@ -108,7 +110,8 @@ impl Invocation<'_> {
 
     /// Everything libpq reads, and nothing else. The password is in the passfile only.
     fn environment(&self) -> Vec<(&'static str, String)> {
-        let home = self.passfile.parent().unwrap_or(self.passfile);
+        let passfile = self.passfile.path();
+        let home = passfile.parent().unwrap_or(passfile);
         let mut variables = vec![
             ("PATH", self.directory.display().to_string()),
             ("LC_ALL", "C".to_owned()),
@@ -118,7 +121,7 @@ impl Invocation<'_> {
             ("PGPORT", self.server.port.to_string()),
             ("PGDATABASE", self.server.dbname.clone()),
             ("PGUSER", self.server.user.clone()),
-            ("PGPASSFILE", self.passfile.display().to_string()),
+            ("PGPASSFILE", passfile.display().to_string()),
             ("PGAPPNAME", self.application_name.clone()),
             ("PGCONNECT_TIMEOUT", CONNECT_TIMEOUT.as_secs().to_string()),
             ("PGGSSENCMODE", "disable".to_owned()),

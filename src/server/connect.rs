@@ -135,6 +135,7 @@ async fn begin(
     frames: Frames,
     stream: Stream,
 ) -> Result<Connected, Error> {
+    let password = server.login.password().await?;
     let mut config = Config::new();
     config
         .user(&server.user)
@@ -142,7 +143,7 @@ async fn begin(
         .application_name(application_name)
         .ssl_mode(Negotiated::Require)
         .ssl_negotiation(SslNegotiation::Direct);
-    if let Some(password) = &server.password {
+    if let Some(password) = &password {
         config.password(password.expose_secret());
     }
     let (stream, seen) = Reframe::new(stream, frames);
@@ -150,7 +151,7 @@ async fn begin(
     let (client, connection) = config
         .connect_raw(stream, Agreed)
         .await
-        .map_err(|source| refused(server, source))?;
+        .map_err(|source| refused(server, password.is_some(), source))?;
     #[expect(
         clippy::disallowed_methods,
         reason = "the session that owns the task aborts it"
@@ -162,10 +163,10 @@ async fn begin(
     Ok(Connected { client, driver, seen })
 }
 
-fn refused(server: &Server, source: tokio_postgres::Error) -> Error {
+fn refused(server: &Server, has_password: bool, source: tokio_postgres::Error) -> Error {
     // The driver has no other mark for these two than its words.
     match source.to_string().as_str() {
-        "invalid configuration" if server.password.is_none() => Error::Connect {
+        "invalid configuration" if !has_password => Error::Connect {
             side: server.side,
             source: ConnectError::NoPassword,
         },

@@ -7,10 +7,10 @@ pub(crate) mod session;
 
 use std::path::PathBuf;
 
-use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
 use crate::error::Side;
+use crate::secret::Login;
 
 /// libpq's six words for `sslmode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     pub(crate) dbname: String,
     pub(crate) user: String,
-    pub(crate) password: Option<SecretString>,
+    pub(crate) login: Login,
     pub(crate) sslmode: SslMode,
     pub(crate) sslrootcert: Option<SslRootCert>,
     pub(crate) connector: connect::Connector,

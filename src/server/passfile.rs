@@ -76,20 +76,34 @@ pub(crate) struct Passfile {
 
 impl Passfile {
     /// Writes the server's password into `directory`, mode 0600; an empty file if there is none.
-    pub(crate) fn write(directory: &Path, server: &Server) -> Result<Self, Error> {
+    pub(crate) async fn write(directory: &Path, server: &Server) -> Result<Self, Error> {
         let path = directory.join(format!("{}.pgpass", server.side));
-        let password = server
-            .password
-            .as_ref()
-            .map_or("", |password| password.expose_secret());
+        let passfile = Self { path };
+        passfile.put(server).await?;
+        Ok(passfile)
+    }
+
+    /// Makes sure that what the file holds is good for a program that starts now: a token is signed anew.
+    pub(crate) async fn renew(&self, server: &Server) -> Result<(), Error> {
+        if server.login.expires() {
+            self.put(server).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes beside the file and moves it there: nobody reads half a password.
+    async fn put(&self, server: &Server) -> Result<(), Error> {
+        let password = server.login.password().await?;
+        let password = password.as_ref().map_or("", |password| password.expose_secret());
+        let partial = self.path.with_extension("partial");
         OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
-            .open(&path)
+            .open(&partial)
             .and_then(|mut file| file.write_all(line(password).as_bytes()))
-            .map_err(|source| failed("write", &path, source))?;
-        Ok(Self { path })
+            .and_then(|()| fs::rename(&partial, &self.path))
+            .map_err(|source| failed("write", &self.path, source))
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -20,6 +20,7 @@ pub mod certificates;
 pub mod cluster;
 pub mod fargate;
 pub mod faults;
+pub mod ldap;
 pub mod pgbouncer;
 pub mod proxy;
 pub mod psql;
@@ -32,6 +33,7 @@ pub mod worker;
 
 pub use cluster::Cluster;
 pub use fargate::{Account, Fate};
+pub use ldap::Directory;
 pub use pgbouncer::PgBouncer;
 pub use proxy::Proxy;
 pub use psql::Psql;

@@ -13,7 +13,7 @@ const TEMPLATE: &str = include_str!("../../deploy/template.yaml");
 fn block(head: &str) -> Vec<&'static str> {
     let mut lines = TEMPLATE.lines().skip_while(|line| line.trim_start() != head);
     let indent = |line: &str| line.len() - line.trim_start().len();
-    let outer = indent(lines.next().unwrap_or_else(|| panic!("there is no {head}")));
+    let outer = indent(lines.next().unwrap());
     lines
         .take_while(|line| line.is_empty() || indent(line) > outer)
         .map(str::trim_start)
