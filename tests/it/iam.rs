@@ -229,8 +229,11 @@ fn tokens_that_cannot_be_had_or_are_not_taken_have_their_codes() {
     }
 }
 
+/// What the metadata endpoint says of a task.
+pub(crate) const METADATA: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{\"Cluster\": \"c\", \"TaskARN\": \"arn:aws:ecs:eu-central-1:123456789012:task/c/0123\", \"Limits\": {\"CPU\": 0.5, \"Memory\": 2048}}";
+
 /// The metadata endpoint, which gives this answer.
-fn metadata(answer: &'static str) -> String {
+pub(crate) fn metadata(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let uri = format!("http://{}/v4/0123-4567", listener.local_addr().unwrap());
     thread::spawn(move || {
@@ -252,10 +255,9 @@ fn metadata(answer: &'static str) -> String {
 #[test]
 fn the_start_record_names_the_task() {
     let rig = Rig::new("CREATE SCHEMA s");
-    let known = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{\"Cluster\": \"c\", \"TaskARN\": \"arn:aws:ecs:eu-central-1:123456789012:task/c/0123\", \"Limits\": {\"CPU\": 0.5, \"Memory\": 2048}}";
     for (uri, arn, reason) in [
         (
-            metadata(known),
+            metadata(METADATA),
             "arn:aws:ecs:eu-central-1:123456789012:task/c/0123",
             "",
         ),

@@ -4,12 +4,30 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use serde_json::{Value, json};
+use testbed::Machine;
 use testbed::states::{Execution, Failure, Services};
 
 use crate::aws::{SCALE, machine, outcomes};
 use crate::rig::text;
 
 const README: &str = include_str!("../../README.md");
+
+/// The machine that the README shows, for whoever wants just that.
+#[test]
+fn the_simple_machine_tries_everything_six_times() {
+    let (_, text) = README.split_once("<!-- simple-machine -->\n```json\n").unwrap();
+    let machine = Machine::new(text.split_once("```").unwrap().0, &[]);
+    for (exit, runs) in [(0, 1), (77, 6)] {
+        let account = Scripted::new(exit, "why");
+        let execution = machine.execute("simple", &json!({"schemas": ["s"]}), &account, 10_000.0);
+        assert_eq!(execution.ended.is_ok(), exit == 0);
+        let scheduled = execution
+            .events
+            .iter()
+            .filter(|(event, _)| *event == "TaskScheduled");
+        assert_eq!(scheduled.count(), runs);
+    }
+}
 
 /// An account in which every task ends with one exit code, and its log with one reason.
 struct Scripted {

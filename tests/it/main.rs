@@ -15,6 +15,7 @@ mod load;
 mod machine;
 mod names;
 mod privileges;
+mod queries;
 mod records;
 mod reruns;
 mod signals;
