@@ -35,15 +35,25 @@ const SWEEP_LIMIT: std::time::Duration = std::time::Duration::from_secs(4);
 
 /// Moves the unit. However it ends, nothing of it goes on running on either server.
 pub(crate) async fn load(config: &Config, shutdown: &Shutdown, progress: &Progress) -> Result<(), Error> {
-    let (unit, sessions) = tokio::select! {
+    let begun = async {
+        let reached = Box::pin(Reached::connect(config, progress)).await?;
+        progress.enter(Phase::Lock);
+        let Reached { target, names, .. } = &reached;
+        let lock = Lock::acquire(target, names, &config.schemas, config.wait_timeout).await?;
+        let (unit, sessions) = Unit::begin(reached).await?;
+        Ok::<_, Error>((lock, unit, sessions))
+    };
+    let (lock, unit, sessions) = tokio::select! {
         biased;
         stopped = shutdown.stopped() => return Err(stopped),
-        connected = Box::pin(Unit::connect(config, progress)) => connected?,
+        begun = Box::pin(begun) => begun?,
     };
     let ended = tokio::select! {
         biased;
         stopped = shutdown.stopped() => Err(stopped),
-        ended = Box::pin(alone(&unit, sessions, shutdown, progress)) => ended,
+        never = lock.beat(shutdown) => Err(never),
+        never = unit.watch(shutdown, progress) => Err(never),
+        ended = Box::pin(line(&unit, sessions, &lock, progress)) => ended,
     };
     if ended.is_err() {
         unit.sweep().await;
@@ -58,7 +68,8 @@ pub(crate) async fn check(
     progress: &Progress,
 ) -> Result<Answers, Error> {
     let asked = async {
-        let (unit, sessions) = Box::pin(Unit::connect(config, progress)).await?;
+        let reached = Box::pin(Reached::connect(config, progress)).await?;
+        let (unit, sessions) = Box::pin(Unit::begin(reached)).await?;
         progress.enter(Phase::Preflight);
         tokio::select! {
             biased;
@@ -73,7 +84,17 @@ pub(crate) async fn check(
     }
 }
 
-/// What belongs to a run from its first connection to its end.
+/// Both servers reached, before the unit's lock is taken: its sessions carry no name by which the lock's holder would end
+/// them as leftovers, and nothing of it is on disk.
+struct Reached<'a> {
+    config: &'a Config,
+    source: Server,
+    target: Server,
+    names: ApplicationName,
+    sessions: Sessions,
+}
+
+/// What belongs to a run that holds its lock, or that changes nothing.
 struct Unit<'a> {
     config: &'a Config,
     source: Server,
@@ -90,24 +111,6 @@ struct Unit<'a> {
 struct Sessions {
     source: Session,
     target: Session,
-}
-
-/// Holds the unit's lock while the line runs.
-async fn alone(
-    unit: &Unit<'_>,
-    sessions: Sessions,
-    shutdown: &Shutdown,
-    progress: &Progress,
-) -> Result<(), Error> {
-    progress.enter(Phase::Lock);
-    let config = unit.config;
-    let lock = Lock::acquire(&unit.target, &unit.names, &config.schemas, config.wait_timeout).await?;
-    tokio::select! {
-        biased;
-        never = lock.beat(shutdown) => Err(never),
-        never = unit.watch(shutdown, progress) => Err(never),
-        ended = line(unit, sessions, &lock, progress) => ended,
-    }
 }
 
 /// The line.
@@ -267,9 +270,9 @@ async fn furnish(target: &Session, answers: &Answers, parts: &Parts, rooms: &[Ro
     Ok(())
 }
 
-impl<'a> Unit<'a> {
-    /// Credentials, sessions, and what the programs need.
-    async fn connect(config: &'a Config, progress: &Progress) -> Result<(Self, Sessions), Error> {
+impl<'a> Reached<'a> {
+    /// Credentials and the first session on each side.
+    async fn connect(config: &'a Config, progress: &Progress) -> Result<Self, Error> {
         progress.enter(Phase::Connect);
         let open = async |server: &Server, limit| Session::open(server, "sf/connect", limit).await;
         let limit = config.lock_timeout;
@@ -282,17 +285,43 @@ impl<'a> Unit<'a> {
         )?;
         let schemas = config.schemas.iter().map(SchemaName::as_str);
         let names = ApplicationName::new(&target.address(), schemas, attempt());
-        reading.rename(&source, &names.role("snapshot")).await?;
-        working.rename(&target, &names.role("work")).await?;
-        let sessions = Sessions {
-            source: reading,
-            target: working,
+        Ok(Self {
+            config,
+            source,
+            target,
+            names,
+            sessions: Sessions {
+                source: reading,
+                target: working,
+            },
+        })
+    }
+}
+
+impl<'a> Unit<'a> {
+    /// Names the sessions, and makes what else a run works with.
+    async fn begin(reached: Reached<'a>) -> Result<(Self, Sessions), Error> {
+        let Reached {
+            config,
+            source,
+            target,
+            names,
+            sessions,
+        } = reached;
+        let (snapshot, work) = (names.role("snapshot"), names.role("work"));
+        let named = async {
+            tokio::try_join!(
+                sessions.source.rename(&source, &snapshot),
+                sessions.target.rename(&target, &work)
+            )
         };
-        let (clients, source_control, target_control) = tokio::join!(
+        let (named, clients, source_control, target_control) = tokio::join!(
+            named,
             program::installed(&config.path),
             Control::open(&source, &names),
             Control::open(&target, &names)
         );
+        named?;
         let run_dir = RunDir::create(&config.run_dir, &names)?;
         let unit = Self {
             config,

@@ -215,7 +215,7 @@ async fn bury(session: &Session, schema: &SchemaName, holder: &Holder) -> Result
 /// Which backends a sweep ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sweep {
-    /// What other attempts at the unit left running.
+    /// What other attempts at the unit left running. Those that wait for the lock go on waiting.
     Others,
     /// Everything of this attempt, the sweeping session and the lock's session excepted.
     Own,
@@ -229,10 +229,10 @@ const NOBODY: &str = "-";
 /// Ends backends by their `application_name` and waits until they are gone. They are terminated rather than
 /// cancelled: a backend that waits for its client does not notice a cancel.
 pub(crate) async fn sweep(control: &Session, names: &ApplicationName, which: Sweep) -> Result<u64, Error> {
-    let (prefix, except) = match which {
-        Sweep::Others => (names.unit_prefix(), names.attempt_prefix()),
-        Sweep::Own => (names.attempt_prefix(), names.role("lock")),
-        Sweep::Attempt => (names.attempt_prefix(), NOBODY.to_owned()),
+    let (prefix, except, dead) = match which {
+        Sweep::Others => (names.unit_prefix(), names.attempt_prefix(), DEAD),
+        Sweep::Own => (names.attempt_prefix(), names.role("lock"), Duration::ZERO),
+        Sweep::Attempt => (names.attempt_prefix(), NOBODY.to_owned(), Duration::ZERO),
     };
     let started = Instant::now();
     let mut ended = None;
@@ -241,7 +241,7 @@ pub(crate) async fn sweep(control: &Session, names: &ApplicationName, which: Swe
             .query(
                 "end what was left running",
                 include_str!("sql/sweep.sql"),
-                &[&prefix, &except],
+                &[&prefix, &except, &dead.as_secs_f64()],
             )
             .await?;
         let found = rows.len() as u64;

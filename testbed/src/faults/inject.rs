@@ -143,7 +143,13 @@ impl Play<'_> {
         let (cluster, proxy) = (self.cluster(self.row.side), self.proxy(self.row.side));
         drop(held);
         match self.fault() {
-            Fault::Silence => proxy.set_gate(Gate::Open),
+            Fault::Silence => {
+                proxy.set_gate(Gate::Open);
+                if ["connect", "lock"].contains(&self.phase) {
+                    // What only waited holds nothing and is left to the server's keepalives, which this proxy answers.
+                    proxy.befall(Mishap::Cut, "");
+                }
+            }
             Fault::Recovery | Fault::Demotion => cluster.reinstate(),
             Fault::DiskFull | Fault::RunDirFull => self.small_disk().make_room(),
             Fault::NameGone => self.write_hosts(),
