@@ -1,6 +1,6 @@
 //! What kind of servers they are, whether they fit each other, and whether there is room.
 
-use crate::config::{Method, ToastCompression};
+use crate::config::{Method, ToastCompression, Verify};
 use crate::error::{Error, Refusal, Refused, Side};
 use crate::preflight::{Answers, Questions};
 use crate::server::session::Session;
@@ -80,13 +80,24 @@ pub(super) async fn ask(questions: &Questions<'_>, answers: &mut Answers) -> Res
     let tables = lockable(questions).await?;
     // On the source the run's own session and pg_dump lock every table, and so do the sessions that read its rows; on
     // the target none does all at once but the drop of what was there.
+    let jobs = i32::from(questions.config.jobs);
     let (source_locks, streams) = match questions.config.method {
         Method::Pipe => (tables * 2, PIPE_STREAMS),
-        Method::Copy => (tables * 3, i32::from(questions.config.jobs)),
+        Method::Copy => (tables * 3, jobs),
     };
-    for (side, server, locks) in [
-        (Side::Source, &source, source_locks),
-        (Side::Target, &target, tables),
+    // Those that hash hold every table in one session, and each what it reads.
+    let (hash_locks, hash_streams) = match questions.config.verify {
+        Verify::Hash => (tables * 2, jobs),
+        Verify::Rows | Verify::None => (0, 0),
+    };
+    for (side, server, locks, streams) in [
+        (
+            Side::Source,
+            &source,
+            source_locks + hash_locks,
+            streams + hash_streams,
+        ),
+        (Side::Target, &target, tables, streams),
     ] {
         lock_table(side, server, locks, answers);
         connections(side, server, streams, answers);

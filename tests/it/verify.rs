@@ -224,7 +224,7 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
 ];
 
 fn hashing(rig: &Rig) -> Worker {
-    rig.worker("s").env("VERIFY", "hash")
+    rig.worker("s").env("VERIFY", "hash").env("JOBS", "1")
 }
 
 /// Everything that a run says differs.
