@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::cluster::Cluster;
-use crate::faults::Fault;
 use crate::faults::stage::{LOCK_TIMEOUT, Play, STALL_TIMEOUT};
+use crate::faults::{Fault, Side};
 use crate::proxy::{Gate, Mishap};
 use crate::psql::Psql;
 use crate::worker::Running;
@@ -205,11 +205,12 @@ impl Play<'_> {
         } else {
             "none"
         };
-        // The other load takes as long as it takes.
-        let stall = if self.fault() == Fault::TwoTargets {
-            "none".to_owned()
-        } else {
-            format!("{}s", STALL_TIMEOUT.as_secs())
+        let stall = match self.fault() {
+            // The other load takes as long as it takes.
+            Fault::TwoTargets => "none".to_owned(),
+            // The lost lock comes first, as it does by default: so it is silent for long enough at the next start.
+            Fault::Silence if self.row.side == Side::Target => "30s".to_owned(),
+            _ => format!("{}s", STALL_TIMEOUT.as_secs()),
         };
         [
             ("STALL_TIMEOUT", stall),
