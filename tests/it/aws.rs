@@ -422,9 +422,21 @@ fn a_task_that_hangs_past_its_timeout_is_stopped_and_tried_again() {
     let execution = machine.execute("hang", &json!({"schemas": ["s"]}), &account, SCALE);
     assert!(started.elapsed().as_secs() >= 25);
     let seen = account.seen();
+    let lines = outcomes(&report(&execution, &seen));
+    let timed_out = execution
+        .events
+        .iter()
+        .filter(|(event, _)| *event == "TaskTimedOut")
+        .count();
+    // A slow machine may cost more than the one that hung.
+    assert!(timed_out >= 1, "{lines:?}");
     assert_eq!(
-        outcomes(&report(&execution, &seen)),
-        [("s".to_owned(), "ok".to_owned(), 2)]
+        lines,
+        [(
+            "s".to_owned(),
+            "ok".to_owned(),
+            1 + u64::try_from(timed_out).unwrap()
+        )]
     );
     assert_same(&rig, "s");
 }
