@@ -201,13 +201,14 @@ impl Play<'_> {
     /// How long the run may wait for what the fault is about.
     pub(super) fn limits(&self) -> [(&'static str, String); 3] {
         let max = if self.fault() == Fault::Deadline {
-            "5s"
+            // Time enough to come to the phase, on a busy machine too.
+            "20s"
         } else {
             "none"
         };
         let stall = match self.fault() {
-            // The other load takes as long as it takes.
-            Fault::TwoTargets => "none".to_owned(),
+            // The other load takes as long as it takes; the deadline comes first.
+            Fault::TwoTargets | Fault::Deadline => "none".to_owned(),
             // The lost lock comes first, as it does by default: so it is silent for long enough at the next start.
             Fault::Silence if self.row.side == Side::Target => "30s".to_owned(),
             _ => format!("{}s", STALL_TIMEOUT.as_secs()),
