@@ -3,6 +3,10 @@
 //!
 //! The only module that names an AWS type. AWS is contacted only if a variable asks for it. What a service answers is
 //! never shown: its debug output would print the secret.
+#![expect(
+    clippy::disallowed_types,
+    reason = "AWS types are named here and nowhere else"
+)]
 
 use std::fmt;
 use std::fs;
@@ -204,7 +208,6 @@ async fn fetch(side: Side, id: &str) -> Result<Credentials, Error> {
         refusal,
     };
     let aws = aws().await;
-    #[expect(clippy::disallowed_types, reason = "this module is the only user")]
     let client = aws_sdk_secretsmanager::Client::new(&aws);
     let answer = client
         .get_secret_value()
