@@ -26,7 +26,7 @@ use crate::target::{ledger, privileges};
 use crate::verify::hasher::{Hashed, Hasher};
 use crate::verify::objects::{self, Objects};
 use crate::verify::{self, Expected, rows};
-use crate::watchdog::{self, Control, Limits};
+use crate::watchdog::{self, Control};
 
 /// Between two looks at what a schema waits for.
 const WAIT_INTERVAL: std::time::Duration = std::time::Duration::from_secs(5);
@@ -342,11 +342,7 @@ impl<'a> Unit<'a> {
 
     /// Stops the run when it stalls or waits for a lock for too long. Never returns.
     async fn watch(&self, shutdown: &Shutdown, progress: &Progress) -> Error {
-        let limits = Limits {
-            stall: self.config.stall_timeout,
-            lock: self.config.lock_timeout,
-        };
-        watchdog::watch(&self.controls, limits, progress, shutdown).await
+        watchdog::watch(&self.controls, self.config, progress, shutdown).await
     }
 
     /// Ends what earlier attempts at this unit left, on servers and disk. Only for the holder of the lock.

@@ -8,6 +8,7 @@ mod build;
 mod cli;
 mod config;
 mod copy;
+mod ecs;
 mod error;
 mod exit;
 mod load;
@@ -21,7 +22,7 @@ mod server;
 mod shutdown;
 mod source;
 mod target;
-mod task;
+
 mod verify;
 mod watchdog;
 
@@ -34,12 +35,12 @@ use tracing::Level;
 
 use crate::cli::Command;
 use crate::config::{Config, LogFormat, SchemaName};
+use crate::ecs::Task;
 use crate::error::{Error, Stop};
 use crate::exit::Exit;
 use crate::progress::Progress;
 use crate::seal::Wish;
 use crate::shutdown::Shutdown;
-use crate::task::Task;
 
 /// Differences that get a record each.
 const RECORDED_MAX: usize = 200;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use tokio::sync::Mutex;
 
+use crate::config::Config;
 use crate::error::{Error, Side, Stop};
 use crate::progress::Progress;
 use crate::server::session::Session;
@@ -122,18 +123,22 @@ pub(crate) fn lock_timeout(limit: Option<Duration>) -> Option<Duration> {
 
 /// The limits that are watched; `None` switches one off.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    pub(crate) stall: Option<Duration>,
-    pub(crate) lock: Option<Duration>,
+struct Limits {
+    stall: Option<Duration>,
+    lock: Option<Duration>,
 }
 
-/// Looks until a limit is passed, then stops the run. Never returns.
+/// Looks until a limit of `config` is passed, then stops the run. Never returns.
 pub(crate) async fn watch(
     controls: &[Control; 2],
-    limits: Limits,
+    config: &Config,
     progress: &Progress,
     shutdown: &Shutdown,
 ) -> Error {
+    let limits = Limits {
+        stall: config.stall_timeout,
+        lock: config.lock_timeout,
+    };
     let mut seen = Seen::default();
     let mut backends = Vec::new();
     loop {

@@ -155,8 +155,8 @@ pub(crate) async fn schemas(target: &Session) -> Result<Vec<SchemaName>, Error> 
     Ok(rows.iter().map(|row| SchemaName::of_ledger(row.get(0))).collect())
 }
 
-/// Creates the ledger where it is missing, and adds what an earlier release's lacks. Concurrent `CREATE … IF NOT EXISTS` collide in the catalogue, so this
-/// is serialised by an advisory lock of its own.
+/// Creates the ledger where it is missing, and adds what an earlier release's lacks. Concurrent `CREATE … IF NOT
+/// EXISTS` collide in the catalogue, so this is serialised by an advisory lock of its own.
 pub(crate) async fn open(target: &Session) -> Result<(), Error> {
     let newest = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute \
                   WHERE attrelid = pg_catalog.to_regclass('schemaferry.load') AND attname = 'source_activity')";

@@ -121,22 +121,34 @@ async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T,
 struct Holder {
     pid: i32,
     description: String,
-    /// Since its last statement; none where the server hides that from our role.
+    /// Since its last statement; zero where the server hides that from our role.
     silence: Duration,
 }
 
 /// The worker that holds one of the schemas, if there is one.
 pub(crate) async fn holder(session: &Session, schemas: &[SchemaName]) -> Result<Option<String>, Error> {
     for schema in schemas {
-        let sql = include_str!("sql/lock_holder.sql");
-        let rows = session
-            .query("look who holds the schema", sql, &[&key(schema)])
-            .await?;
-        if let Some(row) = rows.first() {
-            return Ok(Some(row.get("description")));
+        if let Some(holder) = look(session, schema).await? {
+            return Ok(Some(holder.description));
         }
     }
     Ok(None)
+}
+
+async fn look(session: &Session, schema: &SchemaName) -> Result<Option<Holder>, Error> {
+    let sql = include_str!("sql/lock_holder.sql");
+    let rows = session
+        .query("look who holds the schema", sql, &[&key(schema)])
+        .await?;
+    let holder = |row: &tokio_postgres::Row| {
+        let silence_s: Option<f64> = row.get("silence_s");
+        Holder {
+            pid: row.get("pid"),
+            description: row.get("description"),
+            silence: Duration::try_from_secs_f64(silence_s.unwrap_or(0.0)).unwrap_or_default(),
+        }
+    };
+    Ok(rows.first().map(holder))
 }
 
 /// What the schema's lock is derived from.
@@ -158,21 +170,9 @@ async fn try_lock(session: &Session, schema: &SchemaName) -> Result<Option<Holde
         if row.get(0) {
             return Ok(None);
         }
-        let rows = session
-            .query(
-                "look who holds the schema",
-                include_str!("sql/lock_holder.sql"),
-                &[&key],
-            )
-            .await?;
         // Otherwise it is gone by now.
-        if let Some(row) = rows.first() {
-            let silence_s: Option<f64> = row.get("silence_s");
-            return Ok(Some(Holder {
-                pid: row.get("pid"),
-                description: row.get("description"),
-                silence: Duration::try_from_secs_f64(silence_s.unwrap_or(0.0)).unwrap_or_default(),
-            }));
+        if let Some(holder) = look(session, schema).await? {
+            return Ok(Some(holder));
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::source::snapshot::{self, Snapshot};
 use crate::target::ledger::{self, State};
 use crate::target::{lock, privileges};
 use crate::verify::{Difference, agree, named, narrow, objects, rows, values};
-use crate::watchdog::{self, Control, Limits};
+use crate::watchdog::{self, Control};
 
 /// How long a server may keep to itself what its backends have written: ten seconds from 15 on, and a margin.
 const COUNTERS_DELAY: Duration = Duration::from_secs(12);
@@ -41,13 +41,9 @@ pub(crate) async fn verify(
     }
     let compared = async {
         let ends = Box::pin(Ends::connect(config, progress)).await?;
-        let limits = Limits {
-            stall: config.stall_timeout,
-            lock: config.lock_timeout,
-        };
         tokio::select! {
             biased;
-            never = watchdog::watch(&ends.controls, limits, progress, shutdown) => Err(never),
+            never = watchdog::watch(&ends.controls, config, progress, shutdown) => Err(never),
             ended = Box::pin(ends.compare(progress, frozen)) => ended,
         }
     };
