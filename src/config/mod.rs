@@ -1,5 +1,11 @@
 //! The environment, read once and checked whole: every problem is reported, each by its variable's name.
 
+mod parse;
+mod variables;
+
+pub(crate) use parse::password;
+pub(crate) use variables::VARIABLES;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
@@ -227,157 +233,14 @@ pub(crate) struct Config {
     pub(crate) unused: Vec<String>,
 }
 
-/// A variable of the environment, as `--help` and the README describe it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Variable {
-    /// Its name; one that begins with `…_` exists for SOURCE and for TARGET.
-    pub(crate) name: &'static str,
-    pub(crate) default: &'static str,
-    pub(crate) meaning: &'static str,
-}
-
-const fn variable(name: &'static str, default: &'static str, meaning: &'static str) -> Variable {
-    Variable {
-        name,
-        default,
-        meaning,
-    }
-}
-
-/// Every variable that is read, in the README's order.
-pub(crate) const VARIABLES: &[Variable] = &[
-    variable(
-        "SCHEMA_NAME",
-        "required",
-        "a schema, or several separated by commas that move together, all or nothing; names are literal, \
-         one with a comma, a double quote or outer blanks is written as in SQL: \"a,b\"",
-    ),
-    variable(
-        "…_HOST",
-        "required unless the secret holds `host`",
-        "host name, address, or a socket directory beginning with /",
-    ),
-    variable("…_PORT", "5432", "TCP port, or the number in the socket's name"),
-    variable("…_DBNAME", "postgres", "database"),
-    variable("…_USER", "postgres", "role to log in as"),
-    variable(
-        "…_PASSWORD",
-        "none",
-        "the password itself; at most one of PASSWORD, PASSWORD_FILE, SECRET_ID and IAM_AUTH per side",
-    ),
-    variable(
-        "…_PASSWORD_FILE",
-        "none",
-        "a file that holds the password; one line end at its end is not part of it",
-    ),
-    variable(
-        "…_SECRET_ID",
-        "none",
-        "name or ARN of a secret in AWS Secrets Manager: the password alone, or JSON with username and password, \
-         and host, port, dbname where it has them; a variable that is set wins over the secret",
-    ),
-    variable(
-        "…_IAM_AUTH",
-        "false",
-        "true: IAM database authentication; each connection gets a token that is signed for it, over TLS (sslmode \
-         require at least, which is then the default)",
-    ),
-    variable(
-        "…_SSLMODE",
-        "prefer",
-        "libpq's words: disable, allow, prefer, require, verify-ca, verify-full",
-    ),
-    variable(
-        "…_SSLROOTCERT",
-        "none",
-        "PEM file of the authorities that the server's certificate is checked against, or `system` (verify-full)",
-    ),
-    variable(
-        "METHOD",
-        "copy",
-        "how rows travel: copy (many COPY streams under one snapshot) or pipe (pg_dump piped into pg_restore)",
-    ),
-    variable("JOBS", "4", "copy: streams in flight on each side, 1 to 64"),
-    variable(
-        "SPLIT",
-        "auto",
-        "copy: whether large tables are cut into ranges of blocks that travel side by side: auto (where one table \
-         would outlast all others), never, always",
-    ),
-    variable(
-        "TOAST_COMPRESSION",
-        "auto",
-        "copy: how large values are compressed: auto (lz4 where the target has it and no index reads such a value), \
-         server (as the target is set), lz4, pglz",
-    ),
-    variable(
-        "VERIFY",
-        "rows",
-        "what is compared before a load counts as complete, and by verify: rows (exact counts, sequences, every object), hash (every value too), none",
-    ),
-    variable(
-        "PRIVILEGES",
-        "keep",
-        "keep: owners, grants, default privileges and policies are carried; skip: all belongs to the target's user",
-    ),
-    variable(
-        "ROLE_MAP",
-        "none",
-        "old=new,… for roles that have another name on the target; quoted as in SCHEMA_NAME",
-    ),
-    variable(
-        "ON_EXISTING",
-        "own",
-        "own: replace only what a load of ours made and nobody changed since; fail: only leftovers of the same \
-         RUN_ID; replace: whatever is there",
-    ),
-    variable(
-        "ACCEPT",
-        "none",
-        "hazards to accept, by name, separated by commas",
-    ),
-    variable(
-        "RUN_ID",
-        "none",
-        "names the run; a load that is already complete under the same RUN_ID exits 0 and does nothing",
-    ),
-    variable("MAX_RUNTIME", "none", "longest time a run may take"),
-    variable(
-        "STALL_TIMEOUT",
-        "10m",
-        "longest time in which no byte moves, no statement ends and no backend of the run is at work",
-    ),
-    variable("LOCK_TIMEOUT", "60s", "longest wait for any lock, on either side"),
-    variable(
-        "WAIT_TIMEOUT",
-        "0",
-        "how long to wait for another worker that holds this schema, or for a schema that this one needs",
-    ),
-    variable(
-        "RUN_DIR",
-        "the system's temporary directory",
-        "where the run keeps passfile and archive, in a private directory that it removes; fit for tmpfs",
-    ),
-    variable("LOG_LEVEL", "info", "error, warn, info, debug"),
-    variable(
-        "LOG_FORMAT",
-        "auto",
-        "json: bunyan, one object a line; text; auto: json unless standard output is a terminal",
-    ),
-];
-
 /// What ECS tells every container.
 const METADATA_URI: &str = "ECS_CONTAINER_METADATA_URI_V4";
 
 /// Variables of METHOD=copy: under the other METHOD they are noted, which is no error.
 const COPY_ONLY: &[&str] = &["JOBS", "SPLIT", "TOAST_COMPRESSION"];
 
-/// Streams that one load may have in flight on each side.
-const JOBS: std::ops::RangeInclusive<u8> = 1..=64;
+/// `JOBS`, unless said.
 const JOBS_DEFAULT: u8 = 4;
-
-/// What a server's timeouts can hold: milliseconds in 32 bits with a sign.
-const DURATION_MAX: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// Names have to fit the server's identifiers (`NAMEDATALEN` - 1); longer ones would be cut and hit another schema.
 const NAME_MAX_BYTES: usize = 63;
@@ -412,7 +275,7 @@ impl Config {
             given,
             problems: Vec::new(),
         };
-        let method = reader.parsed("METHOD", method).unwrap_or(Method::Copy);
+        let method = reader.parsed("METHOD", parse::method).unwrap_or(Method::Copy);
         let config = Self {
             schemas: if command.has_schemas() {
                 reader.schemas()
@@ -422,28 +285,32 @@ impl Config {
             source: reader.server("SOURCE", command.has_source()),
             target: reader.server("TARGET", true),
             method,
-            jobs: reader.parsed("JOBS", jobs).unwrap_or(JOBS_DEFAULT),
-            split: reader.parsed("SPLIT", split).unwrap_or(Split::Auto),
+            jobs: reader.parsed("JOBS", parse::jobs).unwrap_or(JOBS_DEFAULT),
+            split: reader.parsed("SPLIT", parse::split).unwrap_or(Split::Auto),
             toast_compression: reader
-                .parsed("TOAST_COMPRESSION", toast_compression)
+                .parsed("TOAST_COMPRESSION", parse::toast_compression)
                 .unwrap_or(ToastCompression::Auto),
-            verify: reader.parsed("VERIFY", verify).unwrap_or(Verify::Rows),
+            verify: reader.parsed("VERIFY", parse::verify).unwrap_or(Verify::Rows),
             privileges: reader
-                .parsed("PRIVILEGES", privileges)
+                .parsed("PRIVILEGES", parse::privileges)
                 .unwrap_or(Privileges::Keep),
-            role_map: reader.parsed("ROLE_MAP", role_map).unwrap_or_default(),
+            role_map: reader.parsed("ROLE_MAP", parse::role_map).unwrap_or_default(),
             on_existing: reader
-                .parsed("ON_EXISTING", on_existing)
+                .parsed("ON_EXISTING", parse::on_existing)
                 .unwrap_or(OnExisting::Own),
-            accept: reader.parsed("ACCEPT", accept).unwrap_or_default(),
+            accept: reader.parsed("ACCEPT", parse::accept).unwrap_or_default(),
             run_id: reader.text("RUN_ID"),
             max_runtime: reader.limit("MAX_RUNTIME", None),
             stall_timeout: reader.limit("STALL_TIMEOUT", Some(Duration::from_mins(10))),
             lock_timeout: reader.limit("LOCK_TIMEOUT", Some(Duration::from_mins(1))),
-            wait_timeout: reader.parsed("WAIT_TIMEOUT", duration).unwrap_or_default(),
+            wait_timeout: reader.parsed("WAIT_TIMEOUT", parse::duration).unwrap_or_default(),
             run_dir: reader.run_dir(),
-            log_level: reader.parsed("LOG_LEVEL", log_level).unwrap_or(Level::INFO),
-            log_format: reader.parsed("LOG_FORMAT", log_format).unwrap_or(LogFormat::Auto),
+            log_level: reader
+                .parsed("LOG_LEVEL", parse::log_level)
+                .unwrap_or(Level::INFO),
+            log_format: reader
+                .parsed("LOG_FORMAT", parse::log_format)
+                .unwrap_or(LogFormat::Auto),
             path: reader.text("PATH").unwrap_or_default(),
             metadata_uri: reader.text(METADATA_URI),
             unused: COPY_ONLY
@@ -558,7 +425,7 @@ impl Reader {
     fn limit(&mut self, name: &str, default: Option<Duration>) -> Option<Duration> {
         let parse = |text: &str| match text {
             "none" => Ok(None),
-            text => match duration(text)? {
+            text => match parse::duration(text)? {
                 Duration::ZERO => Err("is zero: write none to switch it off".to_owned()),
                 limit => Ok(Some(limit)),
             },
@@ -573,7 +440,7 @@ impl Reader {
             return Vec::new();
         }
         let names = self
-            .parsed(NAME, |text| list(text, &[',']))
+            .parsed(NAME, |text| parse::list(text, &[',']))
             .unwrap_or_default()
             .into_iter()
             .flatten();
@@ -608,13 +475,13 @@ impl Reader {
             let reason = format!("is a socket, and {side}_IAM_AUTH needs TLS");
             self.problem(&name("HOST"), reason);
         }
-        let sslrootcert = self.parsed(&name("SSLROOTCERT"), root_certificate);
+        let sslrootcert = self.parsed(&name("SSLROOTCERT"), parse::root_certificate);
         let default = match sslrootcert {
             Some(SslRootCert::System) => SslMode::VerifyFull,
             Some(SslRootCert::File(_)) | None if has_iam => SslMode::Require,
             Some(SslRootCert::File(_)) | None => SslMode::Prefer,
         };
-        let sslmode = self.parsed(&name("SSLMODE"), sslmode).unwrap_or(default);
+        let sslmode = self.parsed(&name("SSLMODE"), parse::sslmode).unwrap_or(default);
         if has_iam && matches!(sslmode, SslMode::Disable | SslMode::Allow | SslMode::Prefer) {
             let reason = format!(
                 "{} may go without TLS, which {side}_IAM_AUTH needs",
@@ -636,7 +503,7 @@ impl Reader {
         }
         ServerConfig {
             host,
-            port: self.parsed(&name("PORT"), port),
+            port: self.parsed(&name("PORT"), parse::port),
             dbname: self.text(&name("DBNAME")),
             user: self.text(&name("USER")),
             password,
@@ -649,7 +516,7 @@ impl Reader {
         let names =
             ["PASSWORD", "PASSWORD_FILE", "SECRET_ID", "IAM_AUTH"].map(|rest| format!("{side}_{rest}"));
         let [value, file, secret, iam] = &names;
-        let has_iam = self.parsed(iam, switch).unwrap_or(false);
+        let has_iam = self.parsed(iam, parse::switch).unwrap_or(false);
         let given: Vec<&String> = names
             .iter()
             .filter(|name| self.given.contains_key(*name) && (*name != iam || has_iam))
@@ -668,7 +535,7 @@ impl Reader {
             return PasswordSource::Value(password);
         }
         if let Some(path) = self.parsed(file, |path| {
-            readable(Path::new(path)).map(|()| PathBuf::from(path))
+            parse::readable(Path::new(path)).map(|()| PathBuf::from(path))
         }) {
             return PasswordSource::File(path);
         }
@@ -708,209 +575,6 @@ impl SchemaName {
     }
 }
 
-/// A password that both the driver and a passfile can hold.
-pub(crate) fn password(text: &str) -> Result<SecretString, String> {
-    if text.contains(['\n', '\r', '\0']) {
-        return Err("holds a line end or a NUL byte, which no passfile can hold".to_owned());
-    }
-    Ok(SecretString::from(text))
-}
-
-fn readable(path: &Path) -> Result<(), String> {
-    std::fs::File::open(path)
-        .and_then(|mut file| std::io::Read::read(&mut file, &mut [0]))
-        .map(|_| ())
-        .map_err(|error| format!("{} cannot be read: {error}", path.display()))
-}
-
-fn root_certificate(text: &str) -> Result<SslRootCert, String> {
-    if text == "system" {
-        return Ok(SslRootCert::System);
-    }
-    let path = PathBuf::from(text);
-    readable(&path).map(|()| SslRootCert::File(path))
-}
-
-fn port(text: &str) -> Result<u16, String> {
-    match text.parse() {
-        Ok(port) if port > 0 => Ok(port),
-        _ => Err(format!("{text:?} is no port: 1 to 65535")),
-    }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    let duration = humantime::parse_duration(text)
-        .map_err(|error| format!("{text:?} is no duration such as 90s, 10m or 2h 30m: {error}"))?;
-    if duration > DURATION_MAX {
-        return Err(format!("{text:?} is longer than 24 days"));
-    }
-    Ok(duration)
-}
-
-/// The value that `text` names among `words`.
-fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
-    let found = words.iter().find(|(word, _)| *word == text);
-    found.map(|(_, value)| *value).ok_or_else(|| {
-        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        format!("{text:?} is not one of {}", known.join(", "))
-    })
-}
-
-fn method(text: &str) -> Result<Method, String> {
-    word(
-        text,
-        &[Method::Copy, Method::Pipe].map(|value| (value.word(), value)),
-    )
-}
-
-fn jobs(text: &str) -> Result<u8, String> {
-    match text.parse() {
-        Ok(jobs) if JOBS.contains(&jobs) => Ok(jobs),
-        _ => Err(format!(
-            "{text:?} is not a number from {} to {}",
-            JOBS.start(),
-            JOBS.end()
-        )),
-    }
-}
-
-fn split(text: &str) -> Result<Split, String> {
-    let words = [Split::Auto, Split::Never, Split::Always].map(|value| (value.word(), value));
-    word(text, &words)
-}
-
-fn toast_compression(text: &str) -> Result<ToastCompression, String> {
-    let words = [
-        ToastCompression::Auto,
-        ToastCompression::Server,
-        ToastCompression::Lz4,
-        ToastCompression::Pglz,
-    ];
-    word(text, &words.map(|value| (value.word(), value)))
-}
-
-fn verify(text: &str) -> Result<Verify, String> {
-    let words = [Verify::Rows, Verify::Hash, Verify::None].map(|value| (value.word(), value));
-    word(text, &words)
-}
-
-fn privileges(text: &str) -> Result<Privileges, String> {
-    let words = [Privileges::Keep, Privileges::Skip].map(|value| (value.word(), value));
-    word(text, &words)
-}
-
-fn on_existing(text: &str) -> Result<OnExisting, String> {
-    let words = [OnExisting::Own, OnExisting::Fail, OnExisting::Replace].map(|value| (value.word(), value));
-    word(text, &words)
-}
-
-fn sslmode(text: &str) -> Result<SslMode, String> {
-    word(text, &SslMode::ALL.map(|mode| (mode.word(), mode)))
-}
-
-fn switch(text: &str) -> Result<bool, String> {
-    word(text, &[("true", true), ("false", false)])
-}
-
-fn log_level(text: &str) -> Result<Level, String> {
-    let words = [
-        ("error", Level::ERROR),
-        ("warn", Level::WARN),
-        ("info", Level::INFO),
-        ("debug", Level::DEBUG),
-    ];
-    word(text, &words)
-}
-
-fn log_format(text: &str) -> Result<LogFormat, String> {
-    let words = [
-        ("auto", LogFormat::Auto),
-        ("json", LogFormat::Json),
-        ("text", LogFormat::Text),
-    ];
-    word(text, &words)
-}
-
-fn accept(text: &str) -> Result<BTreeSet<Hazard>, String> {
-    let words = Hazard::ALL.map(|hazard| (hazard.word(), hazard));
-    let names = list(text, &[','])?.into_iter().flatten();
-    names.map(|name| word(&name, &words)).collect()
-}
-
-fn role_map(text: &str) -> Result<Vec<(String, String)>, String> {
-    let mut map: Vec<(String, String)> = Vec::new();
-    for item in list(text, &[',', '='])? {
-        let [old, new] = item.as_slice() else {
-            return Err("is not of the form old=new,…".to_owned());
-        };
-        if map.iter().any(|(known, _)| known == old) {
-            return Err(format!("maps {old:?} twice"));
-        }
-        map.push((old.clone(), new.clone()));
-    }
-    Ok(map)
-}
-
-/// Items separated by commas, each of one or more names separated by the other `stops`. A name is literal with
-/// outer blanks cut, or quoted as in SQL.
-fn list(text: &str, stops: &[char]) -> Result<Vec<Vec<String>>, String> {
-    let mut items = vec![Vec::new()];
-    let mut rest = text;
-    loop {
-        let (name, after) = name(rest, stops)?;
-        if let Some(item) = items.last_mut() {
-            item.push(name);
-        }
-        let mut characters = after.chars();
-        match characters.next() {
-            None => return Ok(items),
-            Some(',') => items.push(Vec::new()),
-            Some(_) => {}
-        }
-        rest = characters.as_str();
-    }
-}
-
-fn name<'a>(text: &'a str, stops: &[char]) -> Result<(String, &'a str), String> {
-    let trimmed = text.trim_start();
-    let Some(mut rest) = trimmed.strip_prefix('"') else {
-        let end = trimmed.find(stops).unwrap_or(trimmed.len());
-        let (name, after) = trimmed.split_at(end);
-        let name = name.trim_end();
-        return if name.is_empty() {
-            Err("has an empty name".to_owned())
-        } else if name.contains('"') {
-            Err(format!(
-                "has a double quote inside of {name}: write it as in SQL, \"a\"\"b\""
-            ))
-        } else {
-            Ok((name.to_owned(), after))
-        };
-    };
-    let mut name = String::new();
-    loop {
-        let Some((part, after)) = rest.split_once('"') else {
-            return Err("has a double quote that is never closed".to_owned());
-        };
-        name.push_str(part);
-        let Some(quoted) = after.strip_prefix('"') else {
-            let after = after.trim_start();
-            return if name.is_empty() {
-                Err("has an empty name".to_owned())
-            } else if after.is_empty() || after.starts_with(stops) {
-                Ok((name, after))
-            } else {
-                Err(format!("has something after the closing quote of \"{name}\""))
-            };
-        };
-        name.push('"');
-        rest = quoted;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -934,7 +598,7 @@ mod tests {
     }
 
     fn names(text: &str) -> Result<Vec<String>, String> {
-        list(text, &[',']).map(|items| items.into_iter().flatten().collect())
+        parse::list(text, &[',']).map(|items| items.into_iter().flatten().collect())
     }
 
     #[test]
