@@ -193,7 +193,18 @@ impl Play<'_> {
     fn until(&self, cluster: &Cluster, question: &str) {
         let until = Instant::now() + PATIENCE;
         while cluster.psql(&self.database, question) != "t" {
-            assert!(Instant::now() < until, "never: {question}");
+            assert!(
+                Instant::now() < until,
+                "{}: never: {question}\n{}",
+                self.title(),
+                cluster
+                    .log()
+                    .lines()
+                    .rev()
+                    .take(30)
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            );
             thread::sleep(Duration::from_millis(20));
         }
     }

@@ -522,7 +522,7 @@ impl<'a> Play<'a> {
             .unwrap_or_else(|| panic!("{}: no disk was mounted", self.title()))
     }
 
-    fn title(&self) -> String {
+    pub(super) fn title(&self) -> String {
         let Row { fault, side, .. } = self.row;
         format!("{fault:?} at the {side:?} in {} of {}", self.phase, self.method)
     }
