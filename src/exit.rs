@@ -111,7 +111,7 @@ pub(crate) fn classify(error: &Error, established: bool, changing: bool) -> Exit
         Error::Postgres { side, source, .. } => postgres(*side, source, established, changing),
         Error::Server { sqlstate: code, .. } => sqlstate(code),
         Error::Program { status, reason, .. } => match status.signal() {
-            // Someone else's kill, the kernel's for want of memory included; a crash is a bug.
+            // Someone else's kill; a crash is a bug.
             Some(SIGHUP | SIGINT | SIGKILL | SIGTERM) => Exit::Transient,
             Some(_) => Exit::Internal,
             None => program(reason, established),

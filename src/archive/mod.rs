@@ -1,6 +1,7 @@
 //! pg_dump's archive of a schema and the programs that write and read it.
 
 pub(crate) mod dump;
+mod oom;
 pub(crate) mod parts;
 pub(crate) mod program;
 pub(crate) mod statement;

@@ -6,8 +6,10 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use nix::sys::signal::{Signal, killpg};
@@ -15,7 +17,8 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 
-use crate::error::{Error, Side, withhold_quoted};
+use crate::archive::oom;
+use crate::error::{Error, Refusal, Refused, Side, withhold_quoted};
 use crate::server::connect::CONNECT_TIMEOUT;
 use crate::server::passfile::Passfile;
 use crate::server::{Server, SslRootCert};
@@ -68,6 +71,8 @@ pub(crate) struct Running {
     side: Side,
     child: Child,
     group: Option<Pid>,
+    /// [`oom::kills`] before it started.
+    kills_before: Option<u64>,
     stderr: Option<ChildStderr>,
     pub(crate) stdin: Option<ChildStdin>,
     pub(crate) stdout: Option<ChildStdout>,
@@ -89,6 +94,7 @@ impl Invocation<'_> {
             .process_group(0)
             .kill_on_drop(true);
         tracing::debug!(program = self.program.name(), args = ?self.args, "program started");
+        let kills_before = oom::kills();
         let mut child = command.spawn().map_err(|source| Error::Spawn {
             program: self.program,
             source,
@@ -101,6 +107,7 @@ impl Invocation<'_> {
             program: self.program,
             side: self.server.side,
             group,
+            kills_before,
             stderr: child.stderr.take(),
             stdin: child.stdin.take(),
             stdout: child.stdout.take(),
@@ -170,6 +177,17 @@ impl Running {
         })?;
         if status.success() {
             return Ok(());
+        }
+        if status.signal() == Some(Signal::SIGKILL as i32) && oom::kills() > self.kills_before {
+            return Err(Error::Refused(Refused {
+                refusal: Refusal::Resources,
+                side: self.side,
+                reason: format!(
+                    "{} was killed because the container has reached its memory limit",
+                    self.program
+                ),
+                cure: "give it more memory, or set METHOD=copy, under which no row is held whole".to_owned(),
+            }));
         }
         Err(Error::Program {
             program: self.program,
@@ -320,8 +338,10 @@ async fn probe(directory: PathBuf) -> Option<Client> {
     })
 }
 
-/// Standard output and standard error of a short run.
+/// Standard output and standard error of a short run; `None` where it cannot run or does not end.
 async fn output(directory: &Path, program: Program, args: &[&str]) -> Option<String> {
+    /// What takes milliseconds, on a machine that has to read the program from a slow disk first.
+    const LIMIT: Duration = Duration::from_secs(10);
     #[expect(clippy::disallowed_methods, reason = "this module is the only spawner")]
     let mut command = tokio::process::Command::new(directory.join(program.name()));
     command
@@ -330,7 +350,18 @@ async fn output(directory: &Path, program: Program, args: &[&str]) -> Option<Str
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
         .kill_on_drop(true);
-    let output = command.output().await.ok()?;
+    let output = match tokio::time::timeout(LIMIT, command.output()).await {
+        Ok(output) => output.ok()?,
+        Err(_elapsed) => {
+            tracing::warn!(
+                program = program.name(),
+                directory = %directory.display(),
+                seconds = LIMIT.as_secs(),
+                "program does not answer"
+            );
+            return None;
+        }
+    };
     Some(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }
 

@@ -17,6 +17,7 @@
 )]
 
 pub mod certificates;
+pub mod cgroup;
 pub mod cluster;
 pub mod fargate;
 pub mod faults;

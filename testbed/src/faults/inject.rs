@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::cluster::Cluster;
-use crate::faults::stage::{LOCK_TIMEOUT, Play, STALL_TIMEOUT};
+use crate::faults::stage::{HUGE_BYTES, LOCK_TIMEOUT, Play, STALL_TIMEOUT};
 use crate::faults::{Fault, Side};
 use crate::proxy::{Gate, Mishap};
 use crate::psql::Psql;
@@ -51,6 +51,13 @@ impl Play<'_> {
                 let mut session = Psql::open(&self.stage.source, &self.database);
                 session.start("SELECT count(nextval('s.t_id_seq')) FROM generate_series(1, 2000000000)");
                 held.sessions.push(session);
+            }
+            Fault::MemoryLimit => {
+                let sql = format!(
+                    "CREATE TABLE s.huge (v text); ALTER TABLE s.huge ALTER v SET STORAGE EXTERNAL; \
+                     INSERT INTO s.huge VALUES (repeat('schemaferry ', {HUGE_BYTES} / 12))"
+                );
+                self.stage.source.psql(&self.database, &sql);
             }
             Fault::Cancelled if self.phase == "rows" => self.pause("row_pause"),
             Fault::Cancelled | Fault::LongIndex => self.pause("index_pause"),
@@ -134,6 +141,7 @@ impl Play<'_> {
             | Fault::SourceLock
             | Fault::Reader
             | Fault::MovingSequences
+            | Fault::MemoryLimit
             | Fault::LongIndex => {}
         }
     }
@@ -152,6 +160,7 @@ impl Play<'_> {
             }
             Fault::Recovery | Fault::Demotion => cluster.reinstate(),
             Fault::DiskFull | Fault::RunDirFull => self.small_disk().make_room(),
+            Fault::MemoryLimit => self.group().lift(),
             Fault::NameGone => self.write_hosts(),
             Fault::Cancelled | Fault::LongIndex => {
                 let database = &self.database;

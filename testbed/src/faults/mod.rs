@@ -79,6 +79,8 @@ pub enum Fault {
     Usurped,
     /// The disk of `RUN_DIR` is full.
     RunDirFull,
+    /// A value of 64 MB, and no more memory than that.
+    MemoryLimit,
     /// Somebody removes the archive.
     ArchiveDeleted,
     /// Somebody removes the passfiles.
@@ -187,9 +189,9 @@ const fn only(methods: &'static [&'static str], row: Row) -> Row {
 
 use Fault::{
     AlterQueued, ArchiveDeleted, Cancelled, Cut, Deadline, Demotion, DiskFull, Forgotten, Freeze, Interrupt,
-    Kill, LockTableFull, LongIndex, LostAnswer, MovingSequences, NameGone, NoSlots, PassfileDeleted, Reader,
-    Recovery, Reset, ResetAfterBytes, Restart, RoleTerminated, RunDirFull, Silence, SourceCreate, SourceDrop,
-    SourceLock, Terminate, Terminated, TwoTargets, Usurped,
+    Kill, LockTableFull, LongIndex, LostAnswer, MemoryLimit, MovingSequences, NameGone, NoSlots,
+    PassfileDeleted, Reader, Recovery, Reset, ResetAfterBytes, Restart, RoleTerminated, RunDirFull, Silence,
+    SourceCreate, SourceDrop, SourceLock, Terminate, Terminated, TwoTargets, Usurped,
 };
 use Side::{Source, Target};
 
@@ -309,6 +311,8 @@ pub const ROWS: &[Row] = &[
         60,
     ),
     row(RunDirFull, Source, &["archive", "connect"], &[74], 30),
+    only(PIPE, row(MemoryLimit, Source, &["rows"], &[74], 30)),
+    only(COPY, row(MemoryLimit, Source, &["rows"], &[0], 60)),
     only(PIPE, row(ArchiveDeleted, Target, &["pre-data"], &[75], 30)),
     only(COPY, row(ArchiveDeleted, Target, &["pre-data"], &[0], 30)),
     only(PIPE, row(PassfileDeleted, Target, &["clear"], &[75], 30)),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::cgroup::ControlGroup;
 use crate::cluster::{Cluster, PASSWORD, SUPERUSER, complain, give_to_owner};
 use crate::faults::inject::Held;
 use crate::faults::{Fault, PHASES, Row, Side, moment};
@@ -31,6 +33,11 @@ const NAME: &str = "server.invalid";
 /// The executable in a mount namespace of its own, with hosts and a resolver that are the test's.
 const WITH_HOSTS: &str =
     "mount --bind \"$1\" /etc/hosts && mount --bind \"$2\" /etc/resolv.conf && exec \"$0\"";
+
+/// The executable in a control group.
+const IN_A_GROUP: &str = "echo $$ > \"$1\" && exec \"$0\"";
+/// The value of [`Fault::MemoryLimit`], and the memory that there is.
+pub(super) const HUGE_BYTES: u64 = 64 << 20;
 
 /// Few slots, so that they are soon taken.
 const SETTINGS: &[(&str, &str)] = &[("max_connections", "40")];
@@ -100,6 +107,7 @@ pub(super) struct Play<'a> {
     pub(super) worker: Worker,
     directory: TempDir,
     disk: Option<Tmpfs>,
+    group: Option<ControlGroup>,
 }
 
 impl Stage {
@@ -122,7 +130,10 @@ impl Stage {
     pub fn play(&self, row: &Row, phase: &'static str, method: &str) -> Option<Outcome> {
         let play = Play::new(self, row, phase, method);
         if play.is_none() {
-            complain(&format!("not played, because it takes a mount: {:?}", row.fault));
+            complain(&format!(
+                "not played, because it takes a mount or a control group: {:?}",
+                row.fault
+            ));
         }
         play.map(Play::play)
     }
@@ -149,7 +160,12 @@ impl<'a> Play<'a> {
             proxies,
             directory,
             disk: None,
+            group: None,
         };
+        if row.fault == Fault::MemoryLimit {
+            let name = format!("schemaferry-{}-{}", process::id(), play.proxies[0].port());
+            play.group = Some(ControlGroup::with_memory(&name, HUGE_BYTES)?);
+        }
         play.worker = play.describe()?;
         play.stage.source.create_database(&play.database);
         if row.fault == Fault::DiskFull {
@@ -193,6 +209,12 @@ impl<'a> Play<'a> {
                 return None;
             }
             wrapped(&self.stage.program)
+        } else if self.fault() == Fault::MemoryLimit {
+            Worker::new("/bin/sh")
+                .arg("-c")
+                .arg(IN_A_GROUP)
+                .arg(&self.stage.program)
+                .arg(self.group().processes())
         } else {
             plain
         };
@@ -471,7 +493,11 @@ impl<'a> Play<'a> {
     fn changes_the_source(&self) -> bool {
         matches!(
             self.fault(),
-            Fault::SourceDrop | Fault::SourceCreate | Fault::AlterQueued | Fault::MovingSequences
+            Fault::SourceDrop
+                | Fault::SourceCreate
+                | Fault::AlterQueued
+                | Fault::MovingSequences
+                | Fault::MemoryLimit
         )
     }
 
@@ -520,6 +546,12 @@ impl<'a> Play<'a> {
         self.disk
             .as_ref()
             .unwrap_or_else(|| panic!("{}: no disk was mounted", self.title()))
+    }
+
+    pub(super) fn group(&self) -> &ControlGroup {
+        self.group
+            .as_ref()
+            .unwrap_or_else(|| panic!("{}: no control group was made", self.title()))
     }
 
     pub(super) fn title(&self) -> String {

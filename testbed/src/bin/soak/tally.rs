@@ -84,7 +84,7 @@ impl Tally {
                 seconds(line.clean),
                 match (line.failed, line.not_played) {
                     (0, 0) => "0",
-                    (0, _) => "not played: it takes a mount",
+                    (0, _) => "not played: it takes a mount or a control group",
                     _ => "see above",
                 }
             )
