@@ -115,9 +115,8 @@ impl Hazard {
     }
 }
 
-pub(super) async fn ask(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
+pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     let schemas = catalog::names(&questions.config.schemas);
-    // All at once: each question would otherwise cost its way to the server and back.
     let asked = Hazard::ALL.map(|hazard| {
         let session = match hazard.side() {
             Side::Source => questions.source,
@@ -125,7 +124,14 @@ pub(super) async fn ask(questions: &Questions<'_>, answers: &mut Answers) -> Res
         };
         hazard.find(session, &schemas)
     });
-    for (hazard, mut found) in Hazard::ALL.into_iter().zip(try_join_all(asked).await?) {
+    let notes = async {
+        let sql = include_str!("sql/notes.sql");
+        let source = questions.source;
+        source.query("list what is not carried", sql, &[&schemas]).await
+    };
+    let (found, notes) = tokio::try_join!(try_join_all(asked), notes)?;
+    let mut answers = Answers::default();
+    for (hazard, mut found) in Hazard::ALL.into_iter().zip(found) {
         if found.is_empty() {
             continue;
         }
@@ -145,14 +151,9 @@ pub(super) async fn ask(questions: &Questions<'_>, answers: &mut Answers) -> Res
             );
         }
     }
-    let sql = include_str!("sql/notes.sql");
-    for row in questions
-        .source
-        .query("list what is not carried", sql, &[&schemas])
-        .await?
-    {
+    for row in notes {
         let (what, name): (String, String) = (row.get("what"), row.get("name"));
         answers.note("not carried", format!("{what} {name}"));
     }
-    Ok(())
+    Ok(answers)
 }

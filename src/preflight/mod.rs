@@ -49,7 +49,7 @@ pub(crate) struct Questions<'a> {
 }
 
 /// All answers, and what follows from them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Answers {
     findings: Vec<Finding>,
     /// What is done with each schema of the unit on the target.
@@ -60,23 +60,32 @@ pub(crate) struct Answers {
     pub(crate) extensions: Vec<(String, String)>,
 }
 
-/// Asks everything; an error means that a question could not be asked.
+/// Asks everything, all at once: each question would otherwise cost its way to the server and back. An error means that a
+/// question could not be asked.
 pub(crate) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
-    let mut answers = Answers {
-        findings: Vec::new(),
-        decisions: Vec::new(),
-        client: None,
-        extensions: Vec::new(),
-    };
+    let mut answers = Answers::default();
     answers.choose_client(questions);
-    servers::ask(questions, &mut answers).await?;
-    rights::ask(questions, &mut answers).await?;
-    needs::ask(questions, &mut answers).await?;
-    hazard::ask(questions, &mut answers).await?;
+    let (servers, rights, needs, hazards) = tokio::try_join!(
+        Box::pin(servers::ask(questions)),
+        Box::pin(rights::ask(questions)),
+        Box::pin(needs::ask(questions)),
+        Box::pin(hazard::ask(questions))
+    )?;
+    for more in [servers, rights, needs, hazards] {
+        answers.extend(more);
+    }
     Ok(answers)
 }
 
 impl Answers {
+    /// Adds what was answered elsewhere.
+    fn extend(&mut self, more: Self) {
+        self.findings.extend(more.findings);
+        self.decisions.extend(more.decisions);
+        self.client = self.client.take().or(more.client);
+        self.extensions.extend(more.extensions);
+    }
+
     fn add(&mut self, check: &'static str, verdict: Verdict) {
         self.findings.push(Finding { check, verdict });
     }

@@ -46,20 +46,29 @@ async fn references(source: &Session, schemas: &[&str]) -> Result<References, Er
     Ok(found)
 }
 
-pub(super) async fn ask(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
+pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     let unit = catalog::names(&questions.config.schemas);
-    let mut references = references(questions.source, &unit).await?;
-    let sql = include_str!("sql/resident_extensions.sql");
-    let rows = questions.source.query("list extensions", sql, &[&unit]).await?;
-    let residents: BTreeMap<String, String> = rows
-        .iter()
-        .map(|row| (row.get("extension"), row.get("schema")))
-        .collect();
+    let (mut references, residents) = tokio::try_join!(
+        references(questions.source, &unit),
+        resident_extensions(questions.source, &unit)
+    )?;
     let needed: BTreeSet<String> = references.extensions.keys().cloned().collect();
     references.extensions.extend(residents);
-    extensions(questions, answers, &references.extensions, &needed).await?;
-    servers(questions, answers, &references.servers).await?;
-    objects(questions, answers, &references.objects).await
+    let mut answers = Answers::default();
+    extensions(questions, &mut answers, &references.extensions, &needed).await?;
+    servers(questions, &mut answers, &references.servers).await?;
+    objects(questions, &mut answers, &references.objects).await?;
+    Ok(answers)
+}
+
+/// Extensions that live in the schemas, each with its schema.
+async fn resident_extensions(source: &Session, schemas: &[&str]) -> Result<BTreeMap<String, String>, Error> {
+    let sql = include_str!("sql/resident_extensions.sql");
+    let rows = source.query("list extensions", sql, &[&schemas]).await?;
+    Ok(rows
+        .iter()
+        .map(|row| (row.get("extension"), row.get("schema")))
+        .collect())
 }
 
 fn missing(reason: String, cure: String) -> Refused {

@@ -10,17 +10,28 @@ use crate::source::catalog;
 use crate::target::clear::{self, Decision};
 use crate::target::privileges::{self, Need};
 
-pub(super) async fn ask(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
-    if !schemas_exist(questions, answers).await? {
-        return Ok(());
+pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
+    let config = questions.config;
+    let carried = async {
+        match config.privileges {
+            Privileges::Keep => privileges::read(questions.source, &config.schemas)
+                .await
+                .map(Some),
+            Privileges::Skip => Ok(None),
+        }
+    };
+    let (mut answers, readable, carried) =
+        tokio::try_join!(schemas_exist(questions), source(questions), carried)?;
+    if !answers.refusals().is_empty() {
+        return Ok(answers);
     }
-    source(questions, answers).await?;
-    decide(questions, answers).await?;
-    target(questions, answers).await?;
-    if questions.config.privileges == Privileges::Keep {
-        roles(questions, answers).await?;
+    answers.extend(readable);
+    decide(questions, &mut answers).await?;
+    target(questions, &mut answers).await?;
+    if let Some(carried) = carried {
+        roles(questions, carried, &mut answers).await?;
     }
-    Ok(())
+    Ok(answers)
 }
 
 fn denied(side: Side, reason: String, cure: String) -> Refused {
@@ -32,13 +43,14 @@ fn denied(side: Side, reason: String, cure: String) -> Refused {
     }
 }
 
-async fn schemas_exist(questions: &Questions<'_>, answers: &mut Answers) -> Result<bool, Error> {
+/// Refuses those that do not.
+async fn schemas_exist(questions: &Questions<'_>) -> Result<Answers, Error> {
+    let mut answers = Answers::default();
     let sql = "SELECT w.name, n.oid IS NOT NULL AS there, \
                (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(s.nspname), ', ') FROM pg_catalog.pg_namespace s \
                 WHERE pg_catalog.lower(s.nspname) = pg_catalog.lower(w.name)) AS similar \
                FROM pg_catalog.unnest($1::text[]) AS w (name) LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = w.name";
     let wanted = catalog::names(&questions.config.schemas);
-    let mut all = true;
     for row in questions
         .source
         .query("look for the schemas", sql, &[&wanted])
@@ -48,7 +60,6 @@ async fn schemas_exist(questions: &Questions<'_>, answers: &mut Answers) -> Resu
         if row.get("there") {
             continue;
         }
-        all = false;
         let similar = row
             .get::<_, Option<String>>("similar")
             .map_or_else(String::new, |similar| format!(" (there is {similar})"));
@@ -62,11 +73,12 @@ async fn schemas_exist(questions: &Questions<'_>, answers: &mut Answers) -> Resu
             },
         );
     }
-    Ok(all)
+    Ok(answers)
 }
 
-async fn source(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
+async fn source(questions: &Questions<'_>) -> Result<Answers, Error> {
     const CHECK: &str = "source privileges";
+    let mut answers = Answers::default();
     let schemas = catalog::names(&questions.config.schemas);
     let sql = include_str!("sql/source_rights.sql");
     let rows = questions
@@ -79,7 +91,7 @@ async fn source(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), 
     for row in rows {
         answers.refuse(CHECK, denied(Side::Source, row.get("reason"), row.get("cure")));
     }
-    Ok(())
+    Ok(answers)
 }
 
 /// What is to be done with each schema on the target.
@@ -173,12 +185,13 @@ fn become_word(session: &Session) -> &'static str {
     if session.major() >= 16 { "SET" } else { "MEMBER" }
 }
 
-async fn roles(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
+async fn roles(
+    questions: &Questions<'_>,
+    carried: privileges::Carried,
+    answers: &mut Answers,
+) -> Result<(), Error> {
     const CHECK: &str = "roles";
-    let config = questions.config;
-    let carried = privileges::read(questions.source, &config.schemas)
-        .await?
-        .mapped(&config.role_map);
+    let carried = carried.mapped(&questions.config.role_map);
     let (carried, reader) = carried.without_reader(questions.target).await?;
     if let Some(reader) = reader {
         answers.note(

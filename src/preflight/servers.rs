@@ -69,15 +69,22 @@ async fn describe(session: &Session) -> Result<Description, Error> {
     })
 }
 
-pub(super) async fn ask(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
-    let (source, target) = tokio::try_join!(describe(questions.source), describe(questions.target))?;
-    versions(questions, answers);
-    endpoints(&source, &target, answers);
-    same_database(questions, answers).await?;
-    encodings(&source, &target, answers);
-    collations(questions, answers).await?;
-    compression(questions, answers).await?;
-    let tables = lockable(questions).await?;
+pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
+    let (source, target, same, collations, compression, tables) = tokio::try_join!(
+        describe(questions.source),
+        describe(questions.target),
+        same_database(questions),
+        collations(questions),
+        compression(questions),
+        lockable(questions)
+    )?;
+    let mut answers = Answers::default();
+    versions(questions, &mut answers);
+    endpoints(&source, &target, &mut answers);
+    answers.extend(same);
+    encodings(&source, &target, &mut answers);
+    answers.extend(collations);
+    answers.extend(compression);
     // On the source the run's own session and pg_dump lock every table, and so do the sessions that read its rows; on
     // the target none does all at once but the drop of what was there.
     let jobs = i32::from(questions.config.jobs);
@@ -99,17 +106,18 @@ pub(super) async fn ask(questions: &Questions<'_>, answers: &mut Answers) -> Res
         ),
         (Side::Target, &target, tables, streams),
     ] {
-        lock_table(side, server, locks, answers);
-        connections(side, server, streams, answers);
+        lock_table(side, server, locks, &mut answers);
+        connections(side, server, streams, &mut answers);
     }
-    Ok(())
+    Ok(answers)
 }
 
 /// A compression that is asked for by name has to be there.
-async fn compression(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
+async fn compression(questions: &Questions<'_>) -> Result<Answers, Error> {
+    let mut answers = Answers::default();
     let config = questions.config;
     let wanted = match config.toast_compression {
-        ToastCompression::Auto | ToastCompression::Server => return Ok(()),
+        ToastCompression::Auto | ToastCompression::Server => return Ok(answers),
         ToastCompression::Lz4 | ToastCompression::Pglz => config.toast_compression.word(),
     };
     let sql = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_settings \
@@ -127,7 +135,7 @@ async fn compression(questions: &Questions<'_>, answers: &mut Answers) -> Result
             refused(Refusal::Config, Side::Target, reason, cure),
         );
     }
-    Ok(())
+    Ok(answers)
 }
 
 fn refused(refusal: Refusal, side: Side, reason: String, cure: String) -> Refused {
@@ -183,8 +191,9 @@ fn endpoints(source: &Description, target: &Description, answers: &mut Answers) 
 }
 
 /// A lock taken on the source must not show on the target. Clones share every identifier, so nothing else tells.
-async fn same_database(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
+async fn same_database(questions: &Questions<'_>) -> Result<Answers, Error> {
     const CHECK: &str = "same database";
+    let mut answers = Answers::default();
     let take = "SELECT key, pg_catalog.pg_try_advisory_lock(key) \
                 FROM (SELECT (pg_catalog.random() * 9e15)::bigint AS key) k";
     let key: i64 = questions.source.query_one("take a lock", take, &[]).await?.get(0);
@@ -209,7 +218,7 @@ async fn same_database(questions: &Questions<'_>, answers: &mut Answers) -> Resu
     } else {
         answers.fine(CHECK, "source and target are two".to_owned());
     }
-    Ok(())
+    Ok(answers)
 }
 
 fn encodings(source: &Description, target: &Description, answers: &mut Answers) {
@@ -244,7 +253,8 @@ fn encodings(source: &Description, target: &Description, answers: &mut Answers) 
     }
 }
 
-async fn collations(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
+async fn collations(questions: &Questions<'_>) -> Result<Answers, Error> {
+    let mut answers = Answers::default();
     let schemas = catalog::names(&questions.config.schemas);
     let sql = include_str!("sql/collations.sql");
     let used: Vec<String> = questions
@@ -268,7 +278,7 @@ async fn collations(questions: &Questions<'_>, answers: &mut Answers) -> Result<
             refused(Refusal::Config, Side::Target, reason, cure.to_owned()),
         );
     }
-    Ok(())
+    Ok(answers)
 }
 
 async fn lockable(questions: &Questions<'_>) -> Result<i64, Error> {

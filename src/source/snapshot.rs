@@ -36,28 +36,8 @@ pub(crate) struct Mark {
     pub(crate) taken_at: String,
 }
 
-impl Snapshot {
-    /// Locks every table of the unit and exports a snapshot; waits for locks up to `lock_timeout` in all.
-    pub(crate) async fn export(
-        session: Session,
-        schemas: &[SchemaName],
-        lock_timeout: Option<Duration>,
-    ) -> Result<Self, Error> {
-        let started = Instant::now();
-        loop {
-            let wanted = lockable(&session, schemas).await?;
-            if lock(&session, &wanted).await? {
-                // In the transaction that holds the locks: what was listed is what is there.
-                if lockable(&session, schemas).await? == wanted {
-                    break;
-                }
-            } else if lock_timeout.is_some_and(|limit| started.elapsed() >= limit) {
-                session.batch("give up the locks", "ROLLBACK").await?;
-                return Err(blocked(&session, schemas, started.elapsed()).await?);
-            }
-            session.batch("give up the locks", "ROLLBACK").await?;
-            tokio::time::sleep(RETRY_INTERVAL).await;
-        }
+impl Mark {
+    async fn export(session: &Session) -> Result<Self, Error> {
         let row = session
             .query_one(
                 "export the snapshot",
@@ -68,10 +48,36 @@ impl Snapshot {
                 &[],
             )
             .await?;
-        let mark = Mark {
+        Ok(Self {
             id: row.get(0),
             lsn: row.get(1),
             taken_at: row.get(2),
+        })
+    }
+}
+
+impl Snapshot {
+    /// Locks every table of the unit and exports a snapshot; waits for locks up to `lock_timeout` in all.
+    pub(crate) async fn export(
+        session: Session,
+        schemas: &[SchemaName],
+        lock_timeout: Option<Duration>,
+    ) -> Result<Self, Error> {
+        let started = Instant::now();
+        let mark = loop {
+            let wanted = lockable(&session, schemas).await?;
+            if lock(&session, &wanted).await? {
+                // In the transaction that holds the locks: what was listed is what is there.
+                let (locked, mark) = tokio::try_join!(lockable(&session, schemas), Mark::export(&session))?;
+                if locked == wanted {
+                    break mark;
+                }
+            } else if lock_timeout.is_some_and(|limit| started.elapsed() >= limit) {
+                session.batch("give up the locks", "ROLLBACK").await?;
+                return Err(blocked(&session, schemas, started.elapsed()).await?);
+            }
+            session.batch("give up the locks", "ROLLBACK").await?;
+            tokio::time::sleep(RETRY_INTERVAL).await;
         };
         Ok(Self { session, mark })
     }
@@ -123,22 +129,22 @@ async fn lockable(session: &Session, schemas: &[SchemaName]) -> Result<Vec<(u32,
 /// Begins the transaction and locks, without waiting: a queue behind someone's ALTER would hold up everyone
 /// who comes after us. False if another lock is in the way or a table is gone.
 async fn lock(session: &Session, tables: &[(u32, Relation)]) -> Result<bool, Error> {
-    session
-        .batch(
-            "begin the snapshot",
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        )
-        .await?;
-    for sql in lock_statements(tables) {
-        match session.batch("lock tables", &format!("{sql} NOWAIT")).await {
-            Ok(()) => {}
-            Err(error) => match error.db_error().map(|db| db.code().code()) {
-                Some("55P03" | "42P01" | "3F000") => return Ok(false),
-                _ => return Err(error),
-            },
-        }
+    let locks: Vec<String> = lock_statements(tables)
+        .map(|sql| format!("{sql} NOWAIT"))
+        .collect();
+    let begin = (
+        "begin the snapshot",
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    );
+    let locks = locks.iter().map(|sql| ("lock tables", sql.as_str()));
+    let statements: Vec<_> = std::iter::once(begin).chain(locks).collect();
+    match session.pipeline(&statements).await {
+        Ok(()) => Ok(true),
+        Err(error) => match error.db_error().map(|db| db.code().code()) {
+            Some("55P03" | "42P01" | "3F000") => Ok(false),
+            _ => Err(error),
+        },
     }
-    Ok(true)
 }
 
 fn lock_statements(tables: &[(u32, Relation)]) -> impl Iterator<Item = String> {
