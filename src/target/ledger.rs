@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio_postgres::Row;
 
 use crate::config::{Config, SchemaName};
-use crate::error::Error;
+use crate::error::{Error, Refusal, Refused};
 use crate::server::session::Session;
 use crate::source::activity::Activity;
 use crate::target::lock::Lock;
@@ -170,15 +170,20 @@ pub(crate) async fn open(target: &Session) -> Result<(), Error> {
     target.batch("create the ledger", &sql).await
 }
 
+/// Whether there is a ledger; one that may not be read is refused.
 async fn exists(target: &Session) -> Result<bool, Error> {
     let row = target
-        .query_one(
-            "look for the ledger",
-            "SELECT pg_catalog.to_regclass('schemaferry.load') IS NOT NULL",
-            &[],
-        )
+        .query_one("look for the ledger", include_str!("sql/ledger_access.sql"), &[])
         .await?;
-    Ok(row.get(0))
+    if row.get("may_read") {
+        return Ok(row.get("is_there"));
+    }
+    Err(Error::Refused(Refused {
+        refusal: Refusal::Denied,
+        side: target.side(),
+        reason: "the ledger may not be read".to_owned(),
+        cure: row.get("cure"),
+    }))
 }
 
 /// Adds a row in state `clearing` and returns its id.
@@ -306,10 +311,12 @@ pub(crate) async fn is_complete(
     entry: &Entry,
 ) -> Result<bool, Error> {
     for schema in schemas {
-        let Some(load) = latest(target, schema.as_str())
-            .await?
-            .filter(|load| load.is_of(entry))
-        else {
+        let load = match latest(target, schema.as_str()).await {
+            // For preflight to tell, with everything else that is lacking.
+            Err(Error::Refused(_)) => return Ok(false),
+            other => other?,
+        };
+        let Some(load) = load.filter(|load| load.is_of(entry)) else {
             return Ok(false);
         };
         let stands = match (load.state, oid(target, schema.as_str()).await?) {

@@ -218,5 +218,15 @@ fn each_missing_privilege_is_named_alone() {
     let expected = format!("GRANT CREATE ON DATABASE {database} TO lack_master");
     assert_eq!(cures(&output), [("target".to_owned(), expected.clone())]);
     rig.at_target(&expected);
-    assert_exit(&worker.env("PRIVILEGES", "skip").run(), 0);
+    assert_exit(&worker.clone().env("PRIVILEGES", "skip").run(), 0);
+
+    rig.at_target(&format!("CREATE ROLE lack_guest LOGIN PASSWORD '{PASSWORD}'"));
+    let expected =
+        "GRANT USAGE ON SCHEMA schemaferry TO lack_guest; GRANT SELECT ON schemaferry.load TO lack_guest";
+    let guest = worker.env("TARGET_USER", "lack_guest");
+    for command in ["verify", "seal", "check"] {
+        let output = guest.clone().arg(command).run();
+        assert_exit(&output, 77);
+        assert!(output.last().to_string().contains(expected), "{}", output.last());
+    }
 }

@@ -354,14 +354,17 @@ async fn own_schemas(
     settle(target, carried, adopted, schemas, true).await
 }
 
-/// What of a source is not on a target that was loaded with `PRIVILEGES=keep`, as `read` on each side.
+/// What of a source is not on a target that was loaded with `PRIVILEGES=keep`, as `read` on each side. Objects that are
+/// not there at all are told of by their own comparison.
 pub(crate) async fn compare(
     target: &Session,
     [carried, found]: [Carried; 2],
     adopted: &BTreeSet<SchemaName>,
     config: &Config,
 ) -> Result<Vec<String>, Error> {
-    let (carried, _) = carried.mapped(&config.role_map).without_reader(target).await?;
+    let (mut carried, _) = carried.mapped(&config.role_map).without_reader(target).await?;
+    let there: BTreeSet<_> = found.objects.iter().map(Object::key).collect();
+    carried.objects.retain(|object| there.contains(&object.key()));
     Ok(differences(&carried, &found, adopted))
 }
 
