@@ -20,21 +20,21 @@ help: ## say what can be made
 	@sed -sn '1s/^-- /  /p' bench/*.sql
 
 demo: setup ## move three schemas between two throwaway servers and compare them
-	@cargo build --release --locked --package schemaferry --package testbed
-	@TEST_POSTGRES="$$(setup/servers)" cargo run --release --locked --quiet --package testbed --bin demo
+	@cargo build --release --locked
+	@TEST_POSTGRES="$$(setup/servers)" cargo run --release --locked --quiet --bin demo
 
 test: setup ## run every test, on each server that is installed
 	TEST_POSTGRES="$$(setup/servers)" TEST_PGBOUNCER="$$(setup/pgbouncer)" cargo test --workspace --locked
 
 soak: setup ## play every fault against the worker, kill it, race it (SEED= ROUNDS=1 SECONDS= LANES=3 KILLS=200 ONLY="…")
-	@cargo build --release --locked --package schemaferry --package testbed
-	@TEST_POSTGRES="$$(setup/servers)" cargo run --release --locked --quiet --package testbed --bin soak -- \
+	@cargo build --release --locked
+	@TEST_POSTGRES="$$(setup/servers)" cargo run --release --locked --quiet --bin soak -- \
 		SEED="$(SEED)" ROUNDS="$(ROUNDS)" SECONDS="$(SECONDS)" LANES="$(LANES)" KILLS="$(KILLS)" ONLY="$(ONLY)"
 
 bench: setup ## time the worker beside its peers (SETS="…" TOOLS="…" SCALE=1 ROUNDS=1 PICTURE=…)
-	@cargo build --release --locked --package schemaferry --package testbed
+	@cargo build --release --locked
 	@servers="$$(setup/bench)" && TEST_POSTGRES="$$servers" \
-		cargo run --release --locked --quiet --package testbed --bin bench -- \
+		cargo run --release --locked --quiet --bin bench -- \
 		SETS="$(SETS)" TOOLS="$(TOOLS)" SCALE="$(SCALE)" ROUNDS="$(ROUNDS)" PICTURE="$(PICTURE)"
 
 lint: setup ## check format, lints, links of the documentation, shell scripts, the template of deploy/

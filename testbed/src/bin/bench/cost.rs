@@ -119,6 +119,8 @@ fn start(script: &str, usage: &Path, sides: &Sides<'_>, work: &Path) -> Child {
         .arg(usage)
         .env_clear()
         .env("PATH", format!("{bin}:/usr/bin:/bin"))
+        // What the worker searches, as in its image: Debian has scripts in PATH that look for the programs in their turn.
+        .env("BIN", bin.to_string())
         .envs(sides.variables())
         .env("PGPASSWORD", PASSWORD)
         .env("LC_ALL", "C.UTF-8")

@@ -130,17 +130,17 @@ psql -X -d "$SOURCE" -c "COPY bench.reading TO STDOUT (FORMAT binary)" |
     Tool::script(
         word::PIPE,
         "schemaferry METHOD=pipe",
-        r#"METHOD=pipe "$SCHEMAFERRY" load"#,
+        r#"PATH=$BIN METHOD=pipe "$SCHEMAFERRY" load"#,
     ),
     Tool::script(
         word::COPY,
         "schemaferry METHOD=copy",
-        r#"METHOD=copy "$SCHEMAFERRY" load"#,
+        r#"PATH=$BIN METHOD=copy "$SCHEMAFERRY" load"#,
     ),
     Tool::script(
         word::COPY_WITHOUT_LZ4,
         "schemaferry METHOD=copy, no lz4",
-        r#"METHOD=copy TOAST_COMPRESSION=server "$SCHEMAFERRY" load"#,
+        r#"PATH=$BIN METHOD=copy TOAST_COMPRESSION=server "$SCHEMAFERRY" load"#,
     ),
 ];
 
