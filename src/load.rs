@@ -173,7 +173,8 @@ async fn line(unit: &Unit<'_>, sessions: Sessions, lock: &Lock, progress: &Progr
     let compared = async {
         examine(config, (&target, loaders), held, &adopted, progress).await?;
         progress.enter(Phase::Privileges);
-        privileges::apply(&target, &carried, &adopted, config).await
+        progress.not_carried(privileges::apply(&target, &carried, &adopted, config).await?);
+        Ok(())
     };
     ledger::compared(lock, &loads, compared.await).await?;
 

@@ -301,7 +301,7 @@ impl Progress {
 
     /// Names what the load leaves behind.
     pub(crate) fn not_carried(&self, what: Vec<String>) {
-        self.state().not_carried = what;
+        self.state().not_carried.extend(what);
     }
 
     /// Names what another command has to create.

@@ -73,6 +73,12 @@ const CASES: &[Case] = &[
     ("CREATE SCHEMA s --- SELECT 1; CREATE VIEW public.v AS SELECT 1; CREATE SCHEMA s; CREATE TABLE s.t (a int); CREATE VIEW public.outside AS SELECT * FROM s.t",
         |w| w.env("ON_EXISTING", "replace"),
         expected(73, "preflight", "target", "", &["objects outside of the schema depend on it", "view public.outside"])),
+    ("CREATE SCHEMA s --- CREATE SCHEMA s; CREATE TYPE s.e AS ENUM ('x'); CREATE TABLE public.outside (a int, e s.e)",
+        |w| w.env("ON_EXISTING", "replace"),
+        expected(73, "preflight", "target", "", &["objects outside of the schema depend on it", "table column public.outside.e"])),
+    ("CREATE SCHEMA s --- CREATE SCHEMA s; CREATE FUNCTION s.f(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1'; CREATE TABLE public.t (a int); CREATE INDEX outside ON public.t (s.f(a))",
+        |w| w.env("ON_EXISTING", "replace"),
+        expected(73, "preflight", "target", "", &["objects outside of the schema depend on it", "index public.outside"])),
     (
         "CREATE SCHEMA s; CREATE ROLE none_at_all LOGIN PASSWORD 'testbed' CONNECTION LIMIT 0",
         |w| w.env("SOURCE_USER", "none_at_all"),

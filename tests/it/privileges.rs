@@ -90,7 +90,12 @@ fn without_privileges_everything_belongs_to_the_user_and_row_security_stays() {
         rig.at_source(&roles("skip"));
         rig.at_source(&owned_by("skip"));
         for _ in 0..2 {
-            assert_exit(&worker.run(), 0);
+            let output = worker.run();
+            assert_exit(&output, 0);
+            assert_eq!(
+                output.last()["not_carried"],
+                serde_json::json!(["policy p on s.t, of whose roles the target has none"])
+            );
             let owners =
                 "SELECT DISTINCT relowner::regrole FROM pg_class WHERE relnamespace = 's'::regnamespace";
             assert_eq!(rig.at_target(owners), "skip_master");

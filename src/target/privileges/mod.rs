@@ -29,13 +29,13 @@ struct Act {
     statement: String,
 }
 
-/// Gives everything to whom it belongs, and compares.
+/// Gives everything to whom it belongs, and compares. Returns what was left out.
 pub(crate) async fn apply(
     target: &Session,
     carried: &Carried,
     adopted: &BTreeSet<SchemaName>,
     config: &Config,
-) -> Result<(), Error> {
+) -> Result<Vec<String>, Error> {
     let carried = carried.clone().mapped(&config.role_map);
     match config.privileges {
         Privileges::Keep => {
@@ -46,10 +46,11 @@ pub(crate) async fn apply(
                 .get(0);
             let take_back = lend(target, &carried, &config.schemas).await?;
             give(target, &carried, adopted, config, &user).await?;
-            secure(target, &carried, &config.schemas, false).await?;
+            let left_out = secure(target, &carried, &config.schemas, false).await?;
             run(target, "take back rights on the schema", &take_back).await?;
             let found = own_schemas(target, &carried, adopted, &config.schemas).await?;
-            verify::agree(differences(&carried, &found, adopted))
+            verify::agree(differences(&carried, &found, adopted))?;
+            Ok(left_out)
         }
         Privileges::Skip => secure(target, &carried, &config.schemas, true).await,
     }
@@ -250,13 +251,13 @@ fn default_grants(carried: &Carried, found: &Carried) -> Vec<Act> {
 }
 
 /// Policies with their comments, and row security, each as the table's owner. With `only_existing`, policies lose
-/// the roles that the target does not have, and those that lose all of them are left out.
+/// the roles that the target does not have, and those that lose all of them are left out, which are returned.
 async fn secure(
     target: &Session,
     carried: &Carried,
     schemas: &[SchemaName],
     only_existing: bool,
-) -> Result<(), Error> {
+) -> Result<Vec<String>, Error> {
     let sql = include_str!("../sql/table_owners.sql");
     let rows = target
         .query("list owners", sql, &[&catalog::names(schemas)])
@@ -270,18 +271,18 @@ async fn secure(
         .map(|row| row.get(0))
         .chain([EVERYONE.to_owned()])
         .collect();
-    let mut acts = Vec::new();
+    let (mut acts, mut left_out) = (Vec::new(), Vec::new());
     for policy in &carried.policies {
         let mut policy = policy.clone();
         if only_existing {
             policy.roles.retain(|role| roles.contains(role));
         }
         if policy.roles.is_empty() {
-            tracing::warn!(
-                table = policy.table.plain(),
-                policy = policy.name,
-                "a policy is left out: none of its roles exists"
-            );
+            left_out.push(format!(
+                "policy {} on {}, of whose roles the target has none",
+                policy.name,
+                policy.table.plain()
+            ));
             continue;
         }
         acts.extend(policy.statements().map(|statement| Act {
@@ -296,7 +297,8 @@ async fn secure(
             statement: format!("ALTER TABLE {} {word} ROW LEVEL SECURITY", secured.table.quoted()),
         }));
     }
-    run(target, "create policies", &acts).await
+    run(target, "create policies", &acts).await?;
+    Ok(left_out)
 }
 
 impl Policy {

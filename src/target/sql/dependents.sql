@@ -1,5 +1,5 @@
 -- What outside of the unit's schemas would be dropped with some objects. Members of extensions stand for their extension;
--- what only follows an object that is listed anyway (columns, row types, internal triggers) is left out.
+-- what only follows an object that is listed anyway (row types, internal triggers) is left out.
 -- $1 oid[]: the unit's schemas
 -- $2 oid[], $3 oid[]: the objects to be dropped, each its catalogue and its OID
 WITH RECURSIVE d (classid, objid, objsubid) AS (
@@ -46,6 +46,5 @@ SELECT DISTINCT type || ' ' || identity
 FROM outside
 WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n WHERE n.oid = ANY ($1) AND n.nspname = outside.schema)
   AND coalesce(schema, '') !~ '^pg_toast'
-  AND type NOT IN ('schema', 'table column', 'default acl', 'function of access method',
-                   'operator of access method', 'toast table', 'index')
+  AND type NOT IN ('schema', 'default acl', 'function of access method', 'operator of access method', 'toast table')
 ORDER BY 1
