@@ -111,13 +111,19 @@ fn every_exit_code_of_the_readme_is_handled_on_purpose() {
 }
 
 #[test]
-fn a_window_that_has_closed_ends_the_attempts() {
-    let account = Scripted::new(75, "why");
-    let machine = machine(&[("WindowSeconds", "0")]);
-    let execution = machine.execute("late", &json!({"schemas": ["s"]}), &account, SCALE);
-    assert!(execution.ended.is_err());
-    let report = account.published.into_inner().unwrap().pop().unwrap();
-    assert_eq!(outcomes(&report), [("s".to_owned(), "transient".to_owned(), 1)]);
+fn nothing_begins_after_the_window() {
+    // The second attempt ends some 25 s after the beginning, and a third could begin a minute later.
+    for (window, outcome, attempts) in [("0", "too-late", 0), ("60", "transient", 2)] {
+        let account = Scripted::new(75, "why");
+        let machine = machine(&[("WindowSeconds", window)]);
+        let execution = machine.execute("late", &json!({"schemas": ["s"]}), &account, SCALE);
+        assert!(execution.ended.is_err());
+        let report = account.published.into_inner().unwrap().pop().unwrap();
+        assert_eq!(
+            outcomes(&report),
+            [("s".to_owned(), outcome.to_owned(), attempts)]
+        );
+    }
 }
 
 /// What the README says about the history, the report and the cause.
