@@ -293,7 +293,9 @@ impl Cluster {
         fs::write(self.standby_signal(), "").unwrap();
         give_to_owner(&self.standby_signal());
         let setting = format!("-c hot_standby={}", if hot { "on" } else { "off" });
-        self.pg_ctl(&["start", "-w", "-o", &setting]);
+        // One that lets nobody in is not to be waited for.
+        let wait = if hot { "-w" } else { "-W" };
+        self.pg_ctl(&["start", wait, "-o", &setting]);
     }
 
     /// Makes it a primary again after [`Cluster::demote`].

@@ -280,7 +280,7 @@ pub const ROWS: &[Row] = &[
     // The others have what they need of it by then.
     only(
         PIPE,
-        row(RoleTerminated("/snapshot"), Source, &["rows"], &[75], 15),
+        row(RoleTerminated("/snapshot"), Source, &["rows"], &[0, 75], 15),
     ),
     row(Cancelled, Target, &["rows", "post-data"], &[75], 15),
     row(NoSlots, Source, &["connect", "archive"], &[75], 30),
