@@ -12,6 +12,7 @@ SEED =
 SECONDS =
 LANES = 3
 KILLS = 200
+FUZZ = 120
 ONLY =
 
 help: ## say what can be made
@@ -26,7 +27,10 @@ demo: setup ## move three schemas between two throwaway servers and compare them
 test: setup ## run every test, on each server that is installed
 	TEST_POSTGRES="$$(setup/servers)" TEST_PGBOUNCER="$$(setup/pgbouncer)" cargo test --workspace --locked
 
-soak: setup ## play every fault against the worker, kill it, race it (SEED= ROUNDS=1 SECONDS= LANES=3 KILLS=200 ONLY="…")
+soak: setup ## feed the parsers, play every fault, kill it, race it (FUZZ=120 SEED= ROUNDS=1 SECONDS= LANES=3 KILLS=200 ONLY="…")
+	@echo 'random input to every parser for $(FUZZ) seconds'
+	@until=$$(($$(date +%s) + $(FUZZ))); while [ "$$(date +%s)" -lt $$until ]; do \
+		PROPTEST_CASES=2000 cargo test --locked --quiet --bin schemaferry || exit 1; done
 	@cargo build --release --locked
 	@TEST_POSTGRES="$$(setup/servers)" cargo run --release --locked --quiet --bin soak -- \
 		SEED="$(SEED)" ROUNDS="$(ROUNDS)" SECONDS="$(SECONDS)" LANES="$(LANES)" KILLS="$(KILLS)" ONLY="$(ONLY)"

@@ -1,5 +1,6 @@
 //! `make soak`: every row of the fault table under both METHODs, stops at random moments, races of many workers.
 #![expect(clippy::print_stdout, reason = "what it prints is the report")]
+#![expect(clippy::print_stderr, reason = "who waits sees how far it is")]
 #![expect(clippy::unwrap_used, reason = "a failed step ends the soak")]
 
 mod options;
@@ -23,6 +24,8 @@ use tally::Tally;
 
 /// Stops by signals that a worker obeys, for each kill.
 const OBEYED_SHARE: usize = 4;
+/// Plays between two words on how far it is.
+const TOLD_EVERY: usize = 20;
 /// So many workers at once.
 const CROWDS: [usize; 3] = [2, 5, 20];
 
@@ -58,6 +61,7 @@ fn play_the_table(options: &Options, program: &Path, tally: &Mutex<Tally>) {
         }
     }
     let plays: Vec<Play> = (0..options.rounds).flat_map(|_| plays.clone()).collect();
+    let all = plays.len();
     let plays = Mutex::new(plays.into_iter());
     thread::scope(|scope| {
         for _ in 0..options.lanes {
@@ -76,7 +80,11 @@ fn play_the_table(options: &Options, program: &Path, tally: &Mutex<Tally>) {
                         Ok(None) => tally.add_not_played(row),
                         Err(_) => tally.add_failed(row),
                     }
+                    let (played_so_far, failures) = (tally.played(), tally.failures());
                     drop(tally);
+                    if played_so_far % TOLD_EVERY == 0 {
+                        eprintln!("{played_so_far} of {all} faults played, {failures} failed");
+                    }
                     if played.is_err() {
                         println!("FAILED: {}", title(&play));
                         // Whatever state it left its clusters in.

@@ -59,6 +59,11 @@ impl Tally {
         self.others_failed += usize::from(!well);
     }
 
+    /// Plays of the table so far.
+    pub(crate) fn played(&self) -> usize {
+        self.lines.values().map(|line| line.tried).sum()
+    }
+
     /// How much was not as it should be.
     pub(crate) fn failures(&self) -> usize {
         let failed: usize = self.lines.values().map(|line| line.failed).sum();
