@@ -147,6 +147,24 @@ fn twenty_schemas_move_five_at_a_time_and_again_in_the_next_rehearsal() {
     }
 }
 
+#[test]
+fn what_the_machine_has_sealed_is_loaded_no_more() {
+    let rig = Rig::new(&[quick("a"), quick("b")].concat());
+    for (name, command, outcome) in [
+        ("last", "load", "ok"),
+        ("live", "seal", "ok"),
+        ("too_often", "load", "occupied"),
+    ] {
+        let worker = container(&rig);
+        let account = Account::new(move |_| worker.clone(), |_, _| Fate::Undisturbed);
+        let input = json!({"schemas": ["a", "b"], "command": command});
+        let execution = machine(&[]).execute(name, &input, &account, SCALE);
+        let lines = outcomes(&report(&execution, &account.seen()));
+        let expected = ["a", "b"].map(|schema| (schema.to_owned(), outcome.to_owned(), 1));
+        assert_eq!(lines, expected, "{name}");
+    }
+}
+
 /// A schema, what becomes of its n-th task, and the outcome, attempts and exit code in the report; words of the reason.
 type Case = (
     &'static str,
