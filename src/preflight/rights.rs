@@ -108,14 +108,14 @@ async fn decide(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), 
             Err(error) => return Err(error),
         }
     }
-    let cleared: Vec<u32> = answers
-        .decisions
-        .iter()
-        .filter_map(|(_, decision)| decision.existing())
+    let decisions = || answers.decisions.iter().map(|(_, decision)| decision);
+    let unit: Vec<u32> = decisions()
+        .filter_map(Decision::existing)
         .map(|existing| existing.oid)
         .collect();
-    let schemas = cleared.iter().map(|oid| (clear::PG_NAMESPACE, *oid));
-    match clear::refuse_dependents(questions.target, &cleared, schemas).await {
+    let cleared = decisions().filter_map(Decision::cleared);
+    let schemas = cleared.map(|existing| (clear::PG_NAMESPACE, existing.oid));
+    match clear::refuse_dependents(questions.target, &unit, schemas).await {
         Err(Error::Refused(refused)) => answers.refuse(CHECK, refused),
         other => return other,
     }

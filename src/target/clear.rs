@@ -18,6 +18,7 @@ const NAMED_MAX: usize = 5;
 
 /// A schema on the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "facts, each by itself")]
 pub(crate) struct Existing {
     pub(crate) oid: u32,
     owner: String,
@@ -26,6 +27,8 @@ pub(crate) struct Existing {
     has_extension: bool,
     /// Whether it holds nothing, or nothing but extensions and their members.
     empty: bool,
+    /// Whether a load of ours made it.
+    ours: bool,
 }
 
 /// What a load does with one schema.
@@ -35,7 +38,7 @@ pub(crate) enum Decision {
     Create,
     /// It is there and holds nothing of its own: it keeps its owner.
     Adopt(Existing),
-    /// It is emptied object by object and kept: it was adopted before, holds an extension, or is `public`.
+    /// It is emptied object by object and kept: it was there before our loads, holds an extension, or is `public`.
     Empty(Existing),
     /// It is dropped whole and made again.
     Replace(Existing),
@@ -60,11 +63,19 @@ impl Decision {
         }
     }
 
-    /// Whether the schema outlives the load that empties it.
+    /// Whether the schema was there before our loads, and keeps its owner.
     pub(crate) fn adopts(&self) -> bool {
         match self {
             Self::Create | Self::Replace(_) => false,
-            Self::Adopt(_) | Self::Empty(_) => true,
+            Self::Adopt(existing) | Self::Empty(existing) => !existing.ours,
+        }
+    }
+
+    /// What is emptied or dropped.
+    pub(crate) fn cleared(&self) -> Option<&Existing> {
+        match self {
+            Self::Create | Self::Adopt(_) => None,
+            Self::Empty(existing) | Self::Replace(existing) => Some(existing),
         }
     }
 }
@@ -84,22 +95,20 @@ pub(crate) async fn decide(
             "no load touches a sealed schema; if it is not live, schemaferry seal --undo",
         ));
     }
-    let Some(existing) = look(target, schema).await? else {
+    let Some(mut existing) = look(target, schema).await? else {
         return Ok(Decision::Create);
     };
     let load = load.filter(|load| load.schema_oid == Some(existing.oid));
+    existing.ours = load.as_ref().is_some_and(|load| !load.adopted);
     let keep = schema.as_str() == "public"
         || existing.has_extension
         || load.as_ref().is_some_and(|load| load.adopted);
-    if existing.empty {
-        let ours = load.as_ref().is_some_and(|load| !load.adopted) && !existing.has_extension;
-        return Ok(if ours {
-            Decision::Replace(existing)
-        } else {
-            Decision::Adopt(existing)
-        });
+    if existing.empty && !existing.ours {
+        return Ok(Decision::Adopt(existing));
     }
-    permit(target, schema, &existing, load.as_ref(), (on_existing, entry)).await?;
+    if !existing.empty {
+        permit(target, schema, &existing, load.as_ref(), (on_existing, entry)).await?;
+    }
     Ok(if keep {
         Decision::Empty(existing)
     } else {
@@ -124,6 +133,7 @@ async fn look(target: &Session, schema: &SchemaName) -> Result<Option<Existing>,
         may_drop: row.get("may_drop"),
         has_extension: row.get("has_extension"),
         empty,
+        ours: false,
     }))
 }
 
@@ -202,7 +212,7 @@ pub(crate) async fn make_room(target: &Session, rooms: &[Room]) -> Result<Vec<(i
         .map(|existing| existing.oid)
         .collect();
     for room in rooms {
-        if let Decision::Empty(existing) | Decision::Replace(existing) = &room.decision {
+        if let Some(existing) = room.decision.cleared() {
             empty(target, existing, &unit).await?;
         }
     }

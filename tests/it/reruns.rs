@@ -152,6 +152,63 @@ fn a_schema_that_was_there_keeps_its_owner_and_is_emptied_not_dropped() {
 }
 
 #[test]
+fn extensions_of_a_schema_are_used_by_others_and_stay() {
+    for rig in Rig::of_both_majors() {
+        rig.at_source(
+            "CREATE EXTENSION hstore; CREATE TABLE public.t AS SELECT 1 AS a;
+             CREATE SCHEMA s; CREATE TABLE s.t (h public.hstore DEFAULT public.hstore('a', 'b')); INSERT INTO s.t DEFAULT VALUES; CREATE INDEX ON s.t USING gin (h)",
+        );
+        rig.at_target("CREATE EXTENSION hstore");
+        for schema in ["s", "public", "s", "public"] {
+            assert_exit(&rig.worker(schema).run(), 0);
+        }
+        assert_eq!(rig.at_target("SELECT h FROM s.t"), "\"a\"=>\"b\"");
+    }
+}
+
+#[test]
+fn a_schema_of_ours_that_holds_an_extension_stays_ours() {
+    let rig = Rig::new("");
+    for side in [rig.source, rig.target] {
+        side.psql("postgres", "CREATE ROLE owner_of_an_extension");
+    }
+    rig.at_source(
+        "CREATE SCHEMA s AUTHORIZATION owner_of_an_extension; COMMENT ON SCHEMA s IS 'ours';
+         CREATE EXTENSION hstore SCHEMA s; CREATE TABLE s.t (h s.hstore)",
+    );
+    for _ in 0..3 {
+        assert_exit(&rig.worker("s").run(), 0);
+        let found = rig.at_target(
+            "SELECT nspowner::regrole, obj_description(oid) FROM pg_namespace WHERE nspname = 's'",
+        );
+        assert_eq!(found, "owner_of_an_extension|ours");
+        rig.at_target("REVOKE USAGE ON SCHEMA s FROM PUBLIC; COMMENT ON SCHEMA s IS NULL; ALTER SCHEMA s OWNER TO postgres");
+    }
+}
+
+#[test]
+fn partitions_of_roots_elsewhere_are_replaced() {
+    for (method, rig) in GRID {
+        let rig = rig(
+            "CREATE SCHEMA o; CREATE TABLE o.root (a int) PARTITION BY RANGE (a);
+             CREATE SCHEMA s; CREATE TABLE s.leaf PARTITION OF o.root FOR VALUES FROM (0) TO (10);
+             CREATE TABLE s.own (a int) PARTITION BY RANGE (a); CREATE TABLE s.branch PARTITION OF s.own FOR VALUES FROM (0) TO (10) PARTITION BY LIST (a); CREATE TABLE s.twig PARTITION OF s.branch DEFAULT;
+             INSERT INTO o.root VALUES (1), (2); INSERT INTO s.own VALUES (3)",
+        );
+        let load = |schema: &str| {
+            let worker = rig.worker(schema).env("METHOD", method);
+            assert_exit(&worker.env("ACCEPT", "outside-children").run(), 0);
+        };
+        load("o");
+        for _ in 0..2 {
+            load("s");
+            assert_eq!(rig.at_target("SELECT count(*) FROM o.root"), "2", "{method}");
+            assert_eq!(rig.at_target("SELECT count(*) FROM s.twig"), "1", "{method}");
+        }
+    }
+}
+
+#[test]
 fn two_workers_never_load_one_schema() {
     let rig = Rig::new(crate::slow::SLOW_ROWS);
     let first = rig.worker("s").spawn();

@@ -1,4 +1,5 @@
--- Objects that stand in a schema by themselves, relations first, extensions and their members left out.
+-- Objects that stand in a schema by themselves, relations first, extensions and their members left out. Partitions, the
+-- lowest first: a root may be elsewhere, or have more of them than one statement can lock.
 -- $1 oid: the schema
 SELECT o.classid, o.objid, i.type, i.identity
 FROM (
@@ -12,6 +13,13 @@ FROM (
           SELECT 1 FROM pg_catalog.pg_depend e
           WHERE e.classid = d.classid AND e.objid = d.objid AND e.deptype IN ('e', 'i', 'a')
             -- A partitioned table is part of itself: its key depends on its columns.
-            AND NOT (e.refclassid = e.classid AND e.refobjid = e.objid))
+            AND NOT (e.refclassid = e.classid AND e.refobjid = e.objid)
+            AND NOT (e.deptype = 'a' AND e.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                     AND EXISTS (SELECT 1 FROM pg_catalog.pg_class c
+                                 WHERE c.oid = e.refobjid AND c.relnamespace <> $1
+                                    OR e.classid = e.refclassid AND c.oid = e.objid AND c.relispartition)))
 ) o, LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, 0) i
-ORDER BY o.classid <> 'pg_catalog.pg_class'::pg_catalog.regclass, o.objid
+ORDER BY o.classid <> 'pg_catalog.pg_class'::pg_catalog.regclass,
+         CASE WHEN o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+         THEN (SELECT pg_catalog.count(*) FROM pg_catalog.pg_partition_ancestors(o.objid)) END DESC,
+         o.objid

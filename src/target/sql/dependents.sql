@@ -1,5 +1,4 @@
--- What outside of the unit's schemas would be dropped with some objects. Members of extensions stand for their extension;
--- what only follows an object that is listed anyway (row types, internal triggers) is left out.
+-- What outside of the unit's schemas would be dropped with some objects; what only follows an object that is listed anyway (row types, internal triggers) is left out.
 -- $1 oid[]: the unit's schemas
 -- $2 oid[], $3 oid[]: the objects to be dropped, each its catalogue and its OID
 WITH RECURSIVE d (classid, objid, objsubid) AS (
@@ -13,6 +12,9 @@ WITH RECURSIVE d (classid, objid, objsubid) AS (
     WHERE p.deptype IN ('n', 'a', 'i', 'I', 'P', 'S', 'x')
       AND p.classid <> 0
       AND p.classid <> 'pg_catalog.pg_extension'::pg_catalog.regclass
+      -- A member goes with its extension, and extensions are not dropped.
+      AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend e
+                      WHERE e.classid = p.classid AND e.objid = p.objid AND e.deptype = 'e')
 ), shown AS (
     -- A view hangs on its rule, and is what people know.
     SELECT CASE WHEN w.oid IS NULL THEN d.classid ELSE 'pg_catalog.pg_class'::pg_catalog.regclass::oid END AS classid,
@@ -31,9 +33,7 @@ WITH RECURSIVE d (classid, objid, objsubid) AS (
     FROM shown d,
          LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) o,
          LATERAL pg_catalog.pg_identify_object_as_address(d.classid, d.objid, d.objsubid) a
-    WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend e
-                      WHERE e.classid = d.classid AND e.objid = d.objid AND e.deptype = 'e')
-      AND NOT (d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass
+    WHERE NOT (d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass
                AND EXISTS (SELECT 1 FROM pg_catalog.pg_type t
                            WHERE t.oid = d.objid AND (t.typrelid <> 0 OR t.typelem <> 0)))
       AND NOT (d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass
