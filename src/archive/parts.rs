@@ -28,7 +28,7 @@ pub(crate) fn divide(entries: &[Entry], leaving: &BTreeSet<u32>) -> Parts {
         if deferred.contains(&entry.dump_id) || entry.dependencies.iter().any(|id| deferred.contains(id)) {
             parts.deferred.push(statement());
         } else if let Some(schema) = commented_schema(entry) {
-            parts.schema_comments.insert(schema.to_owned(), statement());
+            parts.schema_comments.insert(schema, statement());
         } else if !is_applied_by_worker(entry) {
             parts.restored.insert(entry.dump_id);
         }
@@ -36,9 +36,12 @@ pub(crate) fn divide(entries: &[Entry], leaving: &BTreeSet<u32>) -> Parts {
     parts
 }
 
-fn commented_schema(entry: &Entry) -> Option<&str> {
+/// The name of the schema that the entry comments on, which its tag quotes where SQL has to.
+fn commented_schema(entry: &Entry) -> Option<String> {
     let tag = (entry.desc == "COMMENT").then_some(entry.tag.as_str())?;
-    tag.strip_prefix("SCHEMA ")
+    let name = tag.strip_prefix("SCHEMA ")?;
+    let quoted = name.strip_prefix('"').and_then(|name| name.strip_suffix('"'));
+    Some(quoted.map_or_else(|| name.to_owned(), |inner| inner.replace("\"\"", "\"")))
 }
 
 /// Schemas, because `public` and adopted ones are there; roles' matters, because they come last; and what is about
@@ -93,6 +96,7 @@ mod tests {
             entry(7, "POLICY", "t p", &[3]),
             entry(8, "COMMENT", "POLICY p ON t", &[7]),
             entry(9, "COMMENT", "TABLE \"POLICY \"", &[3]),
+            entry(10, "COMMENT", "SCHEMA \"A \"\"b\"", &[1]),
         ];
         let parts = divide(&entries, &BTreeSet::from([500]));
         assert_eq!(parts.restored, BTreeSet::from([3, 4, 9]));
@@ -101,5 +105,6 @@ mod tests {
             ["FK CONSTRAINT t outside;", "COMMENT CONSTRAINT outside ON t;"]
         );
         assert_eq!(parts.schema_comments["s"], "COMMENT SCHEMA s;");
+        assert!(parts.schema_comments.contains_key("A \"b"));
     }
 }

@@ -50,7 +50,7 @@ fn names_move_as_they_are_and_decoys_stay() {
     let rig = Rig::new("");
     for name in NAMES.iter().chain(DECOYS) {
         let (schema, text) = (quoted(name), name.replace('\'', "''"));
-        rig.at_source(&format!("CREATE SCHEMA {schema}; CREATE TABLE {schema}.t (v text); INSERT INTO {schema}.t VALUES ('{text}')"));
+        rig.at_source(&format!("CREATE SCHEMA {schema}; COMMENT ON SCHEMA {schema} IS '{text}'; CREATE TABLE {schema}.t (v text); INSERT INTO {schema}.t VALUES ('{text}')"));
     }
     // Each of the trickiest alone, then all of them as one unit.
     for alone in ["CamelCase", "star*", "new\nline", "-dash", "[br]"] {
@@ -60,6 +60,8 @@ fn names_move_as_they_are_and_decoys_stay() {
     assert_exit(&rig.worker(&all.join(",")).run(), 0);
     for name in NAMES {
         assert_eq!(rig.at_target(&format!("SELECT v FROM {}.t", quoted(name))), *name);
+        let comment = format!("SELECT obj_description({}::regnamespace)", literal(&quoted(name)));
+        assert_eq!(rig.at_target(&comment), *name);
     }
     for decoy in DECOYS {
         let sql = format!("SELECT count(*) FROM pg_namespace WHERE nspname = '{decoy}'");
