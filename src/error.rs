@@ -93,6 +93,8 @@ pub(crate) enum Stop {
     LockLost(String),
     /// The session that exported the snapshot is gone.
     SnapshotLost(String),
+    /// A name of the source stands for another table than the one that is locked.
+    Renamed(String),
 }
 
 impl fmt::Display for Stop {
@@ -120,6 +122,10 @@ impl fmt::Display for Stop {
             }
             Self::LockLost(why) => write!(f, "the session that holds the schema's lock was lost: {why}"),
             Self::SnapshotLost(why) => write!(f, "the session that exported the snapshot was lost: {why}"),
+            Self::Renamed(table) => write!(
+                f,
+                "{table} is another table on the source now than at the beginning: its schema was renamed"
+            ),
         }
     }
 }
@@ -284,7 +290,7 @@ impl Error {
             | Self::Stopped(Stop::LockWait { side, .. }) => Some(*side),
             Self::Preflight(refused) => refused.first().map(|first| first.side),
             Self::Stopped(Stop::LockLost(_)) => Some(Side::Target),
-            Self::Stopped(Stop::SnapshotLost(_)) => Some(Side::Source),
+            Self::Stopped(Stop::SnapshotLost(_) | Stop::Renamed(_)) => Some(Side::Source),
             Self::Config(_)
             | Self::Spawn { .. }
             | Self::Archive(_)
@@ -298,14 +304,14 @@ impl Error {
 }
 
 /// `a: b: c`, the error and its causes, without row values (they travel in DETAIL and CONTEXT, which are
-/// left out, and in the quoted parts of class 22 and P0 messages, which are withheld).
+/// left out, in what functions raise, and in the quoted parts of class 22 messages, which are withheld).
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
         // tokio-postgres displays "db error" and keeps the server's words one level down.
         let words = match cause.downcast_ref::<tokio_postgres::error::DbError>() {
-            Some(db) => server_message(db.code().code(), db.message()),
+            Some(db) => server_message(db.code().code(), db.routine(), db.message()),
             None => cause.to_string(),
         };
         if words != "db error" && !text.ends_with(&words) {
@@ -317,9 +323,12 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// A server's primary message, with quoted parts withheld where they can hold a row's value.
-pub(crate) fn server_message(sqlstate: &str, message: &str) -> String {
-    if sqlstate.starts_with("22") || sqlstate.starts_with("P0") {
+/// A server's primary message: withheld where a function has raised it, because any of its words may be a row's value, and
+/// without quoted parts where they can hold one. `routine` is the server's own that reported it.
+pub(crate) fn server_message(sqlstate: &str, routine: Option<&str>, message: &str) -> String {
+    if routine == Some("exec_stmt_raise") || sqlstate.starts_with("P0") {
+        "raised by a function, whose words are withheld (the server's log has them)".to_owned()
+    } else if sqlstate.starts_with("22") {
         withhold_quoted(message)
     } else {
         message.to_owned()

@@ -126,7 +126,8 @@ pub(crate) fn classify(error: &Error, established: bool, changing: bool) -> Exit
             | Stop::Stalled { .. }
             | Stop::LockWait { .. }
             | Stop::LockLost(_)
-            | Stop::SnapshotLost(_) => Exit::Transient,
+            | Stop::SnapshotLost(_)
+            | Stop::Renamed(_) => Exit::Transient,
         },
     }
 }
@@ -142,6 +143,7 @@ const SQLSTATES: &[(&str, Exit)] = &[
     ("25P03", Exit::Transient),
     ("25P04", Exit::Transient),
     ("28", Exit::Denied),
+    ("2BP01", Exit::Occupied),
     ("3D", Exit::Config),
     ("3F", Exit::Config),
     ("40", Exit::Transient),
@@ -301,6 +303,8 @@ fn postgres(side: Side, error: &tokio_postgres::Error, established: bool, changi
             Exit::Internal
         }
         "42501" if side == Side::Source && message.contains("row-level security") => Exit::Denied,
+        // Tables of the unit are locked there: a schema was renamed.
+        "42P01" | "3F000" if side == Side::Source => Exit::Transient,
         _ => sqlstate(code),
     }
 }

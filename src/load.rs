@@ -417,14 +417,14 @@ impl<'a> Unit<'a> {
         lock: &Lock,
         progress: &Progress,
     ) -> Result<(Expected, Vec<Session>, Option<Hashed<'_>>), Error> {
-        let mut readers = None;
+        let (mut readers, encoding) = (None, ends.target.encoding.clone());
         if self.config.verify == Verify::Hash {
             let id = &snapshot.mark.id;
             readers = Some(Hasher::open(self.config, &self.source, &self.names, id).await?);
         }
         let reading = async {
             match readers {
-                Some(hasher) => hasher.hash(progress).await.map(Some),
+                Some(hasher) => hasher.hash(&encoding, progress).await.map(Some),
                 None => Ok(None),
             }
         };

@@ -57,7 +57,8 @@ impl Pipe<'_> {
         self.progress.enter(Phase::Sequences);
         let sequences = self.sequences(schemas).await?;
         // Indexes are built without holding anything on the source.
-        drop((snapshot, self.counter));
+        snapshot.release().await?;
+        drop(self.counter);
 
         self.progress.enter(Phase::PostData);
         self.target

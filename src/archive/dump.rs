@@ -120,6 +120,7 @@ impl<'a> Endpoint<'a> {
     /// Writes pre-data and post-data to `path` and reads the table of contents.
     pub(crate) async fn archive(&self, dump: Dump<'_>, path: PathBuf) -> Result<Archive, Error> {
         let mut args = dump_args(dump.schemas, dump.snapshot, dump.lock_wait_ms);
+        args.push("--encoding=UTF8".to_owned());
         args.push("--section=pre-data".to_owned());
         args.push("--section=post-data".to_owned());
         args.push(format!("--file={}", path.display()));

@@ -137,9 +137,12 @@ impl Invocation<'_> {
         if let Some(root) = &self.server.sslrootcert {
             variables.push(("PGSSLROOTCERT", root_certificate(root, self.client_major)));
         }
+        // Money is text in the server's words.
+        let mut options = "-c lc_monetary=C".to_owned();
         if self.server_major >= 14 {
-            variables.push(("PGOPTIONS", "-c client_connection_check_interval=2s".to_owned()));
+            options.push_str(" -c client_connection_check_interval=2s");
         }
+        variables.push(("PGOPTIONS", options));
         variables
     }
 }

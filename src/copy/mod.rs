@@ -125,7 +125,7 @@ impl Copy<'_> {
         }
         self.progress.enter(Phase::Sequences);
         let sequences = catalog::sequences(&snapshot.session, &self.config.schemas).await?;
-        drop(snapshot);
+        snapshot.release().await?;
         catalog::set_sequences(self.session, &sequences).await?;
         self.progress.enter(Phase::PostData);
         Ok(sequences)
@@ -193,18 +193,12 @@ struct Features {
 
 impl Features {
     async fn of(source: &Session, target: &Session) -> Result<Self, Error> {
-        const ENCODING: &str = "SELECT pg_catalog.current_setting('server_encoding')";
         const LZ4: &str = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_settings \
                            WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals))";
-        let (there, here, lz4) = tokio::try_join!(
-            source.query_one("ask for the encoding", ENCODING, &[]),
-            target.query_one("ask for the encoding", ENCODING, &[]),
-            target.query_one("ask for lz4", LZ4, &[])
-        )?;
-        let encodings: [String; 2] = [there.get(0), here.get(0)];
+        let lz4 = target.query_one("ask for lz4", LZ4, &[]).await?;
         Ok(Self {
             lz4: lz4.get(0),
-            without_encoding: encodings.iter().all(|encoding| encoding == "SQL_ASCII"),
+            without_encoding: [source, target].iter().all(|side| side.encoding == "SQL_ASCII"),
         })
     }
 }
@@ -259,8 +253,9 @@ fn items(tables: &[Table], tasks: &[Task], steps: &[Step]) -> Vec<Item> {
                 Need::Rows(table) => {
                     let own = landing.get(table).into_iter().flatten();
                     needs.extend(own.copied());
-                    // Rows of such a leaf may come from any other one.
-                    if needs.intersection(&by_root).next().is_some() {
+                    // Rows of such a leaf may come from any other one, and all of them go through the root, which has
+                    // none of its own.
+                    if !landing.contains_key(table) || needs.intersection(&by_root).next().is_some() {
                         needs.extend(&by_root);
                     }
                 }

@@ -59,6 +59,7 @@ impl ServerError {
     /// Fields that are missing or cut are empty or short: better half the words than none.
     fn read(mut fields: &[u8]) -> Self {
         let (mut severity, mut sqlstate, mut message) = (String::new(), String::new(), String::new());
+        let mut routine = None;
         while let Some((field, rest)) = fields.split_first() {
             let mut parts = rest.splitn(2, |byte| *byte == 0);
             let text = String::from_utf8_lossy(parts.next().unwrap_or_default());
@@ -67,12 +68,13 @@ impl ServerError {
                 b'S' | b'V' => severity = text.into_owned(),
                 b'C' => sqlstate = text.into_owned(),
                 b'M' => message = text.into_owned(),
+                b'R' => routine = Some(text.into_owned()),
                 _ => {}
             }
             fields = parts.next().unwrap_or_default();
         }
         Self {
-            message: crate::error::server_message(&sqlstate, &message),
+            message: crate::error::server_message(&sqlstate, routine.as_deref(), &message),
             severity,
             sqlstate,
         }

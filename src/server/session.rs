@@ -99,6 +99,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("datestyle", "ISO"),
     ("intervalstyle", "postgres"),
     ("timezone", "UTC"),
+    ("lc_monetary", "C"),
     ("extra_float_digits", "3"),
     ("bytea_output", "hex"),
     ("row_security", "off"),
@@ -137,6 +138,8 @@ pub(crate) struct Session {
     pub(crate) pid: i32,
     /// `server_version_num`, such as 150018.
     pub(crate) version: u32,
+    /// `server_encoding`, such as UTF8.
+    pub(crate) encoding: String,
 }
 
 impl Session {
@@ -173,6 +176,7 @@ impl Session {
             seen: connected.seen,
             pid: 0,
             version: 0,
+            encoding: String::new(),
         };
         connect::within(server, session.prepare_for(server, lock_timeout)).await
     }
@@ -187,6 +191,7 @@ impl Session {
             .query_one(
                 "prepare the session",
                 "SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('server_version_num')::int, \
+                 pg_catalog.current_setting('server_encoding'), \
                  (SELECT pg_catalog.count(pg_catalog.set_config(s.name, v.value, false)) \
                   FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS v(name, value) \
                   JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) = v.name)",
@@ -201,6 +206,7 @@ impl Session {
             });
         }
         self.version = u32::try_from(row.get::<_, i32>(1)).unwrap_or(0);
+        self.encoding = row.get(2);
         Ok(self)
     }
 

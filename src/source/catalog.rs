@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use futures_util::future::try_join_all;
 
+use crate::build::statements::{self, Statement};
 use crate::config::SchemaName;
 use crate::error::Error;
 use crate::server::session::{self, Session, quote_ident, quote_literal};
@@ -387,8 +388,12 @@ pub(crate) async fn analyze(
     let small: Vec<String> = small.iter().map(name).collect();
     lists.extend(small.chunks(ANALYZE_MAX).map(|chunk| chunk.join(", ")));
     session::share_out(sessions, lists, async |session, list| {
-        let sql = format!("ANALYZE {list}");
-        session.batch(&format!("analyze {list}"), &sql).await?;
+        let statement = Statement {
+            action: format!("analyze {list}"),
+            sql: format!("ANALYZE {list}"),
+        };
+        // Statistics on expressions call their functions.
+        statements::run(session, &[statement], schemas).await?;
         done();
         Ok(())
     })

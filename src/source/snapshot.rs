@@ -23,6 +23,8 @@ const LOCK_CHUNK: usize = 500;
 pub(crate) struct Snapshot {
     pub(crate) session: Session,
     pub(crate) mark: Mark,
+    /// The locked tables.
+    tables: Vec<(u32, Relation)>,
 }
 
 /// Which snapshot it is.
@@ -64,13 +66,13 @@ impl Snapshot {
         lock_timeout: Option<Duration>,
     ) -> Result<Self, Error> {
         let started = Instant::now();
-        let mark = loop {
+        let (mark, tables) = loop {
             let wanted = lockable(&session, schemas).await?;
             if lock(&session, &wanted).await? {
                 // In the transaction that holds the locks: what was listed is what is there.
                 let (locked, mark) = tokio::try_join!(lockable(&session, schemas), Mark::export(&session))?;
                 if locked == wanted {
-                    break mark;
+                    break (mark, wanted);
                 }
             } else if lock_timeout.is_some_and(|limit| started.elapsed() >= limit) {
                 session.batch("give up the locks", "ROLLBACK").await?;
@@ -79,7 +81,33 @@ impl Snapshot {
             session.batch("give up the locks", "ROLLBACK").await?;
             tokio::time::sleep(RETRY_INTERVAL).await;
         };
-        Ok(Self { session, mark })
+        Ok(Self {
+            session,
+            mark,
+            tables,
+        })
+    }
+
+    /// Gives the snapshot and its locks up, when everything was read. Names are looked up as they are now, under whatever
+    /// snapshot: whoever has renamed a schema meanwhile, which locks no table, has put other tables in the place of those
+    /// that are locked, and what was read of them is nothing.
+    pub(crate) async fn release(self) -> Result<(), Error> {
+        let sql = "SELECT w.name FROM ROWS FROM (pg_catalog.unnest($1::oid[]), pg_catalog.unnest($2::text[])) AS w (oid, name) \
+                   WHERE pg_catalog.to_regclass(w.name)::oid IS DISTINCT FROM w.oid LIMIT 1";
+        let oids: Vec<u32> = self.tables.iter().map(|(oid, _)| *oid).collect();
+        let names: Vec<String> = self
+            .tables
+            .iter()
+            .map(|(_, relation)| relation.quoted())
+            .collect();
+        let moved = self
+            .session
+            .query("look up the tables again", sql, &[&oids, &names])
+            .await?;
+        match moved.first() {
+            None => Ok(()),
+            Some(row) => Err(Error::Stopped(Stop::Renamed(row.get(0)))),
+        }
     }
 
     /// Waits until the exporting session is gone, and says so.

@@ -239,8 +239,8 @@ impl<'a> Ends<'a> {
         let schemas = &self.config.schemas;
         let hashed = self.config.verify == Verify::Hash;
         let (here, there) = tokio::try_join!(
-            values::shapes(source.first(), schemas),
-            values::shapes(target.first(), schemas)
+            values::shapes(source.first(), schemas, &target.first().encoding),
+            values::shapes(target.first(), schemas, &source.first().encoding)
         )?;
         let (sources, targets) = (source.sessions(), target.sessions());
         let (expected, found) = tokio::try_join!(

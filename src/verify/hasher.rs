@@ -27,6 +27,8 @@ pub(crate) struct Hashed<'a> {
     config: &'a Config,
     server: &'a Server,
     names: &'a ApplicationName,
+    /// The source's.
+    encoding: String,
     shapes: Vec<Shape>,
     sums: BTreeMap<Relation, Sum>,
 }
@@ -56,18 +58,20 @@ impl<'a> Hasher<'a> {
         })
     }
 
-    /// Hashes every table, and lets go of the snapshot.
-    pub(crate) async fn hash(self, progress: &Progress) -> Result<Hashed<'a>, Error> {
+    /// Hashes every table, and lets go of the snapshot. The target has `other_encoding`.
+    pub(crate) async fn hash(self, other_encoding: &str, progress: &Progress) -> Result<Hashed<'a>, Error> {
         let sessions: Vec<&Session> = self.sessions.iter().collect();
-        let mut shapes = Vec::new();
+        let (mut shapes, mut encoding) = (Vec::new(), String::new());
         if let Some(first) = sessions.first() {
-            shapes = values::shapes(first, &self.config.schemas).await?;
+            shapes = values::shapes(first, &self.config.schemas, other_encoding).await?;
+            encoding.clone_from(&first.encoding);
         }
         let sums = values::sums(&sessions, &shapes, true, progress).await?;
         Ok(Hashed {
             config: self.config,
             server: self.server,
             names: self.names,
+            encoding,
             shapes,
             sums,
         })
@@ -84,7 +88,7 @@ impl Hashed<'_> {
         let Some(first) = target.first() else {
             return Ok(Vec::new());
         };
-        let shapes = values::shapes(first, &self.config.schemas).await?;
+        let shapes = values::shapes(first, &self.config.schemas, &self.encoding).await?;
         let found = values::sums(target, &shapes, true, progress).await?;
         let differing = values::differing(&self.sums, &found);
         if differing.is_empty() {

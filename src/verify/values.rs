@@ -36,6 +36,8 @@ pub(crate) struct Shape {
     expressions: Vec<String>,
     /// Columns that tell one row from another; empty if nothing does.
     pub(crate) key: Vec<String>,
+    /// Whether the other side has another encoding: what is hashed are the server's own bytes.
+    converted: bool,
 }
 
 /// How many rows, and the sum of their hashes.
@@ -67,14 +69,14 @@ impl Shape {
 
     /// SQL for the hash of a whole row.
     pub(crate) fn row_hash(&self) -> String {
-        chain(&self.expressions)
+        chain(&self.expressions, self.converted)
     }
 
     /// SQL for the hash of each column's value.
     pub(crate) fn column_hashes(&self) -> impl Iterator<Item = String> {
         self.expressions
             .iter()
-            .map(|expression| chain(std::slice::from_ref(expression)))
+            .map(|expression| chain(std::slice::from_ref(expression), self.converted))
     }
 
     /// SQL for the text of each of the key's values.
@@ -88,13 +90,18 @@ impl Shape {
 
     /// SQL for the hash of the key.
     pub(crate) fn key_hash(&self) -> String {
-        chain(&self.key_texts())
+        chain(&self.key_texts(), self.converted)
     }
 }
 
 /// SQL for one hash over texts, each seeded with that of the one before.
-fn chain(texts: &[String]) -> String {
+fn chain(texts: &[String], converted: bool) -> String {
     let hash = |text: &str, seed: &str| {
+        let text = if converted {
+            format!("pg_catalog.encode(pg_catalog.convert_to({text}, 'UTF8'), 'escape')")
+        } else {
+            text.to_owned()
+        };
         format!("pg_catalog.hashtextextended(coalesce({text}, {NULL}) COLLATE pg_catalog.\"C\", {seed})")
     };
     let chained: Vec<String> = texts
@@ -111,8 +118,14 @@ fn chain(texts: &[String]) -> String {
     }
 }
 
-/// The tables of some schemas, largest first, roots among them.
-pub(crate) async fn shapes(session: &Session, schemas: &[SchemaName]) -> Result<Vec<Shape>, Error> {
+/// The tables of some schemas, largest first, roots among them; to be compared with those of a server of the other
+/// encoding.
+pub(crate) async fn shapes(
+    session: &Session,
+    schemas: &[SchemaName],
+    other_encoding: &str,
+) -> Result<Vec<Shape>, Error> {
+    let converted = session.encoding != other_encoding;
     let sql = include_str!("sql/shapes.sql");
     let rows = session
         .query("list columns to compare", sql, &[&catalog::names(schemas)])
@@ -133,6 +146,7 @@ pub(crate) async fn shapes(session: &Session, schemas: &[SchemaName]) -> Result<
         columns: row.get("columns"),
         expressions: row.get("expressions"),
         key: row.get("key"),
+        converted,
     };
     Ok(rows.iter().map(shape).collect())
 }
@@ -145,11 +159,6 @@ pub(crate) async fn sums(
     hashed: bool,
     progress: &Progress,
 ) -> Result<BTreeMap<Relation, Sum>, Error> {
-    for session in sessions {
-        session
-            .batch("set the form of money", "SET lc_monetary = 'C'")
-            .await?;
-    }
     let tables = shapes.iter().filter(|shape| !shape.partitioned);
     let (large, small): (Vec<_>, Vec<_>) = tables.partition(|shape| shape.size_bytes > SMALL_BYTES);
     let mut groups: Vec<Vec<&Shape>> = large.into_iter().map(|shape| vec![shape]).collect();
@@ -263,6 +272,7 @@ impl Shape {
             columns: texts(columns),
             expressions: texts(columns),
             key: texts(key),
+            converted: false,
         }
     }
 }
@@ -274,12 +284,12 @@ mod tests {
     #[test]
     fn a_hash_is_seeded_with_the_one_before() {
         let texts = |count: usize| -> Vec<String> { (0..count).map(|number| format!("c{number}")).collect() };
-        assert_eq!(chain(&[]), "0");
+        assert_eq!(chain(&[], false), "0");
         assert_eq!(
-            chain(&texts(2)),
+            chain(&texts(2), false),
             "pg_catalog.hashtextextended(coalesce(c1, E'\\x01NULL') COLLATE pg_catalog.\"C\", \
              pg_catalog.hashtextextended(coalesce(c0, E'\\x01NULL') COLLATE pg_catalog.\"C\", 0))"
         );
-        assert_eq!(chain(&texts(250)).matches("concat_ws(' ', ").count(), 1);
+        assert_eq!(chain(&texts(250), false).matches("concat_ws(' ', ").count(), 1);
     }
 }

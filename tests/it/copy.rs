@@ -201,6 +201,48 @@ fn bytes_without_an_encoding_arrive_as_they_are() {
 }
 
 #[test]
+fn another_encoding_becomes_utf8_names_and_hashes_included() {
+    let rig = Rig::new("");
+    rig.source.psql(
+        "postgres",
+        "CREATE DATABASE latin1 ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0",
+    );
+    rig.source.psql(
+        "latin1",
+        r"CREATE SCHEMA s; CREATE TYPE s.e AS ENUM ('grün'); CREATE TABLE s.t (id int PRIMARY KEY, ä text DEFAULT 'ö', e s.e); COMMENT ON TABLE s.t IS 'Maß';
+          INSERT INTO s.t VALUES (1, 'é\', 'grün'), (2, NULL, NULL), (3, 'plain', 'grün');
+          CREATE FUNCTION s.f() RETURNS text LANGUAGE sql AS $$ SELECT 'ß' $$",
+    );
+    for method in METHODS {
+        let worker = rig
+            .worker("s")
+            .env("METHOD", method)
+            .env("VERIFY", "hash")
+            .env("SOURCE_DBNAME", "latin1");
+        assert_exit(&worker.run(), 0);
+        assert_exit(&worker.clone().arg("verify").run(), 0);
+        let found = "SELECT ä, e, obj_description('s.t'::regclass), s.f() FROM s.t WHERE id = 1";
+        assert_eq!(rig.at_target(found), r"é\|grün|Maß|ß", "{method}");
+        rig.at_target("UPDATE s.t SET ä = 'è\\' WHERE id = 1");
+        assert_exit(&worker.clone().arg("verify").run(), 65);
+        rig.at_target("DROP SCHEMA s CASCADE");
+    }
+}
+
+#[test]
+fn functions_find_their_schema_where_a_server_before_17_lets_them() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; SET search_path = s; CREATE TABLE names (id int, name text); INSERT INTO names SELECT i, 'n' || i FROM generate_series(1, 100) i;
+         CREATE FUNCTION name_of(int) RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN (SELECT name FROM names WHERE id = $1); END';
+         CREATE TABLE t (a int); INSERT INTO t SELECT generate_series(1, 100); CREATE INDEX ON t (name_of(a)); CREATE MATERIALIZED VIEW m AS SELECT name_of(a) AS n FROM t",
+    );
+    assert_exit(&rig.worker("s").run(), 0);
+    let statistics =
+        "SELECT count(*) > 0 FROM pg_stats WHERE schemaname = 's' AND tablename = 't_name_of_idx'";
+    assert_eq!(rig.at_target(statistics), "t");
+}
+
+#[test]
 fn a_check_that_looks_into_a_table_under_way_waits_its_turn() {
     let rig = Rig::new(crate::slow::SLOW_ROWS);
     // The slow table, locked until its rows are in, takes longer than a first try waits.

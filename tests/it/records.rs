@@ -137,7 +137,8 @@ fn the_rows_that_a_server_refuses_are_withheld() {
          'BEGIN IF current_setting(''application_name'') LIKE ''sf/%'' THEN RAISE invalid_text_representation USING MESSAGE = ''bad value \"'' || $1 || ''\"''; END IF; RETURN true; END';
          CREATE TABLE s.a (a text CHECK (s.known(a))); INSERT INTO s.a VALUES ('secret-row')",
     );
-    for method in METHODS {
+    // pg_restore does not say who has raised it.
+    for (method, words) in [("copy", "raised by a function"), ("pipe", "bad value \"…\"")] {
         let output = rig
             .worker("s")
             .env("METHOD", method)
@@ -145,7 +146,7 @@ fn the_rows_that_a_server_refuses_are_withheld() {
             .run();
         assert_exit(&output, 65);
         let last = output.last();
-        assert!(text(last, "reason").contains("bad value \"…\""), "{last}");
+        assert!(text(last, "reason").contains(words), "{last}");
         assert!(!output.stdout.contains("secret-row"), "{}", output.stdout);
     }
 }

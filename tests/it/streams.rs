@@ -110,6 +110,57 @@ fn a_run_in_which_nothing_moves_is_ended() {
 }
 
 #[test]
+fn a_schema_that_is_swapped_while_it_is_read_is_not_taken_for_the_old_one() {
+    for method in METHODS {
+        let rig = Rig::new(SLOW_ROWS);
+        rig.at_source(
+            "CREATE SCHEMA next; CREATE TABLE next.t (a int, v text); CREATE TABLE next.first (v text)",
+        );
+        let running = rig.worker("s").env("METHOD", method).spawn();
+        wait_for_phase(&running, "pre-data");
+        rig.at_source("ALTER SCHEMA s RENAME TO last; ALTER SCHEMA next RENAME TO s");
+        let output = running.wait();
+        assert_eq!(output.exit, 75, "{method}\n{}", output.stdout);
+        let reason = text(output.last(), "reason");
+        let words = ["its schema was renamed", "does not exist"];
+        assert!(
+            words.iter().any(|words| reason.contains(words)),
+            "{method}: {reason}"
+        );
+        assert_not_complete(&rig);
+        assert_eq!(rig.worker("s").env("METHOD", method).run().exit, 0, "{method}");
+    }
+}
+
+#[test]
+fn a_commit_that_waits_for_a_standby_is_a_stall() {
+    let start = || -> &'static Cluster { Box::leak(Box::new(Cluster::start(&Server::distribution()))) };
+    let (source, target) = (start(), start());
+    let rig = Rig::on(
+        source,
+        target,
+        "CREATE SCHEMA s; CREATE TABLE s.t AS SELECT 1 AS a",
+    );
+    target.psql(
+        "postgres",
+        &format!("ALTER DATABASE {} SET synchronous_commit = on", rig.database),
+    );
+    let standby = |name: &str| {
+        let sql = format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'");
+        target.psql("postgres", &sql);
+        target.psql("postgres", "SELECT pg_reload_conf()");
+    };
+    let worker = rig.worker("s");
+    standby("nobody");
+    let output = worker.clone().env("STALL_TIMEOUT", "5s").run();
+    assert_eq!(output.exit, 75, "{}", output.stdout);
+    let reason = text(output.last(), "reason");
+    assert!(reason.contains("waits for IPC SyncRep in"), "{reason}");
+    standby("");
+    assert_eq!(worker.run().exit, 0);
+}
+
+#[test]
 fn a_wait_for_a_lock_is_limited_and_names_the_holder() {
     let rig =
         Rig::new("CREATE SCHEMA s; CREATE TABLE s.t (a int); CREATE SCHEMA o; CREATE TABLE o.parent (a int)");

@@ -4,7 +4,8 @@
 SELECT a.pid,
        pg_catalog.split_part(a.application_name, '/', 4) AS role,
        a.state_change::text AS changed,
-       a.state = 'active' AND coalesce(a.wait_event_type, '') NOT IN ('Lock', 'Client', 'Activity', 'Extension') AS works,
+       a.state = 'active' AND coalesce(a.wait_event_type, '') NOT IN ('Lock', 'Client', 'Activity', 'Extension')
+           AND a.wait_event IS DISTINCT FROM 'SyncRep' AS works,
        a.state = 'active' AND coalesce(a.wait_event_type, '') = 'Lock' AS awaits_lock,
        pg_catalog.concat(
            coalesce(a.wait_event_type || ' ' || a.wait_event, a.state, 'unknown'),
