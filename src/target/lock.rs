@@ -20,6 +20,8 @@ const OVERDUE: Duration = Duration::from_secs(15);
 /// A holder that was not heard of for so long is dead. Ten seconds ago it has ceased to rely on its lock itself: see
 /// [`Lock::is_held`].
 const DEAD: Duration = Duration::from_secs(30);
+/// A dead holder that cannot be ended within so long is left to a person.
+const BURIAL_LIMIT: Duration = Duration::from_mins(1);
 /// Between two looks at a holder that was ended.
 const BURIAL_INTERVAL: Duration = Duration::from_millis(100);
 /// Between two attempts to get the lock while `WAIT_TIMEOUT` lasts.
@@ -49,10 +51,11 @@ impl Lock {
         let started = Instant::now();
         for schema in sorted {
             while let Some(holder) = in_time(try_lock(&session, schema)).await? {
-                if holder.silence >= DEAD {
+                let (waited, dead) = (started.elapsed(), holder.silence >= DEAD);
+                if dead && waited < wait.max(BURIAL_LIMIT) {
                     in_time(bury(&session, schema, &holder)).await?;
                     tokio::time::sleep(BURIAL_INTERVAL).await;
-                } else if holder.silence < OVERDUE && started.elapsed() >= wait {
+                } else if (dead || holder.silence < OVERDUE) && waited >= wait {
                     return Err(Error::Refused(Refused {
                         refusal: Refusal::Transient,
                         side: Side::Target,

@@ -9,12 +9,13 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::unistd::{Uid, User};
 
@@ -293,9 +294,14 @@ impl Cluster {
         fs::write(self.standby_signal(), "").unwrap();
         give_to_owner(&self.standby_signal());
         let setting = format!("-c hot_standby={}", if hot { "on" } else { "off" });
-        // One that lets nobody in is not to be waited for.
+        // One that lets nobody in may never say that it is ready: it is there when it listens.
         let wait = if hot { "-w" } else { "-W" };
         self.pg_ctl(&["start", wait, "-o", &setting]);
+        let until = Instant::now() + Duration::from_secs(30);
+        while TcpStream::connect((self.host(), self.port)).is_err() {
+            assert!(Instant::now() < until, "it does not come up: {}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Makes it a primary again after [`Cluster::demote`].
