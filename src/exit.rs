@@ -303,7 +303,7 @@ fn postgres(side: Side, error: &tokio_postgres::Error, established: bool, changi
             Exit::Internal
         }
         "42501" if side == Side::Source && message.contains("row-level security") => Exit::Denied,
-        // Tables of the unit are locked there: a schema was renamed.
+        // Tables of the unit are locked while they are read there: a schema was renamed.
         "42P01" | "3F000" if side == Side::Source => Exit::Transient,
         _ => sqlstate(code),
     }

@@ -20,7 +20,7 @@ use crate::shutdown::Shutdown;
 use crate::source::activity;
 use crate::source::catalog;
 use crate::source::snapshot::Snapshot;
-use crate::target::clear::{self, Room};
+use crate::target::clear::{self, Decision, Room};
 use crate::target::lock::{Lock, Sweep, sweep};
 use crate::target::{ledger, privileges};
 use crate::verify::hasher::{Hashed, Hasher};
@@ -259,8 +259,13 @@ fn adopted(rooms: &[Room]) -> BTreeSet<SchemaName> {
 /// Comments of the schemas that are ours, and the extensions that live in the unit.
 async fn furnish(target: &Session, answers: &Answers, parts: &Parts, rooms: &[Room]) -> Result<(), Error> {
     for room in rooms.iter().filter(|room| !room.decision.adopts()) {
-        if let Some(statement) = parts.schema_comments.get(room.schema.as_str()) {
-            target.batch("comment on the schema", statement).await?;
+        let schema = room.schema.as_str();
+        let comment = parts.schema_comments.get(schema).cloned();
+        // One that is kept may have another.
+        let none = || format!("COMMENT ON SCHEMA {} IS NULL", quote_ident(schema));
+        let kept = matches!(room.decision, Decision::Empty(_));
+        if let Some(statement) = comment.or_else(|| kept.then(none)) {
+            target.batch("comment on the schema", &statement).await?;
         }
     }
     for (name, schema) in &answers.extensions {

@@ -189,7 +189,7 @@ impl Running {
                     "{} was killed because the container has reached its memory limit",
                     self.program
                 ),
-                cure: "give it more memory, or set METHOD=copy, under which no row is held whole".to_owned(),
+                cure: "give it more memory; under METHOD=copy no row is held whole".to_owned(),
             }));
         }
         Err(Error::Program {

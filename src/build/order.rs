@@ -57,6 +57,7 @@ pub(crate) fn order(entries: &[&Entry], facts: &PostData, batches: &HashMap<u32,
         builds: HashMap::new(),
         groups: HashMap::new(),
         keys: None,
+        trees: HashMap::new(),
     };
     let late = late(entries, facts);
     let (late, early): (Vec<&Entry>, Vec<&Entry>) =
@@ -64,11 +65,13 @@ pub(crate) fn order(entries: &[&Entry], facts: &PostData, batches: &HashMap<u32,
     let (keys, builds): (Vec<&Entry>, Vec<&Entry>) =
         early.into_iter().partition(|entry| entry.desc == "FK CONSTRAINT");
     order.alone_on_its_table(&builds);
+    order.plant_trees(&builds);
     for entry in builds {
         order.build(entry);
     }
+    let built = order.steps.len();
     for entry in keys {
-        order.foreign_key(entry);
+        order.foreign_key(entry, built);
     }
     order.rest(&late);
     order.steps
@@ -105,6 +108,8 @@ struct Order<'a> {
     groups: HashMap<usize, usize>,
     /// The step that takes foreign keys of small tables at the moment.
     keys: Option<usize>,
+    /// Partitions and partitioned tables, each with one of its tree that stands for the tree.
+    trees: HashMap<u32, u32>,
 }
 
 impl Order<'_> {
@@ -113,6 +118,45 @@ impl Order<'_> {
         for table in tables {
             *self.tables.entry(table).or_default() += 1;
         }
+    }
+
+    /// Joins the tables of every index with those that it is attached to.
+    fn plant_trees(&mut self, builds: &[&Entry]) {
+        let tables: HashMap<i32, u32> = builds
+            .iter()
+            .filter_map(|entry| Some((entry.dump_id, self.table(entry)?)))
+            .collect();
+        for entry in builds.iter().filter(|entry| entry.desc == "INDEX ATTACH") {
+            let joined: Vec<u32> = entry
+                .dependencies
+                .iter()
+                .filter_map(|id| tables.get(id))
+                .copied()
+                .collect();
+            let old: BTreeSet<u32> = joined
+                .iter()
+                .map(|table| self.tree(*table).unwrap_or(*table))
+                .collect();
+            let Some(tree) = old.first().copied() else {
+                continue;
+            };
+            for known in self.trees.values_mut().filter(|known| old.contains(known)) {
+                *known = tree;
+            }
+            self.trees.extend(joined.into_iter().map(|table| (table, tree)));
+        }
+    }
+
+    fn tree(&self, table: u32) -> Option<u32> {
+        self.trees.get(&table).copied()
+    }
+
+    /// What has to be locked with a table: its tree, if it is not a leaf, which has rows. Whatever is done to a
+    /// partitioned table goes down to its partitions, and attaching an index goes up: two such in one tree would
+    /// meet each other's locks in the opposite order.
+    fn tree_above_leaves(&self, table: u32) -> Option<u32> {
+        self.tree(table)
+            .filter(|_| !self.facts.sizes.contains_key(&table))
     }
 
     fn table(&self, entry: &Entry) -> Option<u32> {
@@ -161,10 +205,12 @@ impl Order<'_> {
             if statements.is_empty() {
                 continue;
             }
+            let mut locks = BTreeMap::from([(table, mode)]);
+            locks.extend(self.tree_above_leaves(table).map(|tree| (tree, Mode::Exclusive)));
             let step = self.push(Step {
                 statements,
                 needs: std::mem::take(&mut needs),
-                locks: BTreeMap::from([(table, mode)]),
+                locks,
                 weight,
             });
             self.builds.entry(table).or_default().push(step);
@@ -182,8 +228,8 @@ impl Order<'_> {
             .dependencies
             .iter()
             .filter_map(|id| self.last.get(id))
-            .map(|(_, table)| *table);
-        let locks: BTreeMap<u32, Mode> = tables.map(|table| (table, Mode::Exclusive)).collect();
+            .flat_map(|(_, table)| [Some(*table), self.tree(*table)]);
+        let locks: BTreeMap<u32, Mode> = tables.flatten().map(|table| (table, Mode::Exclusive)).collect();
         let step = self.push(Step {
             statements: vec![Statement::whole(entry)],
             needs,
@@ -193,7 +239,8 @@ impl Order<'_> {
         self.last.insert(entry.dump_id, (step, 0));
     }
 
-    fn foreign_key(&mut self, entry: &Entry) {
+    /// `built`: how many steps build indexes and keys.
+    fn foreign_key(&mut self, entry: &Entry, built: usize) {
         let Some(constraint) = self.facts.constraints.get(&entry.oid) else {
             return;
         };
@@ -211,7 +258,9 @@ impl Order<'_> {
         }
         let in_one = constraint.partitioned;
         if in_one {
+            // It goes down to the partitions, and would wait for each one's builds in the server's queue.
             needs.insert(Need::AllRows);
+            needs.extend((0..built).map(Need::Step));
         }
         let weight = self.facts.sizes.get(&constraint.table).copied().unwrap_or(0);
         let parts = constraints::foreign_key(entry, constraint, in_one);
@@ -241,7 +290,9 @@ impl Order<'_> {
     fn lock(&mut self, step: usize, constraint: &Constraint) {
         if let Some(step) = self.steps.get_mut(step) {
             for table in [constraint.table, constraint.references] {
-                step.locks.insert(table, Mode::Exclusive);
+                let locked = [Some(table), self.trees.get(&table).copied()];
+                step.locks
+                    .extend(locked.into_iter().flatten().map(|table| (table, Mode::Exclusive)));
             }
         }
     }
@@ -312,6 +363,7 @@ impl Order<'_> {
     /// Adds an entry's statements to a step. What the entry needs of the step itself comes before it there.
     fn append(&mut self, step: usize, entry: &Entry, needs: BTreeSet<Need>, table: u32) {
         let weight = self.facts.sizes.get(&table).copied().unwrap_or(0);
+        let tree = self.tree_above_leaves(table);
         if let Some(group) = self.steps.get_mut(step) {
             group.statements.push(Statement::whole(entry));
             group
@@ -319,7 +371,10 @@ impl Order<'_> {
                 .extend(needs.into_iter().filter(|need| *need != Need::Step(step)));
             group.weight = group.weight.max(weight);
             if table != 0 {
-                group.locks.insert(table, Mode::Exclusive);
+                let locked = [Some(table), tree];
+                group
+                    .locks
+                    .extend(locked.into_iter().flatten().map(|table| (table, Mode::Exclusive)));
             }
         }
         self.last.insert(entry.dump_id, (step, table));
@@ -452,6 +507,40 @@ mod tests {
         let steps = ordered(&entries, &facts, &HashMap::from([(100, 0), (200, 0)]));
         assert_eq!(steps[0], step(&["CONSTRAINT 1;", "INDEX 2;", "INDEX 3;"], &[]));
         assert_eq!(steps[1], step(&["FK CONSTRAINT 5;"], &[0]));
+    }
+
+    #[test]
+    fn a_tree_of_partitions_is_changed_by_one_step_at_a_time_and_its_leaves_by_many() {
+        // Table 10 is the root of 20, that of the leaf 30; 40 is a leaf of 10, and 50 a table apart.
+        let entries = [
+            entry(1, "INDEX", &[]),
+            entry(2, "INDEX", &[]),
+            entry(3, "INDEX", &[]),
+            entry(4, "INDEX", &[]),
+            entry(5, "INDEX ATTACH", &[2, 3]),
+            entry(6, "INDEX ATTACH", &[1, 4]),
+            entry(7, "INDEX ATTACH", &[1, 2]),
+            entry(8, "INDEX", &[]),
+            entry(9, "FK CONSTRAINT", &[]),
+        ];
+        let mut key = constraint(10, 50, 'f');
+        key.partitioned = true;
+        let facts = PostData {
+            constraints: HashMap::from([(9, key)]),
+            indexes: HashMap::from([(1, 10), (2, 20), (3, 30), (4, 40), (8, 50)]),
+            sizes: HashMap::from([(30, 1), (40, 1), (50, 1)]),
+            ..PostData::default()
+        };
+        let steps = order(&entries.iter().collect::<Vec<_>>(), &facts, &HashMap::new());
+        let trees: BTreeSet<Option<&Mode>> = [0, 1, 4, 5, 6, 8]
+            .iter()
+            .map(|place| steps[*place].locks.get(&10))
+            .collect();
+        assert_eq!(trees, BTreeSet::from([Some(&Mode::Exclusive)]));
+        for leaf in [2, 3, 7] {
+            assert_eq!(steps[leaf].locks.len(), 1, "{leaf}");
+        }
+        assert!((0..8).all(|place| steps[8].needs.contains(&Need::Step(place))));
     }
 
     #[test]

@@ -63,11 +63,12 @@ impl Decision {
         }
     }
 
-    /// Whether the schema was there before our loads, and keeps its owner.
+    /// Whether the schema keeps its owner: it was there before our loads, or belongs to a role whose rights the user does
+    /// not have by itself.
     pub(crate) fn adopts(&self) -> bool {
         match self {
             Self::Create | Self::Replace(_) => false,
-            Self::Adopt(existing) | Self::Empty(existing) => !existing.ours,
+            Self::Adopt(existing) | Self::Empty(existing) => !(existing.ours && existing.may_drop),
         }
     }
 

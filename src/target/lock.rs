@@ -50,12 +50,23 @@ impl Lock {
         sorted.sort();
         let started = Instant::now();
         for schema in sorted {
+            let mut dead_since = None;
             while let Some(holder) = in_time(try_lock(&session, schema)).await? {
-                let (waited, dead) = (started.elapsed(), holder.silence >= DEAD);
-                if dead && waited < wait.max(BURIAL_LIMIT) {
+                if holder.silence >= DEAD {
+                    if dead_since.get_or_insert_with(Instant::now).elapsed() >= BURIAL_LIMIT {
+                        return Err(Error::Refused(Refused {
+                            refusal: Refusal::Transient,
+                            side: Side::Target,
+                            reason: format!(
+                                "a dead worker holds schema \"{schema}\" and does not end: {}",
+                                holder.description
+                            ),
+                            cure: "look at that backend on the target's host".to_owned(),
+                        }));
+                    }
                     in_time(bury(&session, schema, &holder)).await?;
                     tokio::time::sleep(BURIAL_INTERVAL).await;
-                } else if (dead || holder.silence < OVERDUE) && waited >= wait {
+                } else if holder.silence < OVERDUE && started.elapsed() >= wait {
                     return Err(Error::Refused(Refused {
                         refusal: Refusal::Transient,
                         side: Side::Target,

@@ -184,6 +184,9 @@ fn a_schema_of_ours_that_holds_an_extension_stays_ours() {
         assert_eq!(found, "owner_of_an_extension|ours");
         rig.at_target("REVOKE USAGE ON SCHEMA s FROM PUBLIC; COMMENT ON SCHEMA s IS NULL; ALTER SCHEMA s OWNER TO postgres");
     }
+    rig.at_source("COMMENT ON SCHEMA s IS NULL");
+    rig.at_target("COMMENT ON SCHEMA s IS 'stale'");
+    assert_exit(&rig.worker("s").run(), 0);
 }
 
 #[test]

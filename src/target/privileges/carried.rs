@@ -320,6 +320,11 @@ impl Object {
     pub(super) fn key(&self) -> (&str, &str, Option<&str>) {
         (&self.kind, &self.identity, self.column.as_deref())
     }
+
+    /// What it is, or is a column of.
+    pub(super) fn whole(&self) -> (&str, &str) {
+        (&self.kind, &self.identity)
+    }
 }
 
 impl Grant {

@@ -365,8 +365,9 @@ pub(crate) async fn compare(
     config: &Config,
 ) -> Result<Vec<String>, Error> {
     let (mut carried, _) = carried.mapped(&config.role_map).without_reader(target).await?;
-    let there: BTreeSet<_> = found.objects.iter().map(Object::key).collect();
-    carried.objects.retain(|object| there.contains(&object.key()));
+    // Of columns only those with grants are known; they are there if their table is.
+    let there: BTreeSet<_> = found.objects.iter().map(Object::whole).collect();
+    carried.objects.retain(|object| there.contains(&object.whole()));
     Ok(differences(&carried, &found, adopted))
 }
 
@@ -380,7 +381,7 @@ fn differences(carried: &Carried, found: &Carried, adopted: &BTreeSet<SchemaName
     let mut differences: Vec<String> = carried
         .objects
         .iter()
-        .filter(|object| !object.is_adopted(adopted))
+        .filter(|object| !object.is_adopted(adopted) && object.column.is_none())
         .filter(|object| owners.get(&object.key()) != Some(&&object.owner))
         .map(|object| {
             format!(

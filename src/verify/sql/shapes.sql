@@ -1,6 +1,6 @@
 -- What the values of each table are hashed by, members of extensions left out.
 -- $1 text[]: schemas
--- columns, expressions: in the order of names, which is one on both sides and on every leaf of a root. An expression is a value's
+-- columns, expressions: in the order of names in UTF-8, which is one on both sides and on every leaf of a root. An expression is a value's
 -- text, which no setting and no server changes; virtual generated columns hold no values.
 -- key: the columns of the primary key, or else of a unique index on columns that are not null; empty if there is none.
 SELECT n.nspname AS schema, c.relname AS name, c.relkind = 'p' AS partitioned,
@@ -15,7 +15,7 @@ LEFT JOIN (pg_catalog.pg_class r
   ON c.relispartition
  AND r.oid = pg_catalog.pg_partition_root(c.oid)
 LEFT JOIN LATERAL (
-    SELECT pg_catalog.array_agg(v.name ORDER BY v.name) AS columns,
+    SELECT pg_catalog.array_agg(v.name ORDER BY pg_catalog.convert_to(v.name, 'UTF8')) AS columns,
            pg_catalog.array_agg(
                CASE
                -- Text of twice its length could be too long for a value.
@@ -25,7 +25,7 @@ LEFT JOIN LATERAL (
                WHEN v.oid < 16384 THEN v.quoted || '::pg_catalog.text'
                -- A cast to text of one's own is not the type's text.
                ELSE pg_catalog.format('CASE pg_catalog.num_nulls(%s) WHEN 0 THEN pg_catalog.concat(%s) END', v.quoted, v.quoted)
-               END ORDER BY v.name) AS expressions
+               END ORDER BY pg_catalog.convert_to(v.name, 'UTF8')) AS expressions
     FROM (SELECT a.attname::text COLLATE pg_catalog."C" AS name,
                  '"' || pg_catalog.replace(a.attname, '"', '""') || '"' AS quoted,
                  a.atttypid AS oid

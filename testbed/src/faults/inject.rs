@@ -191,10 +191,12 @@ impl Play<'_> {
     /// Cancels the statement that is made to take its time.
     fn cancel_what_sleeps(&self) {
         self.proxy(self.held_at().0).release();
+        // Who sleeps is known before anyone is cancelled: conditions have no order.
         self.until(
             self.cluster(self.row.side),
-            "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() \
-             AND application_name LIKE 'sf/%' AND wait_event = 'PgSleep' AND pg_cancel_backend(pid)",
+            "WITH sleeping AS MATERIALIZED (SELECT pid FROM pg_stat_activity WHERE datname = current_database() \
+             AND application_name LIKE 'sf/%' AND wait_event = 'PgSleep') \
+             SELECT count(*) > 0 FROM sleeping WHERE pg_cancel_backend(pid)",
         );
     }
 

@@ -333,6 +333,7 @@ pub fn moment(fault: Fault, side: Side, phase: &str, method: &str) -> (Side, &'s
         // The rows of one table, to be looked for afterwards.
         (RoleTerminated("/lock"), "rows", _) if method == "copy" => (Target, "/copy", b"COPY \"s\".\"wide\""),
         (RoleTerminated("/lock"), "rows", _) => (Target, "/pg_restore", b"COPY s.wide"),
+        (AlterQueued, "rows", _) => (Source, "/copy", b"\"s\".\"wide\""),
         (SourceDrop, ..) => (
             Source,
             "/snapshot",

@@ -39,8 +39,9 @@ const IN_A_GROUP: &str = "echo $$ > \"$1\" && exec \"$0\"";
 /// The value of [`Fault::MemoryLimit`], and the memory that there is.
 pub(super) const HUGE_BYTES: u64 = 64 << 20;
 
-/// Few slots, so that they are soon taken.
-const SETTINGS: &[(&str, &str)] = &[("max_connections", "40")];
+/// Few slots, so that they are soon taken. A server that is stopped waits for clients that have come and said nothing,
+/// such as one that is held at its first words, for as long as they may take to log in.
+const SETTINGS: &[(&str, &str)] = &[("max_connections", "40"), ("authentication_timeout", "15s")];
 
 /// The schema that is moved. What it computes may be made slow on the target by settings of the database.
 pub(super) const SCHEMA: &str = r"
