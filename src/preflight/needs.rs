@@ -48,9 +48,10 @@ async fn references(source: &Session, schemas: &[&str]) -> Result<References, Er
 
 pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     let unit = catalog::names(&questions.config.schemas);
-    let (mut references, residents) = tokio::try_join!(
+    let (mut references, residents, partitions) = tokio::try_join!(
         references(questions.source, &unit),
-        resident_extensions(questions.source, &unit)
+        resident_extensions(questions.source, &unit),
+        partitions_of_others(questions)
     )?;
     let needed: BTreeSet<String> = references.extensions.keys().cloned().collect();
     references.extensions.extend(residents);
@@ -58,6 +59,27 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     extensions(questions, &mut answers, &references.extensions, &needed).await?;
     servers(questions, &mut answers, &references.servers).await?;
     objects(questions, &mut answers, &references.objects).await?;
+    answers.extend(partitions);
+    Ok(answers)
+}
+
+/// A partition gets its root's indexes when it is attached, which comes before its own are built: only where the root is
+/// made by the same load do they come in the right order.
+async fn partitions_of_others(questions: &Questions<'_>) -> Result<Answers, Error> {
+    let unit = catalog::names(&questions.config.schemas);
+    let sql = include_str!("sql/partitions_of_others.sql");
+    let mut answers = Answers::default();
+    for row in questions.source.query("list partitions", sql, &[&unit]).await? {
+        let (leaf, root, schema): (String, String, String) =
+            (row.get("leaf"), row.get("root"), row.get("schema"));
+        let reason = format!("{leaf} is a partition of {root}, which has indexes");
+        let cure = together(unit.iter().copied().chain([schema.as_str()]).collect());
+        let refused = Refused {
+            side: Side::Source,
+            ..missing(reason, cure)
+        };
+        answers.refuse("other schemas", refused);
+    }
     Ok(answers)
 }
 
@@ -266,11 +288,12 @@ async fn order(questions: &Questions<'_>, schema: &str) -> Result<String, Error>
     let mut together: BTreeSet<&str> = unit;
     together.insert(schema);
     together.extend(circular.iter().map(String::as_str));
-    let names: Vec<String> = together.into_iter().map(listed).collect();
-    Ok(format!(
-        "they need each other, move them together: SCHEMA_NAME={}",
-        names.join(",")
-    ))
+    Ok(format!("they need each other, {}", self::together(together)))
+}
+
+fn together(schemas: BTreeSet<&str>) -> String {
+    let names: Vec<String> = schemas.into_iter().map(listed).collect();
+    format!("move them together: SCHEMA_NAME={}", names.join(","))
 }
 
 /// A name as SCHEMA_NAME takes it.

@@ -62,6 +62,8 @@ const CASES: &[Case] = &[
         expected(78, "preflight", "target", "", &["lacks type o.e", "move it first: SCHEMA_NAME=o"])),
     ("CREATE SCHEMA o; CREATE TYPE o.e AS ENUM ('x'); CREATE SCHEMA s; CREATE TABLE s.t (e o.e); CREATE VIEW o.v AS SELECT * FROM s.t", same,
         expected(78, "preflight", "target", "", &["move them together: SCHEMA_NAME=o,s"])),
+    ("CREATE SCHEMA o; CREATE TABLE o.root (a int PRIMARY KEY) PARTITION BY RANGE (a); CREATE SCHEMA s; CREATE TABLE s.leaf PARTITION OF o.root FOR VALUES FROM (0) TO (9) --- CREATE SCHEMA o; CREATE TABLE o.root (a int PRIMARY KEY) PARTITION BY RANGE (a)", same,
+        expected(78, "preflight", "source", "", &["s.leaf is a partition of o.root, which has indexes", "move them together: SCHEMA_NAME=o,s"])),
     ("CREATE SCHEMA s; CREATE TABLE s.t (a int); CREATE SCHEMA o; CREATE TABLE o.child () INHERITS (s.t)", same,
         expected(78, "preflight", "source", "", &["o.child, a child of s.t", "ACCEPT=outside-children"])),
     ("CREATE SCHEMA s; CREATE TABLE s.t (a oid); SELECT lo_create(0)", same,

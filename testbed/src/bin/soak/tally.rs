@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use testbed::faults::Row;
 use testbed::faults::stage::Outcome;
+use testbed::faults::{Fault, Row};
 
 /// Counts, one line for each fault.
 #[derive(Debug, Default)]
@@ -46,9 +46,13 @@ impl Tally {
     }
 
     fn line(&mut self, row: &Row) -> &mut Line {
-        let title = format!("{:?} at the {:?}", row.fault, row.side);
-        // Words to be lost are bytes to nobody who reads this.
-        let title = title.split(", words").next().unwrap_or_default().to_owned();
+        // Words are bytes to nobody who reads this.
+        let fault = if let Fault::LostAnswer { role, .. } = row.fault {
+            format!("LostAnswer({role:?})")
+        } else {
+            format!("{:?}", row.fault)
+        };
+        let title = format!("{fault} at the {:?}", row.side);
         let line = self.lines.entry(title).or_default();
         line.tried += 1;
         line
