@@ -1,4 +1,5 @@
-//! METHOD=pipe: pre-data by pg_restore, the rows as one stream from pg_dump to pg_restore, post-data.
+//! METHOD=pipe: pre-data by a session of our own, as METHOD=copy has it, because pg_restore would repeat what other servers
+//! refuse; the rows as one stream from pg_dump to pg_restore, and post-data by pg_restore.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +9,7 @@ use tokio::process::{ChildStdin, ChildStdout};
 use crate::archive::dump::{Archive, Dump, Endpoint};
 use crate::archive::parts::Parts;
 use crate::archive::toc::Section;
+use crate::build::pre_data;
 use crate::config::SchemaName;
 use crate::error::{Error, Stop};
 use crate::progress::{Phase, Progress};
@@ -41,9 +43,8 @@ impl Pipe<'_> {
     pub(crate) async fn run(self, snapshot: Snapshot, tables: &[Table]) -> Result<Expected, Error> {
         let schemas = self.dump.schemas;
         snapshot::import(&self.counter, &snapshot.mark.id).await?;
-        self.target
-            .restore(self.archive, Section::PreData, &self.parts.restored)
-            .await?;
+        let entries = self.archive.restored(Section::PreData, self.parts);
+        pre_data::run(&[self.session], &entries, schemas).await?;
 
         self.progress.enter(Phase::Rows);
         self.progress.expect(tables);
@@ -61,9 +62,7 @@ impl Pipe<'_> {
         drop(self.counter);
 
         self.progress.enter(Phase::PostData);
-        self.target
-            .restore(self.archive, Section::PostData, &self.parts.restored)
-            .await?;
+        self.target.restore_post_data(self.archive, self.parts).await?;
         Ok(Expected { counted, sequences })
     }
 

@@ -1,11 +1,11 @@
 //! The archive of a unit: pg_dump's pre-data and post-data under the run's snapshot, and its list.
 
-use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use crate::archive::program::{Client, Invocation, KEEPALIVES, Program};
+use crate::archive::parts::Parts;
 use crate::archive::toc::{self, Entry, Section};
 use crate::config::{Method, SchemaName};
 use crate::error::{Error, Refusal, Refused, Side};
@@ -29,6 +29,16 @@ pub(crate) struct Endpoint<'a> {
 pub(crate) struct Archive {
     pub(crate) path: PathBuf,
     pub(crate) entries: Vec<Entry>,
+}
+
+impl Archive {
+    /// Entries of a section that are restored, in the archive's order.
+    pub(crate) fn restored(&self, section: Section, parts: &Parts) -> Vec<&Entry> {
+        let entries = self.entries.iter();
+        entries
+            .filter(|entry| entry.section == section && parts.restored.contains(&entry.dump_id))
+            .collect()
+    }
 }
 
 /// The lowest installed major that both servers understand: pg_dump refuses servers newer than itself, and writes what
@@ -160,18 +170,12 @@ impl<'a> Endpoint<'a> {
             .await
     }
 
-    /// Restores the entries of one section that `keep` holds.
-    pub(crate) async fn restore(
-        &self,
-        archive: &Archive,
-        section: Section,
-        keep: &BTreeSet<i32>,
-    ) -> Result<(), Error> {
-        let list = archive.path.with_extension(section.word());
+    /// Restores the entries of post-data that are restored at all.
+    pub(crate) async fn restore_post_data(&self, archive: &Archive, parts: &Parts) -> Result<(), Error> {
+        let list = archive.path.with_extension("list");
         let lines: String = archive
-            .entries
+            .restored(Section::PostData, parts)
             .iter()
-            .filter(|entry| keep.contains(&entry.dump_id))
             .fold(String::new(), |lines, entry| {
                 lines + &format!("{};\n", entry.dump_id)
             });
@@ -182,7 +186,7 @@ impl<'a> Endpoint<'a> {
                 path: list.clone(),
                 source,
             })?;
-        let mut args = restore_args(section);
+        let mut args = restore_args(Section::PostData);
         args.push(format!("--use-list={}", list.display()));
         args.push(archive.path.display().to_string());
         self.invocation(Program::PgRestore, args)

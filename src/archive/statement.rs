@@ -1,6 +1,6 @@
 //! Statements of an entry, told apart as the server's lexer does it.
 //!
-//! Only entries that hold no body of their own (tables, indexes, constraints) are split: a function's SQL body has
+//! Only entries that hold no body of their own (relations, indexes, constraints) are split: a function's SQL body has
 //! semicolons that end no statement.
 
 /// The statements of `sql` in order, without the semicolons that end them. Quotes, dollar quotes, comments and
@@ -110,23 +110,25 @@ fn dollar_quoted(tail: &str) -> Option<usize> {
     Some(delimiter.len() + closing + delimiter.len())
 }
 
-/// The definition without what only servers of one minor release understand: some 17s store `pg_attver` among a
-/// column's options, and pg_dump 18 repeats it.
+/// The definition without options of columns that only the server itself sets: some minor releases store `pg_attver` among
+/// them, pg_dump 18 repeats it for every kind of relation, and other servers refuse it. No option that a user may set
+/// begins with `pg_`, which PostgreSQL keeps for itself.
 pub(crate) fn without_internal_options(definition: &str) -> Option<String> {
-    const OPTION: &str = "pg_attver=";
-    if !definition.contains(OPTION) {
+    const OWN: &str = "pg_";
+    const SET: &str = " SET (";
+    if !definition.contains(&format!("{SET}{OWN}")) && !definition.contains(&format!(", {OWN}")) {
         return None;
     }
     let kept: Vec<String> = split(definition)
         .into_iter()
-        .filter_map(|statement| match statement.rsplit_once(" SET (") {
-            Some((head, options)) if statement.starts_with("ALTER ") && options.contains(OPTION) => {
+        .filter_map(|statement| match statement.rsplit_once(SET) {
+            Some((head, options)) if statement.starts_with("ALTER ") && head.contains(" ALTER COLUMN ") => {
                 let options: Vec<&str> = options
                     .trim_end_matches(')')
                     .split(", ")
-                    .filter(|option| !option.starts_with(OPTION))
+                    .filter(|option| !option.starts_with(OWN))
                     .collect();
-                (!options.is_empty()).then(|| format!("{head} SET ({})", options.join(", ")))
+                (!options.is_empty()).then(|| format!("{head}{SET}{})", options.join(", ")))
             }
             _ => Some(statement.to_owned()),
         })
@@ -168,6 +170,8 @@ mod tests {
             without_internal_options(definition).unwrap(),
             "CREATE TABLE s.t (\n    a integer\n);\nALTER TABLE ONLY s.t ALTER COLUMN b SET (n_distinct=5);\n"
         );
+        let other = "ALTER FOREIGN TABLE ONLY s.t ALTER COLUMN a SET (pg_anything='x');\n";
+        assert_eq!(without_internal_options(other).unwrap(), ";\n");
         let named = "COMMENT ON TABLE s.t IS ' SET (pg_attver=1)';\n";
         assert_eq!(without_internal_options(named).unwrap(), named);
         assert_eq!(without_internal_options("CREATE TABLE s.t ();"), None);

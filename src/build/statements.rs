@@ -21,8 +21,9 @@ pub(crate) struct Statement {
 impl Statement {
     /// All of what an entry says.
     pub(crate) fn whole(entry: &Entry) -> Self {
+        const WITH_COLUMNS: [&str; 4] = ["TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW", "VIEW"];
         let sql = statement::without_internal_options(&entry.definition)
-            .filter(|_| entry.desc == "TABLE")
+            .filter(|_| WITH_COLUMNS.contains(&entry.desc.as_str()))
             .unwrap_or_else(|| entry.definition.clone());
         let is_default = matches!(entry.access_method.as_str(), "" | "heap");
         Self {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::archive::dump::Archive;
 use crate::archive::parts::Parts;
-use crate::archive::toc::{Entry, Section};
+use crate::archive::toc::Section;
 use crate::build::order::{self, Mode, Need, Step};
 use crate::build::pre_data;
 use crate::config::Config;
@@ -63,7 +63,7 @@ impl Copy<'_> {
         let tasks = plan::plan(&tables, &formats, terms);
         self.explain(&tables, &formats);
         let steps = order::order(
-            &self.entries(Section::PostData),
+            &self.archive.restored(Section::PostData, self.parts),
             &facts,
             &batches(&tables, &tasks),
         );
@@ -94,7 +94,7 @@ impl Copy<'_> {
         let crew = Crew::new(&servers, &rows, work.collect(), board);
         let loaders = crew.open_loaders(self.config.jobs).await?;
         let sessions: Vec<&Session> = std::iter::once(self.session).chain(&loaders).collect();
-        let entries = self.entries(Section::PreData);
+        let entries = self.archive.restored(Section::PreData, self.parts);
         tokio::try_join!(
             crew.open_readers(self.config.jobs),
             pre_data::run(&sessions, &entries, schemas)
@@ -106,14 +106,6 @@ impl Copy<'_> {
         let counted = counted(&tables, &crew);
         self.progress.counted(&counted);
         Ok((Expected { counted, sequences }, loaders))
-    }
-
-    /// Entries of a section that are restored, in the archive's order.
-    fn entries(&self, section: Section) -> Vec<&Entry> {
-        let entries = self.archive.entries.iter();
-        entries
-            .filter(|entry| entry.section == section && self.parts.restored.contains(&entry.dump_id))
-            .collect()
     }
 
     /// Waits for the last row, sets sequences, and gives up what is held on the source: indexes are built without.

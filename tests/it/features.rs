@@ -39,6 +39,9 @@ const CASES: &[(&str, &str)] = &[
         CREATE SEQUENCE small AS smallint; SELECT setval('small', 32767, false); CREATE SEQUENCE down INCREMENT -1; SELECT nextval('down')"),
     ("no_columns", "CREATE TABLE t (); INSERT INTO t DEFAULT VALUES; INSERT INTO t DEFAULT VALUES"),
     ("dropped_columns", "CREATE TABLE t (a int, b int, c int); ALTER TABLE t DROP COLUMN b; INSERT INTO t VALUES (1, 3)"),
+    ("column_options", "CREATE TABLE t (a int PRIMARY KEY, b text); INSERT INTO t VALUES (1, 'x'); CREATE VIEW v AS SELECT * FROM t; CREATE MATERIALIZED VIEW m AS SELECT * FROM t; CREATE TYPE c AS (x int); CREATE TABLE o OF c;
+        CREATE TABLE p (a int, b int) PARTITION BY LIST (a); CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1); CREATE FOREIGN TABLE f (a int, b int) SERVER nowhere;
+        ALTER TABLE t ALTER b SET (n_distinct = 5); ALTER MATERIALIZED VIEW m ALTER a SET (n_distinct = -0.5); ALTER FOREIGN TABLE f ALTER b SET (n_distinct_inherited = 7)"),
     ("keys", "CREATE TABLE a (id int PRIMARY KEY, u text UNIQUE); CREATE TABLE b (id int REFERENCES a ON DELETE CASCADE, u text REFERENCES a (u) DEFERRABLE INITIALLY DEFERRED); INSERT INTO a VALUES (1, 'x'); INSERT INTO b VALUES (1, 'x')"),
     ("circular_keys", "CREATE TABLE a (id int PRIMARY KEY, b int); CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a); ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b; INSERT INTO a VALUES (1, NULL); INSERT INTO b VALUES (1, 1); UPDATE a SET b = 1"),
     ("not_valid", "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int); INSERT INTO b VALUES (-1); ALTER TABLE b ADD FOREIGN KEY (id) REFERENCES a NOT VALID; ALTER TABLE b ADD CHECK (id > 0) NOT VALID"),

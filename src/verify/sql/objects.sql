@@ -101,9 +101,9 @@ WITH namespace AS MATERIALIZED (
                'compression', CASE WHEN c.relkind IN ('r', 'p') AND a.attstorage IN ('m', 'x')
                               THEN nullif(pg_catalog.to_jsonb(a) ->> 'attcompression', '') END,
                'statistics', CASE WHEN c.relkind IN ('r', 'p', 'm', 'f') THEN nullif(a.attstattarget, -1) END,
-               -- What some minors of the server keep among them is none of ours.
+               -- What the server itself keeps among them is none of ours.
                'options', (SELECT pg_catalog.array_agg(o ORDER BY o) FROM pg_catalog.unnest(a.attoptions) o
-                           WHERE o NOT LIKE 'pg\_attver=%'),
+                           WHERE o NOT LIKE 'pg\_%'),
                'foreign options', (SELECT pg_catalog.array_agg(o ORDER BY o)
                                    FROM pg_catalog.unnest(a.attfdwoptions) o))
     FROM relation c
