@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::archive::program::{Client, Invocation, KEEPALIVES, Program};
 use crate::archive::parts::Parts;
+use crate::archive::program::{Client, Invocation, KEEPALIVES, Program};
 use crate::archive::toc::{self, Entry, Section};
 use crate::config::{Method, SchemaName};
 use crate::error::{Error, Refusal, Refused, Side};
