@@ -1,4 +1,4 @@
-# The worker's image. Nothing here needs BuildKit; both bases are arguments (compose.yaml and image/test pass them on).
+# The worker's image. Nothing here needs BuildKit; both bases are arguments (compose.yaml and tests/image/test pass them on).
 ARG BUILD_IMAGE=rust:1.95-alpine3.23
 ARG RUN_IMAGE=postgres:18-alpine3.23
 
@@ -16,7 +16,7 @@ FROM ${RUN_IMAGE}
 # The base brings the newest client programs; these serve older servers (16 for targets before 17).
 RUN apk add --no-cache postgresql16-client postgresql17-client su-exec
 COPY --from=build /usr/local/bin/schemaferry /usr/local/bin/
-COPY image/entrypoint /usr/local/bin/schemaferry-entrypoint
+COPY entrypoint /usr/local/bin/schemaferry-entrypoint
 RUN install -d -o postgres -g postgres -m 0700 /run/schemaferry
 ENV RUN_DIR=/run/schemaferry
 USER postgres

@@ -1,4 +1,4 @@
-# Everything here installs what it lacks (setup/install), Rust excepted.
+# Everything here installs what it lacks (scripts/install), Rust excepted.
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak bench lint image-test setup
@@ -22,37 +22,37 @@ help: ## say what can be made
 
 demo: setup ## move three schemas between two throwaway servers and compare them
 	@cargo build --release --locked
-	@TEST_POSTGRES="$$(setup/servers)" cargo run --release --locked --quiet --bin demo
+	@TEST_POSTGRES="$$(scripts/servers)" cargo run --release --locked --quiet --bin demo
 
 test: setup ## run every test, on each server that is installed
-	TEST_POSTGRES="$$(setup/servers)" TEST_PGBOUNCER="$$(setup/pgbouncer)" cargo test --workspace --locked
+	TEST_POSTGRES="$$(scripts/servers)" TEST_PGBOUNCER="$$(scripts/pgbouncer)" cargo test --workspace --locked
 
 soak: setup ## feed the parsers, play every fault, kill it, race it (FUZZ=120 SEED= ROUNDS=1 SECONDS= LANES=3 KILLS=200 ONLY="…")
 	@echo 'random input to every parser for $(FUZZ) seconds'
 	@until=$$(($$(date +%s) + $(FUZZ))); while [ "$$(date +%s)" -lt $$until ]; do \
 		PROPTEST_CASES=2000 cargo test --locked --quiet --bin schemaferry || exit 1; done
 	@cargo build --release --locked
-	@TEST_POSTGRES="$$(setup/servers)" cargo run --release --locked --quiet --bin soak -- \
+	@TEST_POSTGRES="$$(scripts/servers)" cargo run --release --locked --quiet --bin soak -- \
 		SEED="$(SEED)" ROUNDS="$(ROUNDS)" SECONDS="$(SECONDS)" LANES="$(LANES)" KILLS="$(KILLS)" ONLY="$(ONLY)"
 
 bench: setup ## time the worker beside its peers (SETS="…" TOOLS="…" SCALE=1 ROUNDS=1 PICTURE=…)
 	@cargo build --release --locked
-	@servers="$$(setup/bench)" && TEST_POSTGRES="$$servers" \
+	@servers="$$(scripts/bench)" && TEST_POSTGRES="$$servers" \
 		cargo run --release --locked --quiet --bin bench -- \
 		SETS="$(SETS)" TOOLS="$(TOOLS)" SCALE="$(SCALE)" ROUNDS="$(ROUNDS)" PICTURE="$(PICTURE)"
 
 lint: setup ## check format, lints, links of the documentation, shell scripts, the template of deploy/
-	@setup/install shellcheck
-	@setup/install cfn-lint
+	@scripts/install shellcheck
+	@scripts/install cfn-lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D rustdoc::broken_intra_doc_links' \
 		cargo doc --workspace --no-deps --document-private-items --locked --quiet
 	shellcheck $$(git grep -lE '^#!(/bin/|/usr/bin/env )(ba)?sh')
-	"$$(setup/cache)"/cfn-lint/bin/cfn-lint deploy/template.yaml
+	"$$(scripts/cache)"/cfn-lint/bin/cfn-lint deploy/template.yaml
 
 image-test: ## build the image and run compose.yaml and the README's docker run for real
-	@image/test
+	@tests/image/test
 
 setup:
-	@setup/install
+	@scripts/install

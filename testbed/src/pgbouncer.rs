@@ -33,7 +33,7 @@ impl PgBouncer {
         let program = env::var_os("TEST_PGBOUNCER").map_or_else(|| PathBuf::from(INSTALLED), PathBuf::from);
         assert!(
             program.exists(),
-            "{} is lacking: see setup/pgbouncer",
+            "{} is lacking: see scripts/pgbouncer",
             program.display()
         );
         let directory = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
 //! Server installations: which PostgreSQL majors this machine can start.
 //!
 //! `TEST_POSTGRES` names them (directories of programs, separated by colons). Without it, the newest of the
-//! distribution's and the one that `setup/install` unpacked are taken.
+//! distribution's and the one that `scripts/install` unpacked are taken.
 
 use std::env;
 use std::fs;
@@ -88,7 +88,7 @@ impl Server {
     }
 }
 
-/// What is installed where the distribution and `setup/install` put it.
+/// What is installed where the distribution and `scripts/install` put it.
 fn installed() -> Vec<PathBuf> {
     let distribution = newest_below(Path::new("/usr/lib/postgresql"), "bin");
     let home = env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
