@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::VARIABLES;
+use crate::config::{Needs, VARIABLES};
 use crate::exit::Exit;
 
 /// What the container's arguments ask for; none means `load`.
@@ -44,14 +44,18 @@ impl Command {
         }
     }
 
-    /// Whether it needs a source.
-    pub(crate) fn has_source(self) -> bool {
-        !matches!(self, Self::Seal { .. })
-    }
-
-    /// Whether it needs `SCHEMA_NAME`.
-    pub(crate) fn has_schemas(self) -> bool {
-        !matches!(self, Self::Seal { all: true, .. })
+    /// What of the environment it needs.
+    pub(crate) fn needs(self) -> Needs {
+        match self {
+            Self::Load | Self::Check | Self::Verify { .. } => Needs {
+                source: true,
+                schemas: true,
+            },
+            Self::Seal { all, .. } => Needs {
+                source: false,
+                schemas: !all,
+            },
+        }
     }
 }
 
@@ -119,7 +123,7 @@ fn after_help() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::preflight::hazard::Hazard;
+    use crate::hazard::Hazard;
 
     fn parsed(arguments: &[&str]) -> Result<Command, u8> {
         let all = ["schemaferry"].iter().chain(arguments).map(OsString::from);

@@ -9,8 +9,6 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::archive::program::Program;
-
 /// The server that a connection, a program or an error belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Side {
@@ -24,6 +22,28 @@ impl fmt::Display for Side {
             Self::Source => "source",
             Self::Target => "target",
         })
+    }
+}
+
+/// A client program of PostgreSQL's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    PgDump,
+    PgRestore,
+}
+
+impl Program {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::PgDump => "pg_dump",
+            Self::PgRestore => "pg_restore",
+        }
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -275,6 +295,15 @@ impl Error {
             return Some(sqlstate);
         }
         self.db_error().map(|db| db.code().code())
+    }
+
+    /// An error that holds every difference, unless there is none.
+    pub(crate) fn unless_equal(differences: Vec<String>) -> Result<(), Self> {
+        if differences.is_empty() {
+            Ok(())
+        } else {
+            Err(Self::Differ(differences))
+        }
     }
 
     /// The side that failed, where there is one.

@@ -6,26 +6,28 @@ use std::time::Instant;
 use crate::archive::dump::{Archive, Dump, Endpoint};
 use crate::archive::parts::{self, Parts};
 use crate::archive::program::{self, Client};
+use crate::build::analyze;
+use crate::catalogue;
+use crate::catalogue::activity;
+use crate::clear::{self, Decision, Room};
 use crate::config::{Config, Method, SchemaName, Verify};
 use crate::copy::{Contents, Copy};
+use crate::credentials;
 use crate::error::{Error, Refusal, Side};
+use crate::ledger;
+use crate::lock::{Lock, Sweep, sweep};
 use crate::pipe::Pipe;
 use crate::preflight::{self, Answers, Questions};
+use crate::privileges;
 use crate::progress::{Phase, Progress};
-use crate::secret;
 use crate::server::passfile::{Passfile, RunDir};
 use crate::server::session::{Session, quote_ident};
 use crate::server::{ApplicationName, Server};
 use crate::shutdown::Shutdown;
-use crate::source::activity;
-use crate::source::catalog;
-use crate::source::snapshot::Snapshot;
-use crate::target::clear::{self, Decision, Room};
-use crate::target::lock::{Lock, Sweep, sweep};
-use crate::target::{ledger, privileges};
+use crate::snapshot::Snapshot;
 use crate::verify::hasher::{Hashed, Hasher};
 use crate::verify::objects::{self, Objects};
-use crate::verify::{self, Expected, rows};
+use crate::verify::{Expected, rows};
 use crate::watchdog::{self, Control};
 
 /// Between two looks at what a schema waits for.
@@ -139,7 +141,7 @@ async fn line(unit: &Unit<'_>, sessions: Sessions, lock: &Lock, progress: &Progr
     // What the archive does not say is read while pg_dump writes it.
     let (archive, leaving, contents, carried, objects) = tokio::try_join!(
         from.archive(dump, unit.run_dir.path().join("archive")),
-        catalog::leaving_foreign_keys(&snapshot.session, &config.schemas),
+        catalogue::leaving_foreign_keys(&snapshot.session, &config.schemas),
         Contents::read(&snapshot.session, &target, config),
         privileges::read(&snapshot.session, &config.schemas),
         described(&snapshot.session, config)
@@ -218,7 +220,7 @@ async fn examine(
     // No object changes any more.
     let (found, ()) = tokio::try_join!(
         described(target, config),
-        catalog::analyze(&sessions, &config.schemas, || progress.step())
+        analyze::run(&sessions, &config.schemas, || progress.step())
     )?;
 
     progress.enter(Phase::Verify);
@@ -232,7 +234,7 @@ async fn examine(
     });
     let sequences = rows::sequences(target, &config.schemas, &held.expected.sequences).await?;
     differences.extend(sequences.into_iter().map(|(_, text)| text));
-    verify::agree(differences)
+    Error::unless_equal(differences)
 }
 
 /// What the transfer goes between.
@@ -283,14 +285,14 @@ impl<'a> Reached<'a> {
         let open = async |server: &Server, limit| Session::open(server, "sf/connect", limit).await;
         let limit = config.lock_timeout;
         let ((source, reading), (target, working)) = tokio::try_join!(
-            secret::connect(&config.source, Side::Source, async |server| open(server, limit)
+            credentials::connect(&config.source, Side::Source, async |server| open(server, limit)
                 .await),
-            secret::connect(&config.target, Side::Target, async |server| {
+            credentials::connect(&config.target, Side::Target, async |server| {
                 open(server, watchdog::lock_timeout(limit)).await
             }),
         )?;
         let schemas = config.schemas.iter().map(SchemaName::as_str);
-        let names = ApplicationName::new(&target.address(), schemas, attempt());
+        let names = ApplicationName::new(&target.address(), schemas);
         Ok(Self {
             config,
             source,
@@ -546,11 +548,4 @@ impl<'a> Unit<'a> {
             tracing::warn!("the run's backends could not be ended in time; the next attempt does it");
         }
     }
-}
-
-/// A number that no other attempt has: of the moment and of the process.
-pub(crate) fn attempt() -> u32 {
-    use std::hash::{BuildHasher, RandomState};
-    let mixed = RandomState::new().hash_one(Instant::now());
-    u32::try_from(mixed & u64::from(u32::MAX)).unwrap_or_default()
 }

@@ -4,25 +4,29 @@
 //! ends the process and the only one that logs an error.
 
 mod archive;
+mod aws;
 mod build;
+mod catalogue;
+mod clear;
 mod cli;
 mod config;
 mod copy;
-mod ecs;
+mod credentials;
 mod error;
 mod exit;
+mod hazard;
+mod ledger;
 mod load;
+mod lock;
 mod log;
 mod pipe;
 mod preflight;
+mod privileges;
 mod progress;
 mod seal;
-mod secret;
 mod server;
 mod shutdown;
-mod source;
-mod target;
-
+mod snapshot;
 mod verify;
 mod watchdog;
 
@@ -33,9 +37,9 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use tracing::Level;
 
+use crate::aws::task::Task;
 use crate::cli::Command;
 use crate::config::{Config, LogFormat, SchemaName};
-use crate::ecs::Task;
 use crate::error::{Error, Stop};
 use crate::exit::Exit;
 use crate::progress::Progress;
@@ -54,7 +58,7 @@ fn main() -> ExitCode {
         }
     };
     let progress = Progress::new();
-    let ended = match Config::from_env(command) {
+    let ended = match Config::from_env(command.needs()) {
         Ok(config) => {
             log::init(config.log_format, config.log_level, fields(&config));
             run(command, &config, &progress)

@@ -10,13 +10,13 @@ use crate::archive::dump::{Archive, Dump, Endpoint};
 use crate::archive::parts::Parts;
 use crate::archive::toc::Section;
 use crate::build::pre_data;
+use crate::catalogue::{self, Counted, SequenceState, Table};
 use crate::config::SchemaName;
 use crate::error::{Error, Stop};
+use crate::lock::Lock;
 use crate::progress::{Phase, Progress};
 use crate::server::session::Session;
-use crate::source::catalog::{self, Counted, SequenceState, Table};
-use crate::source::snapshot::{self, Snapshot};
-use crate::target::lock::Lock;
+use crate::snapshot::{self, Snapshot};
 use crate::verify::Expected;
 
 /// What one read takes from pg_dump: as much as a pipe holds.
@@ -67,8 +67,8 @@ impl Pipe<'_> {
     }
 
     async fn sequences(&self, schemas: &[SchemaName]) -> Result<Vec<SequenceState>, Error> {
-        let sequences = catalog::sequences(&self.counter, schemas).await?;
-        catalog::set_sequences(self.session, &sequences).await?;
+        let sequences = catalogue::sequences(&self.counter, schemas).await?;
+        catalogue::set_sequences(self.session, &sequences).await?;
         Ok(sequences)
     }
 
@@ -77,7 +77,7 @@ impl Pipe<'_> {
         if self.count {
             let units: BTreeSet<Counted> = tables.iter().map(Table::unit).collect();
             for unit in units {
-                let rows = catalog::count(&self.counter, &unit).await?;
+                let rows = catalogue::count(&self.counter, &unit).await?;
                 counted.push((unit, rows));
                 self.progress.step();
             }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::catalogue::{Counted, Table};
 use crate::log;
-use crate::source::catalog::{Counted, Table};
 
 /// Between two progress records.
 const RECORD_INTERVAL: Duration = Duration::from_secs(10);

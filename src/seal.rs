@@ -1,15 +1,14 @@
 //! Sealing: what protects a schema that is live from every load, whatever `ON_EXISTING` says.
 
 use crate::config::{Config, SchemaName};
+use crate::credentials;
 use crate::error::{Error, Refusal, Refused, Side};
-use crate::load;
+use crate::ledger::{self, State};
+use crate::lock::Lock;
 use crate::progress::{Phase, Progress};
-use crate::secret;
 use crate::server::ApplicationName;
 use crate::server::session::Session;
 use crate::shutdown::Shutdown;
-use crate::target::ledger::{self, State};
-use crate::target::lock::Lock;
 
 /// What is wanted.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +37,7 @@ pub(crate) async fn seal(
 async fn mark(config: &Config, progress: &Progress, wish: Wish) -> Result<(), Error> {
     progress.enter(Phase::Connect);
     let limit = config.lock_timeout;
-    let (server, session) = secret::connect(&config.target, Side::Target, async |server| {
+    let (server, session) = credentials::connect(&config.target, Side::Target, async |server| {
         Session::open(server, "sf/seal", limit).await
     })
     .await?;
@@ -50,7 +49,7 @@ async fn mark(config: &Config, progress: &Progress, wish: Wish) -> Result<(), Er
 
     progress.enter(Phase::Lock);
     let unit = schemas.iter().map(SchemaName::as_str);
-    let names = ApplicationName::new(&server.address(), unit, load::attempt());
+    let names = ApplicationName::new(&server.address(), unit);
     let lock = Lock::acquire(&server, &names, &schemas, config.wait_timeout).await?;
 
     progress.enter(Phase::Complete);

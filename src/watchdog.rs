@@ -11,11 +11,11 @@ use tokio::sync::Mutex;
 
 use crate::config::Config;
 use crate::error::{Error, Side, Stop};
+use crate::lock::{Sweep, sweep};
 use crate::progress::Progress;
 use crate::server::session::Session;
 use crate::server::{ApplicationName, Server, connect};
 use crate::shutdown::Shutdown;
-use crate::target::lock::{Sweep, sweep};
 
 /// Between two looks at the backends.
 const INTERVAL: Duration = Duration::from_secs(2);

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use crate::archive::parts::Parts;
-use crate::archive::program::{Client, Invocation, KEEPALIVES, Program};
+use crate::archive::program::{Client, Invocation, KEEPALIVES};
 use crate::archive::toc::{self, Entry, Section};
 use crate::config::{Method, SchemaName};
-use crate::error::{Error, Refusal, Refused, Side};
+use crate::error::{Error, Program, Refusal, Refused, Side};
 use crate::server::passfile::Passfile;
 use crate::server::session::quote_ident;
 use crate::server::{Server, SslMode};

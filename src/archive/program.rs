@@ -2,10 +2,9 @@
 //!
 //! Each child leads a process group of its own, gets a cleared environment with an explicit list, and is killed
 //! with its whole group when its owner is dropped, whatever ended the run. What it leaves on the servers is
-//! ended by the sweep (`target/lock.rs`), because a killed client does not end its backend.
+//! ended by the sweep (`lock/mod.rs`), because a killed client does not end its backend.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -18,32 +17,10 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 
 use crate::archive::oom;
-use crate::error::{Error, Refusal, Refused, Side, withhold_quoted};
+use crate::error::{Error, Program, Refusal, Refused, Side, withhold_quoted};
 use crate::server::connect::CONNECT_TIMEOUT;
 use crate::server::passfile::Passfile;
 use crate::server::{Server, SslRootCert};
-
-/// A client program of PostgreSQL's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Program {
-    PgDump,
-    PgRestore,
-}
-
-impl Program {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::PgDump => "pg_dump",
-            Self::PgRestore => "pg_restore",
-        }
-    }
-}
-
-impl fmt::Display for Program {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// One run of a program against one server.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use crate::archive::statement;
 use crate::archive::toc::Entry;
 use crate::build::statements::Statement;
+use crate::catalogue::Constraint;
 use crate::server::session::quote_ident;
-use crate::source::catalog::Constraint;
 
 /// The statements of a foreign key.
 #[derive(Debug, PartialEq, Eq)]

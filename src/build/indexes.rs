@@ -3,8 +3,8 @@
 use crate::archive::statement;
 use crate::archive::toc::Entry;
 use crate::build::statements::Statement;
+use crate::catalogue::Constraint;
 use crate::server::session::quote_ident;
-use crate::source::catalog::Constraint;
 
 /// What an index or key is built from: a part that others of the same table may be built beside, and one that
 /// needs the table alone.

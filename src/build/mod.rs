@@ -1,5 +1,6 @@
 //! Pre-data and post-data by our own sessions: what is created in which order, and what of it side by side.
 
+pub(crate) mod analyze;
 pub(crate) mod constraints;
 pub(crate) mod indexes;
 pub(crate) mod order;

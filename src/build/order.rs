@@ -10,7 +10,7 @@ use crate::archive::toc::Entry;
 use crate::build::constraints;
 use crate::build::indexes;
 use crate::build::statements::Statement;
-use crate::source::catalog::{Constraint, PostData};
+use crate::catalogue::{Constraint, PostData};
 
 /// Statements of small tables that make one step.
 const STEP_MAX: usize = 50;

@@ -3,7 +3,6 @@
 mod parse;
 mod variables;
 
-pub(crate) use parse::password;
 pub(crate) use variables::VARIABLES;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,9 +15,9 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tracing::Level;
 
-use crate::cli::Command;
 use crate::error::{Error, Problem};
-use crate::preflight::hazard::Hazard;
+use crate::hazard::Hazard;
+use crate::server::login;
 use crate::server::{SslMode, SslRootCert};
 
 /// A schema's name, literal: case is kept and nothing is a pattern. At most 63 bytes, never a system schema.
@@ -198,6 +197,15 @@ pub(crate) enum LogFormat {
     Text,
 }
 
+/// What a command cannot do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Needs {
+    /// The `SOURCE_` variables.
+    pub(crate) source: bool,
+    /// `SCHEMA_NAME`.
+    pub(crate) schemas: bool,
+}
+
 /// The checked environment of one run.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -255,17 +263,14 @@ struct Reader {
 }
 
 impl Config {
-    /// Reads this process's environment, as far as `command` needs it.
-    pub(crate) fn from_env(command: Command) -> Result<Self, Error> {
+    /// Reads this process's environment, as far as it is needed.
+    pub(crate) fn from_env(needs: Needs) -> Result<Self, Error> {
         #[expect(clippy::disallowed_methods, reason = "this module is the only reader")]
-        Self::read(command, std::env::vars_os())
+        Self::read(needs, std::env::vars_os())
     }
 
     /// Reads an environment; the error names everything that is wrong with it.
-    fn read(
-        command: Command,
-        environment: impl Iterator<Item = (OsString, OsString)>,
-    ) -> Result<Self, Error> {
+    fn read(needs: Needs, environment: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, Error> {
         let known = known_names();
         let given = environment
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
@@ -277,12 +282,12 @@ impl Config {
         };
         let method = reader.parsed("METHOD", parse::method).unwrap_or(Method::Copy);
         let config = Self {
-            schemas: if command.has_schemas() {
+            schemas: if needs.schemas {
                 reader.schemas()
             } else {
                 Vec::new()
             },
-            source: reader.server("SOURCE", command.has_source()),
+            source: reader.server("SOURCE", needs.source),
             target: reader.server("TARGET", true),
             method,
             jobs: reader.parsed("JOBS", parse::jobs).unwrap_or(JOBS_DEFAULT),
@@ -531,7 +536,7 @@ impl Reader {
         if has_iam {
             return PasswordSource::Iam;
         }
-        if let Some(password) = self.parsed(value, password) {
+        if let Some(password) = self.parsed(value, login::password) {
             return PasswordSource::Value(password);
         }
         if let Some(path) = self.parsed(file, |path| {
@@ -581,6 +586,11 @@ mod tests {
     use proptest::prelude::*;
     use std::os::unix::ffi::OsStringExt as _;
 
+    const LOAD: Needs = Needs {
+        source: true,
+        schemas: true,
+    };
+
     type Variables<'a> = &'a [(&'a str, &'a str)];
 
     fn read(variables: Variables<'_>) -> Result<Config, Vec<String>> {
@@ -590,7 +600,7 @@ mod tests {
             .chain(variables)
             .map(|(name, value)| (name.into(), value.into()))
             .collect();
-        match Config::read(Command::Load, environment.into_iter()) {
+        match Config::read(LOAD, environment.into_iter()) {
             Ok(config) => Ok(config),
             Err(Error::Config(problems)) => Err(problems.iter().map(ToString::to_string).collect()),
             Err(other) => panic!("{other}"),
@@ -641,7 +651,7 @@ mod tests {
                 let name = name.replace('…', if source { "SOURCE" } else { "TARGET" });
                 (name.into(), OsString::from_vec(value))
             });
-            if let Err(error) = Config::read(Command::Load, environment) {
+            if let Err(error) = Config::read(LOAD, environment) {
                 let is_config = matches!(error, Error::Config(_));
                 prop_assert!(is_config, "{}", error);
             }

@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tracing::Level;
 
 use crate::config::{LogFormat, Method, OnExisting, Privileges, Split, ToastCompression, Verify};
-use crate::preflight::hazard::Hazard;
+use crate::hazard::Hazard;
 use crate::server::{SslMode, SslRootCert};
 
 /// What a server's timeouts can hold: milliseconds in 32 bits with a sign.
@@ -17,14 +16,6 @@ const DURATION_MAX: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// Streams that one load may have in flight on each side.
 const JOBS: std::ops::RangeInclusive<u8> = 1..=64;
-
-/// A password that both the driver and a passfile can hold.
-pub(crate) fn password(text: &str) -> Result<SecretString, String> {
-    if text.contains(['\n', '\r', '\0']) {
-        return Err("holds a line end or a NUL byte, which no passfile can hold".to_owned());
-    }
-    Ok(SecretString::from(text))
-}
 
 pub(super) fn readable(path: &Path) -> Result<(), String> {
     std::fs::File::open(path)

@@ -12,18 +12,18 @@ use crate::archive::parts::Parts;
 use crate::archive::toc::Section;
 use crate::build::order::{self, Mode, Need, Step};
 use crate::build::pre_data;
+use crate::catalogue::{self, Counted, Format, PostData, SequenceState, Table};
 use crate::config::Config;
 use crate::copy::board::{Board, Item, Rank};
 use crate::copy::plan::{Task, Terms};
 use crate::copy::task::Rows;
 use crate::copy::workers::{Crew, Servers, Work};
 use crate::error::Error;
+use crate::lock::Lock;
 use crate::progress::{Phase, Progress};
 use crate::server::session::Session;
 use crate::server::{ApplicationName, Server};
-use crate::source::catalog::{self, Counted, Format, PostData, SequenceState, Table};
-use crate::source::snapshot::Snapshot;
-use crate::target::lock::Lock;
+use crate::snapshot::Snapshot;
 use crate::verify::Expected;
 
 /// Everything that takes part in the move.
@@ -116,9 +116,9 @@ impl Copy<'_> {
             () = crew.rows_landed() => {}
         }
         self.progress.enter(Phase::Sequences);
-        let sequences = catalog::sequences(&snapshot.session, &self.config.schemas).await?;
+        let sequences = catalogue::sequences(&snapshot.session, &self.config.schemas).await?;
         snapshot.release().await?;
-        catalog::set_sequences(self.session, &sequences).await?;
+        catalogue::set_sequences(self.session, &sequences).await?;
         self.progress.enter(Phase::PostData);
         Ok(sequences)
     }
@@ -156,13 +156,14 @@ impl Contents {
     pub(crate) async fn read(source: &Session, target: &Session, config: &Config) -> Result<Self, Error> {
         let schemas = &config.schemas;
         let formats = async {
-            let (there, here) = tokio::try_join!(catalog::extensions(source), catalog::extensions(target))?;
+            let (there, here) =
+                tokio::try_join!(catalogue::extensions(source), catalogue::extensions(target))?;
             let same: Vec<String> = there.intersection(&here).map(|(name, _)| name.clone()).collect();
-            catalog::formats(source, schemas, target.major(), &same).await
+            catalogue::formats(source, schemas, target.major(), &same).await
         };
         let facts = async {
-            let tables = catalog::tables(source, schemas).await?;
-            let facts = catalog::post_data(source, schemas, &tables).await?;
+            let tables = catalogue::tables(source, schemas).await?;
+            let facts = catalogue::post_data(source, schemas, &tables).await?;
             Ok::<_, Error>((tables, facts))
         };
         let (formats, (tables, facts), features) =

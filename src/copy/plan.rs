@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use crate::catalogue::{Format, Relation, Table};
 use crate::config::{Split, ToastCompression};
 use crate::server::session::quote_ident;
-use crate::source::catalog::{Format, Relation, Table};
 
 /// Tables up to this size travel together: what they cost is round trips and commits.
 const SMALL_BYTES: u64 = 256 * 1024;

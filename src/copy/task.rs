@@ -11,14 +11,14 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use tokio_postgres::{CopyInSink, CopyOutStream};
 
 use crate::build::statements;
+use crate::catalogue::{Format, Relation, Table};
 use crate::config::{SchemaName, ToastCompression};
 use crate::copy::plan::{self, Span, Task};
 use crate::error::{Error, Stop};
+use crate::lock::Lock;
 use crate::progress::Progress;
 use crate::server::reframe::Copying;
 use crate::server::session::{Session, answer, start};
-use crate::source::catalog::{Format, Relation, Table};
-use crate::target::lock::Lock;
 
 /// A table that is emptied first is locked until its rows are in. A check of another table that looks into it gives up
 /// soon, and is tried again when nothing else of the run is under way.

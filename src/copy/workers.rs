@@ -18,7 +18,7 @@ use crate::error::{Error, Side};
 use crate::progress::{Phase, Progress};
 use crate::server::session::Session;
 use crate::server::{ApplicationName, Server};
-use crate::source::snapshot;
+use crate::snapshot;
 use crate::watchdog;
 
 /// Steps that take longer get a record of their own.

@@ -1,6 +1,6 @@
 //! Every question that is asked before anything changes, answered in one go.
 
-pub(crate) mod hazard;
+mod hazards;
 mod needs;
 mod rights;
 mod servers;
@@ -11,12 +11,12 @@ use serde_json::json;
 
 use crate::archive::dump;
 use crate::archive::program::Client;
+use crate::clear::Decision;
 use crate::config::{Config, SchemaName};
 use crate::error::{Error, Refused};
+use crate::ledger;
 use crate::server::Server;
 use crate::server::session::Session;
-use crate::target::clear::Decision;
-use crate::target::ledger;
 
 /// One answer of preflight.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub(crate) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
         Box::pin(servers::ask(questions)),
         Box::pin(rights::ask(questions)),
         Box::pin(needs::ask(questions)),
-        Box::pin(hazard::ask(questions))
+        Box::pin(hazards::ask(questions))
     )?;
     for more in [servers, rights, needs, hazards] {
         answers.extend(more);

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::catalogue;
 use crate::error::{Error, Refusal, Refused, Side};
+use crate::ledger::{self, State};
 use crate::preflight::{Answers, Questions};
 use crate::server::session::{Session, quote_ident};
-use crate::source::catalog;
-use crate::target::ledger::{self, State};
 
 /// Objects named in a refusal.
 const NAMED_MAX: usize = 5;
@@ -47,7 +47,7 @@ async fn references(source: &Session, schemas: &[&str]) -> Result<References, Er
 }
 
 pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
-    let unit = catalog::names(&questions.config.schemas);
+    let unit = catalogue::names(&questions.config.schemas);
     let (mut references, residents, partitions) = tokio::try_join!(
         references(questions.source, &unit),
         resident_extensions(questions.source, &unit),
@@ -66,7 +66,7 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
 /// A partition gets its root's indexes when it is attached, which comes before its own are built: only where the root is
 /// made by the same load do they come in the right order.
 async fn partitions_of_others(questions: &Questions<'_>) -> Result<Answers, Error> {
-    let unit = catalog::names(&questions.config.schemas);
+    let unit = catalogue::names(&questions.config.schemas);
     let sql = include_str!("sql/partitions_of_others.sql");
     let mut answers = Answers::default();
     for row in questions.source.query("list partitions", sql, &[&unit]).await? {
@@ -268,7 +268,7 @@ async fn objects(
 
 /// In which order to move, or what to move together.
 async fn order(questions: &Questions<'_>, schema: &str) -> Result<String, Error> {
-    let unit: BTreeSet<&str> = catalog::names(&questions.config.schemas).into_iter().collect();
+    let unit: BTreeSet<&str> = catalogue::names(&questions.config.schemas).into_iter().collect();
     // Everything that the schema needs in its turn; if that comes back to the unit, all of it goes together.
     let mut closure: BTreeSet<String> = BTreeSet::from([schema.to_owned()]);
     let mut open = vec![schema.to_owned()];

@@ -1,16 +1,19 @@
 //! One side of the move: where a server is and how it is reached.
 
 pub(crate) mod connect;
+pub(crate) mod login;
 pub(crate) mod passfile;
 pub(crate) mod reframe;
 pub(crate) mod session;
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
+use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
 use crate::error::Side;
-use crate::secret::Login;
+use crate::server::login::Login;
 
 /// libpq's six words for `sslmode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,8 +91,8 @@ pub(crate) struct ApplicationName {
 }
 
 impl ApplicationName {
-    /// The name for one attempt at moving `schemas` to the target at `address`.
-    pub(crate) fn new<'a>(address: &str, schemas: impl Iterator<Item = &'a str>, attempt: u32) -> Self {
+    /// The name for a new attempt at moving `schemas` to the target at `address`.
+    pub(crate) fn new<'a>(address: &str, schemas: impl Iterator<Item = &'a str>) -> Self {
         let mut hash = Sha256::new();
         hash.update(address);
         let mut names: Vec<&str> = schemas.collect();
@@ -105,7 +108,7 @@ impl ApplicationName {
             .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         Self {
             unit,
-            attempt: format!("{attempt:08x}"),
+            attempt: format!("{:08x}", attempt()),
         }
     }
 
@@ -133,4 +136,10 @@ impl ApplicationName {
     pub(crate) fn role(&self, role: &str) -> String {
         format!("sf/{}/{}/{role}", self.unit, self.attempt)
     }
+}
+
+/// A number that no other attempt has: of the moment and of the process.
+fn attempt() -> u32 {
+    let mixed = RandomState::new().hash_one(Instant::now());
+    u32::try_from(mixed & u64::from(u32::MAX)).unwrap_or_default()
 }

@@ -5,20 +5,20 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 
+use crate::catalogue;
+use crate::catalogue::activity;
 use crate::config::{Config, Privileges, SchemaName, Verify};
+use crate::credentials;
 use crate::error::{Error, Problem, Refusal, Refused, Side};
-use crate::load;
+use crate::ledger::{self, State};
+use crate::lock;
+use crate::privileges;
 use crate::progress::{Phase, Progress};
-use crate::secret;
 use crate::server::session::Session;
 use crate::server::{ApplicationName, Server};
 use crate::shutdown::Shutdown;
-use crate::source::activity;
-use crate::source::catalog;
-use crate::source::snapshot::{self, Snapshot};
-use crate::target::ledger::{self, State};
-use crate::target::{lock, privileges};
-use crate::verify::{Difference, agree, named, narrow, objects, rows, values};
+use crate::snapshot::{self, Snapshot};
+use crate::verify::{Difference, named, narrow, objects, rows, values};
 use crate::watchdog::{self, Control};
 
 /// How long a server may keep to itself what its backends have written: ten seconds from 15 on, and a margin.
@@ -100,11 +100,11 @@ impl<'a> Ends<'a> {
         progress.enter(Phase::Connect);
         let open = async |server: &Server| Session::open(server, "sf/verify", config.lock_timeout).await;
         let ((source, reading), (target, looking)) = tokio::try_join!(
-            secret::connect(&config.source, Side::Source, open),
-            secret::connect(&config.target, Side::Target, open)
+            credentials::connect(&config.source, Side::Source, open),
+            credentials::connect(&config.target, Side::Target, open)
         )?;
         let schemas = config.schemas.iter().map(SchemaName::as_str);
-        let names = ApplicationName::new(&target.address(), schemas, load::attempt());
+        let names = ApplicationName::new(&target.address(), schemas);
         let role = names.role("verify");
         let (here, there, ..) = tokio::try_join!(
             Control::open(&source, &names),
@@ -143,7 +143,7 @@ impl<'a> Ends<'a> {
 
         // What a load that has begun meanwhile did would look like differences.
         self.stands_still().await?;
-        agree(self.explained(differences, &loads, frozen).await?)
+        Error::unless_equal(self.explained(differences, &loads, frozen).await?)
     }
 
     /// Refuses while a load of one of the schemas is under way.
@@ -205,7 +205,7 @@ impl<'a> Ends<'a> {
         let (expected, found, sequences, expected_roles, found_roles) = tokio::try_join!(
             objects::read(here, schemas),
             objects::read(there, schemas),
-            catalog::sequences(here, schemas),
+            catalogue::sequences(here, schemas),
             privileges::read(here, schemas),
             privileges::read(there, schemas)
         )?;

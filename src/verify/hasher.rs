@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use futures_util::future::try_join_all;
 
+use crate::catalogue::Relation;
 use crate::config::Config;
 use crate::error::Error;
 use crate::progress::Progress;
 use crate::server::session::Session;
 use crate::server::{ApplicationName, Server};
-use crate::source::catalog::Relation;
-use crate::source::snapshot;
+use crate::snapshot;
 use crate::verify::narrow;
 use crate::verify::values::{self, Shape, Sum};
 

@@ -4,7 +4,6 @@
 //! now, each under one snapshot, and tells what the source has written since the load from a difference.
 
 mod command;
-pub(crate) mod deparsed;
 pub(crate) mod hasher;
 mod narrow;
 pub(crate) mod objects;
@@ -13,8 +12,7 @@ mod values;
 
 pub(crate) use command::verify;
 
-use crate::error::Error;
-use crate::source::catalog::{Counted, Relation, SequenceState};
+use crate::catalogue::{Counted, Relation, SequenceState};
 use crate::verify::values::{Differing, Shape};
 
 /// What the source holds.
@@ -30,15 +28,6 @@ pub(crate) struct Expected {
 struct Difference {
     tables: Vec<Relation>,
     text: String,
-}
-
-/// An error that holds every difference, unless there is none.
-pub(crate) fn agree(differences: Vec<String>) -> Result<(), Error> {
-    if differences.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::Differ(differences))
-    }
 }
 
 /// Tables that differ, as differences of theirs or of all leaves of a root.

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use crate::catalogue;
+use crate::catalogue::deparsed;
 use crate::config::SchemaName;
 use crate::error::Error;
 use crate::server::session::{Session, quote_ident};
-use crate::source::catalog;
-use crate::verify::deparsed;
 
 /// Properties that servers write from a stored tree.
 const DEPARSED: [&str; 6] = [
@@ -45,7 +45,7 @@ struct Object {
 pub(crate) async fn read(session: &Session, schemas: &[SchemaName]) -> Result<Objects, Error> {
     let sql = include_str!("sql/objects.sql");
     let rows = session
-        .query("describe objects", sql, &[&catalog::names(schemas)])
+        .query("describe objects", sql, &[&catalogue::names(schemas)])
         .await?;
     let object = |row: &tokio_postgres::Row| {
         let object = Object {

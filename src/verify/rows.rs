@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::catalogue::{self, Counted, Relation, SequenceState};
 use crate::config::SchemaName;
 use crate::error::Error;
 use crate::progress::Progress;
 use crate::server::session::{self, Session};
-use crate::source::catalog::{self, Counted, Relation, SequenceState};
 
 /// Tables of up to so many rows are counted together, up to so many of them.
 const SMALL_ROWS: u64 = 100_000;
@@ -24,7 +24,7 @@ pub(crate) async fn counts(
     groups.extend(small.chunks(GROUP_MAX).map(<[_]>::to_vec));
     let differences = session::share_out(target, groups, async |session, group| {
         let units: Vec<&Counted> = group.iter().map(|(unit, _)| unit).collect();
-        let found = catalog::counts(session, &units).await?;
+        let found = catalogue::counts(session, &units).await?;
         progress.step();
         let both = group.into_iter().zip(found);
         let differing = both.filter(|((_, expected), found)| expected != found);
@@ -45,7 +45,7 @@ pub(crate) async fn sequences(
     schemas: &[SchemaName],
     expected: &[SequenceState],
 ) -> Result<Vec<(Relation, String)>, Error> {
-    let found: BTreeMap<_, _> = catalog::sequences(target, schemas)
+    let found: BTreeMap<_, _> = catalogue::sequences(target, schemas)
         .await?
         .into_iter()
         .map(|state| (state.relation.clone(), state))

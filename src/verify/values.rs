@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::catalogue::{self, Relation};
 use crate::config::SchemaName;
 use crate::error::Error;
 use crate::progress::Progress;
 use crate::server::session::{self, Session};
-use crate::source::catalog::{self, Relation};
 
 /// Tables of up to so many bytes are read together, up to so many of them.
 const SMALL_BYTES: u64 = 4 << 20;
@@ -128,7 +128,7 @@ pub(crate) async fn shapes(
     let converted = session.encoding != other_encoding;
     let sql = include_str!("sql/shapes.sql");
     let rows = session
-        .query("list columns to compare", sql, &[&catalog::names(schemas)])
+        .query("list columns to compare", sql, &[&catalogue::names(schemas)])
         .await?;
     let shape = |row: &tokio_postgres::Row| Shape {
         relation: Relation {

@@ -10,6 +10,7 @@ mod copy;
 mod failures;
 mod faults;
 mod features;
+mod floors;
 mod iam;
 mod load;
 mod machine;

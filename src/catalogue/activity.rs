@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalogue::{self, Relation};
 use crate::config::SchemaName;
 use crate::error::Error;
 use crate::server::session::Session;
-use crate::source::catalog::{self, Relation};
 
 /// Where each table and each sequence stands, by its name as SQL writes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ struct Mark {
 pub(crate) async fn read(session: &Session, schemas: &[SchemaName]) -> Result<Activity, Error> {
     let sql = include_str!("sql/activity.sql");
     let rows = session
-        .query("read counters", sql, &[&catalog::names(schemas)])
+        .query("read counters", sql, &[&catalogue::names(schemas)])
         .await?;
     let mark = |row: &tokio_postgres::Row| {
         let relation = Relation {

@@ -12,8 +12,6 @@ use aws_sigv4::sign::v4;
 use secrecy::SecretString;
 
 use crate::error::{Error, Refusal, Side};
-use crate::secret::aws;
-use crate::server::Server;
 
 /// How long a server takes a token after it was signed; a session that it has opened lives on.
 const TOKEN_LIFE: Duration = Duration::from_mins(15);
@@ -42,11 +40,11 @@ impl fmt::Debug for Tokens {
 }
 
 impl Tokens {
-    /// For the role of `server`, with the task's credentials. Nothing is fetched yet.
-    pub(super) async fn of(server: &Server) -> Result<Self, Error> {
-        let aws = aws().await;
+    /// For a role of the server at `host` and `port`, with the task's credentials. Nothing is fetched yet.
+    pub(crate) async fn of(side: Side, (host, port): (&str, u16), user: &str) -> Result<Self, Error> {
+        let aws = super::configuration().await;
         let lacking = |reason: &str, refusal| Error::Token {
-            side: server.side,
+            side,
             reason: reason.to_owned(),
             refusal,
         };
@@ -57,9 +55,9 @@ impl Tokens {
             .credentials_provider()
             .ok_or_else(|| lacking("no AWS credentials are configured", Refusal::Denied))?;
         Ok(Self {
-            side: server.side,
-            address: format!("{}:{}", server.host, server.port),
-            user: server.user.clone(),
+            side,
+            address: format!("{host}:{port}"),
+            user: user.to_owned(),
             region: region.to_string(),
             provider,
             known: Arc::default(),
@@ -67,7 +65,7 @@ impl Tokens {
     }
 
     /// A token for a connection that begins now. Nothing is asked but where credentials have to be fetched.
-    pub(super) async fn sign(&self) -> Result<SecretString, Error> {
+    pub(crate) async fn token(&self) -> Result<SecretString, Error> {
         let credentials = self.credentials().await?;
         self.signed(credentials, SystemTime::now())
             .map_err(|reason| Error::Token {

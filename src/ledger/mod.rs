@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 use tokio_postgres::Row;
 
+use crate::catalogue::activity::Activity;
 use crate::config::{Config, SchemaName};
 use crate::error::{Error, Refusal, Refused};
+use crate::lock::Lock;
 use crate::server::session::Session;
-use crate::source::activity::Activity;
-use crate::target::lock::Lock;
 
 /// How far the statistics collector of servers before 15 may lag behind.
 const COLLECTOR_DELAY: std::time::Duration = std::time::Duration::from_secs(1);

@@ -5,8 +5,8 @@
 
 use crate::config::{OnExisting, SchemaName};
 use crate::error::{Error, Refusal, Refused, Side};
+use crate::ledger::{self, Entry, Load, State};
 use crate::server::session::{Session, quote_ident};
-use crate::target::ledger::{self, Entry, Load, State};
 
 /// Objects dropped in one transaction. A table takes some seven locks with its key and TOAST, and the lock
 /// table of a server with default settings holds 6400.

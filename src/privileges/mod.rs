@@ -10,12 +10,12 @@ pub(crate) use carried::{Carried, Need, read};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use crate::catalogue::deparsed;
+use crate::catalogue::{self, Relation};
 use crate::config::{Config, Privileges, SchemaName};
 use crate::error::Error;
+use crate::privileges::carried::{EVERYONE, Grant, Object, Policy, grantee, table_of};
 use crate::server::session::{Session, quote_ident, quote_literal};
-use crate::source::catalog::{self, Relation};
-use crate::target::privileges::carried::{EVERYONE, Grant, Object, Policy, grantee, table_of};
-use crate::verify::{self, deparsed};
 
 /// Statements in one transaction: each may lock a table.
 const CHUNK: usize = 100;
@@ -49,7 +49,7 @@ pub(crate) async fn apply(
             let left_out = secure(target, &carried, &config.schemas, false).await?;
             run(target, "take back rights on the schema", &take_back).await?;
             let found = own_schemas(target, &carried, adopted, &config.schemas).await?;
-            verify::agree(differences(&carried, &found, adopted))?;
+            Error::unless_equal(differences(&carried, &found, adopted))?;
             Ok(left_out)
         }
         Privileges::Skip => secure(target, &carried, &config.schemas, true).await,
@@ -100,7 +100,7 @@ async fn settle(
 
 /// Lends every owner and grantor the rights on the schemas that they need for it; returns what takes them back.
 async fn lend(target: &Session, carried: &Carried, schemas: &[SchemaName]) -> Result<Vec<Act>, Error> {
-    let sql = include_str!("../sql/lacking.sql");
+    let sql = include_str!("sql/lacking.sql");
     let (mut lend, mut take_back) = (Vec::new(), Vec::new());
     for schema in schemas {
         let actors: Vec<&str> = carried.actors(schema.as_str()).into_iter().collect();
@@ -258,9 +258,9 @@ async fn secure(
     schemas: &[SchemaName],
     only_existing: bool,
 ) -> Result<Vec<String>, Error> {
-    let sql = include_str!("../sql/table_owners.sql");
+    let sql = include_str!("sql/table_owners.sql");
     let rows = target
-        .query("list owners", sql, &[&catalog::names(schemas)])
+        .query("list owners", sql, &[&catalogue::names(schemas)])
         .await?;
     let owners: BTreeMap<Relation, String> =
         rows.iter().map(|row| (table_of(row), row.get("owner"))).collect();

@@ -1,18 +1,18 @@
-//! Tables and sequences: what holds data of its own, and how it is counted.
+//! What a server holds, on either side: tables and sequences, what has data of its own, and how it is counted.
+
+pub(crate) mod activity;
+pub(crate) mod deparsed;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use futures_util::future::try_join_all;
 
-use crate::build::statements::{self, Statement};
 use crate::config::SchemaName;
 use crate::error::Error;
-use crate::server::session::{self, Session, quote_ident, quote_literal};
+use crate::server::session::{Session, quote_ident, quote_literal};
 
 /// Statements are cut after this many tables or sequences: a UNION of more is slow to plan.
 const UNION_MAX: usize = 100;
-/// Tables named in one ANALYZE, which is a transaction for each.
-const ANALYZE_MAX: usize = 20;
 
 /// A relation by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -360,43 +360,4 @@ pub(crate) async fn leaving_foreign_keys(
         .query("list foreign keys that leave the unit", sql, &[&names(schemas)])
         .await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
-}
-
-/// Collects statistics, with every session that is given. Partitioned roots and inheritance parents get those of
-/// their whole tree, which autovacuum never collects; a root's partitions are analyzed with it.
-pub(crate) async fn analyze(
-    sessions: &[&Session],
-    schemas: &[SchemaName],
-    done: impl Fn(),
-) -> Result<(), Error> {
-    let Some(first) = sessions.first() else {
-        return Ok(());
-    };
-    let sql = include_str!("sql/analyzable.sql");
-    let rows = first
-        .query("list tables to analyze", sql, &[&names(schemas)])
-        .await?;
-    let (large, small): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.get("large"));
-    let name = |row: &&tokio_postgres::Row| {
-        let relation = Relation {
-            schema: row.get("schema"),
-            name: row.get("name"),
-        };
-        relation.quoted()
-    };
-    let mut lists: Vec<String> = large.iter().map(name).collect();
-    let small: Vec<String> = small.iter().map(name).collect();
-    lists.extend(small.chunks(ANALYZE_MAX).map(|chunk| chunk.join(", ")));
-    session::share_out(sessions, lists, async |session, list| {
-        let statement = Statement {
-            action: format!("analyze {list}"),
-            sql: format!("ANALYZE {list}"),
-        };
-        // Statistics on expressions call their functions.
-        statements::run(session, &[statement], schemas).await?;
-        done();
-        Ok(())
-    })
-    .await
-    .map(|_| ())
 }

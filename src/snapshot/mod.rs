@@ -5,10 +5,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::catalogue::{self, Relation};
 use crate::config::SchemaName;
 use crate::error::{Error, Refusal, Refused, Stop};
 use crate::server::session::{Session, quote_literal};
-use crate::source::catalog::{self, Relation};
 
 /// Between two attempts to lock: long enough to stay out of the way, short beside any `LOCK_TIMEOUT`.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
@@ -138,7 +138,7 @@ pub(crate) async fn import(session: &Session, id: &str) -> Result<(), Error> {
 async fn lockable(session: &Session, schemas: &[SchemaName]) -> Result<Vec<(u32, Relation)>, Error> {
     let sql = include_str!("sql/lockable.sql");
     let rows = session
-        .query("list tables to lock", sql, &[&catalog::names(schemas)])
+        .query("list tables to lock", sql, &[&catalogue::names(schemas)])
         .await?;
     Ok(rows
         .iter()
@@ -189,7 +189,7 @@ fn lock_statements(tables: &[(u32, Relation)]) -> impl Iterator<Item = String> {
 async fn blocked(session: &Session, schemas: &[SchemaName], waited: Duration) -> Result<Error, Error> {
     let sql = include_str!("sql/blockers.sql");
     let rows = session
-        .query("look who holds the locks", sql, &[&catalog::names(schemas)])
+        .query("look who holds the locks", sql, &[&catalogue::names(schemas)])
         .await?;
     let holders: Vec<String> = rows
         .iter()

@@ -1,61 +1,29 @@
-//! Credentials: variable before secret before default, secrets from AWS Secrets Manager, and tokens of IAM database
-//! authentication.
-//!
-//! The only module that names an AWS type. AWS is contacted only if a variable asks for it. What a service answers is
-//! never shown: its debug output would print the secret.
-#![expect(
-    clippy::disallowed_types,
-    reason = "AWS types are named here and nowhere else"
-)]
-
-mod token;
+//! Credentials of a side: variable before secret before default.
 
 use std::fs;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
-use aws_sdk_secretsmanager::error::{ProvideErrorMetadata as _, SdkError};
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
-use crate::config::{self, PasswordSource, ServerConfig};
+use crate::aws::secret;
+use crate::aws::token::Tokens;
+use crate::config::{PasswordSource, ServerConfig};
 use crate::error::{Error, Problem, Refusal, Side};
-use crate::secret::token::Tokens;
 use crate::server::Server;
 use crate::server::connect::Connector;
+use crate::server::login::{self, Login, Signer};
 
 /// How long a rotation may take between the server's new password and `AWSCURRENT`.
 const ROTATION: Duration = Duration::from_mins(1);
 /// Between two looks at a secret that may be in rotation.
 const REREAD_INTERVAL: Duration = Duration::from_secs(5);
-/// For one attempt at the service; the SDK tries three times.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a server is shown.
-#[derive(Debug, Clone)]
-pub(crate) enum Login {
-    /// No password was given.
-    Bare,
-    Password(SecretString),
-    Tokens(Tokens),
-}
-
-impl Login {
-    /// The password for a connection that begins now.
-    pub(crate) async fn password(&self) -> Result<Option<SecretString>, Error> {
-        match self {
-            Self::Bare => Ok(None),
-            Self::Password(password) => Ok(Some(password.clone())),
-            Self::Tokens(tokens) => tokens.sign().await.map(Some),
-        }
-    }
-
-    /// Whether a later connection needs another password.
-    pub(crate) fn expires(&self) -> bool {
-        matches!(self, Self::Tokens(_))
+impl Signer for Tokens {
+    fn sign(&self) -> Pin<Box<dyn Future<Output = Result<SecretString, Error>> + Send + '_>> {
+        Box::pin(self.token())
     }
 }
 
@@ -78,7 +46,9 @@ pub(crate) async fn connect<T>(
 ) -> Result<(Server, T), Error> {
     let mut server = server(config, side, credentials(config, side).await?)?;
     if matches!(config.password, PasswordSource::Iam) {
-        server.login = Login::Tokens(Tokens::of(&server).await?);
+        server.login = Login::Signed(Arc::new(
+            Tokens::of(side, (&server.host, server.port), &server.user).await?,
+        ));
     }
     let started = Instant::now();
     loop {
@@ -117,7 +87,7 @@ fn is_authentication(error: &Error) -> bool {
 fn same_login(one: &Server, other: &Server) -> bool {
     let password = |server: &Server| match &server.login {
         Login::Password(password) => Some(password.expose_secret().to_owned()),
-        Login::Bare | Login::Tokens(_) => None,
+        Login::Bare | Login::Signed(_) => None,
     };
     one.user == other.user && password(one) == password(other)
 }
@@ -133,7 +103,7 @@ async fn credentials(config: &ServerConfig, side: Side) -> Result<Credentials, E
                 source,
             })?;
             let line = text.strip_suffix('\n').unwrap_or(&text);
-            let password = config::password(line.strip_suffix('\r').unwrap_or(line));
+            let password = login::password(line.strip_suffix('\r').unwrap_or(line));
             Some(password.map_err(|reason| problem(side, "PASSWORD_FILE", reason))?)
         }
         PasswordSource::Secret(id) => return fetch(side, id).await,
@@ -177,101 +147,21 @@ fn server(config: &ServerConfig, side: Side, secret: Credentials) -> Result<Serv
     })
 }
 
-/// Region, endpoints and where credentials come from, by the standard AWS variables.
-async fn aws() -> SdkConfig {
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
-    let timeouts = TimeoutConfig::builder()
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .build();
-    aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
-        .timeout_config(timeouts)
-        .load()
-        .await
-}
-
+/// What a secret of Secrets Manager supplies.
 async fn fetch(side: Side, id: &str) -> Result<Credentials, Error> {
-    let failed = |reason: String, refusal| Error::Secret {
+    let text = secret::fetch(side, id).await?;
+    parse(text.expose_secret()).map_err(|reason| Error::Secret {
         side,
         secret_id: id.to_owned(),
         reason,
-        refusal,
-    };
-    let aws = aws().await;
-    let client = aws_sdk_secretsmanager::Client::new(&aws);
-    let answer = client
-        .get_secret_value()
-        .secret_id(id)
-        .send()
-        .await
-        .map_err(|error| {
-            let (reason, refusal) = describe(&error);
-            failed(reason, refusal)
-        })?;
-    let text = answer
-        .secret_string()
-        .ok_or_else(|| failed("holds no text".to_owned(), Refusal::Config))?;
-    parse(text).map_err(|reason| failed(reason, Refusal::Config))
-}
-
-/// Code and message of a failed request, and what it means for the run; never the body.
-fn describe<E: aws_sdk_secretsmanager::error::ProvideErrorMetadata>(
-    error: &SdkError<E>,
-) -> (String, Refusal) {
-    const DENIED: [&str; 5] = [
-        "AccessDenied",
-        "UnrecognizedClient",
-        "InvalidClientTokenId",
-        "ExpiredToken",
-        "InvalidSignature",
-    ];
-    const PASSING: [&str; 4] = [
-        "Throttling",
-        "InternalService",
-        "ServiceUnavailable",
-        "TooManyRequests",
-    ];
-    match error {
-        SdkError::TimeoutError(_) => (
-            "the service did not answer in time".to_owned(),
-            Refusal::Transient,
-        ),
-        SdkError::DispatchFailure(failure) if failure.is_io() || failure.is_timeout() => {
-            let reason = "the service's endpoint cannot be reached".to_owned();
-            (reason, Refusal::Transient)
-        }
-        SdkError::DispatchFailure(_) => {
-            let reason =
-                "no usable AWS credentials were found (give the task a role, or set the AWS variables)";
-            (reason.to_owned(), Refusal::Denied)
-        }
-        SdkError::ConstructionFailure(_) => {
-            let reason = "the request cannot be built: is AWS_REGION set?";
-            (reason.to_owned(), Refusal::Config)
-        }
-        SdkError::ServiceError(context) => {
-            let code = error.code().unwrap_or("unknown error");
-            let reason = format!("{code}: {}", error.message().unwrap_or("no message"));
-            let is_of = |codes: &[&str]| codes.iter().any(|known| code.starts_with(known));
-            let refusal = if is_of(&PASSING) || context.raw().status().is_server_error() {
-                Refusal::Transient
-            } else if is_of(&DENIED) {
-                Refusal::Denied
-            } else {
-                Refusal::Config
-            };
-            (reason, refusal)
-        }
-        SdkError::ResponseError(_) | _ => ("the service's answer was cut".to_owned(), Refusal::Transient),
-    }
+        refusal: Refusal::Config,
+    })
 }
 
 /// The three shapes: a plain password; `username` and `password`, as RDS manages them; the whole rotation JSON.
 fn parse(text: &str) -> Result<Credentials, String> {
     let Ok(Value::Object(fields)) = serde_json::from_str(text) else {
-        let password = config::password(text).map_err(|reason| format!("the password {reason}"))?;
+        let password = login::password(text).map_err(|reason| format!("the password {reason}"))?;
         return Ok(Credentials {
             password: Some(password),
             ..Credentials::default()
@@ -294,7 +184,7 @@ fn parse(text: &str) -> Result<Credentials, String> {
         port,
         dbname: field("dbname"),
         user: field("username"),
-        password: Some(config::password(&password).map_err(|reason| format!("its password {reason}"))?),
+        password: Some(login::password(&password).map_err(|reason| format!("its password {reason}"))?),
     })
 }
 

@@ -8,7 +8,7 @@
 const UNQUALIFIED_SINCE: u32 = 16;
 
 /// Whether the texts of servers of these majors tell the same.
-pub(super) fn same(source: (u32, &str), target: (u32, &str)) -> bool {
+pub(crate) fn same(source: (u32, &str), target: (u32, &str)) -> bool {
     let border = border(source.0, target.0);
     source.1 == target.1 || canonical(source.1, border) == canonical(target.1, border)
 }

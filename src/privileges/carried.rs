@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::catalogue::{self, Relation};
 use crate::config::SchemaName;
 use crate::error::Error;
 use crate::server::session::{Param, Session, quote_ident};
-use crate::source::catalog::{self, Relation};
 
 /// How a policy says that it is for everyone.
 pub(super) const EVERYONE: &str = "public";
@@ -96,27 +96,23 @@ pub(crate) enum Need {
 
 /// Reads all of it.
 pub(crate) async fn read(session: &Session, schemas: &[SchemaName]) -> Result<Carried, Error> {
-    let names = catalog::names(schemas);
+    let names = catalogue::names(schemas);
     let params: [&dyn Param; 1] = [&names];
     // All at once: one way to the server and back.
     let (user, granted, defaults, policies, secured) = tokio::try_join!(
         session.query_one("ask for the user", "SELECT current_user::text", &[]),
         session.query(
             "list owners and grants",
-            include_str!("../sql/privileges.sql"),
+            include_str!("sql/privileges.sql"),
             &params
         ),
         session.query(
             "list default privileges",
-            include_str!("../sql/default_privileges.sql"),
+            include_str!("sql/default_privileges.sql"),
             &params
         ),
-        session.query("list policies", include_str!("../sql/policies.sql"), &params),
-        session.query(
-            "list row security",
-            include_str!("../sql/row_security.sql"),
-            &params
-        )
+        session.query("list policies", include_str!("sql/policies.sql"), &params),
+        session.query("list row security", include_str!("sql/row_security.sql"), &params)
     )?;
     let mut objects = Vec::new();
     for row in granted {

@@ -1,0 +1,88 @@
+//! What a load does not carry, and what would do harm: one list, the README's table says the same.
+
+use futures_util::future::try_join_all;
+
+use crate::catalogue;
+use crate::error::{Error, Refusal, Refused, Side};
+use crate::hazard::Hazard;
+use crate::preflight::{Answers, Questions};
+use crate::server::session::Session;
+
+/// Objects named in an answer.
+const NAMED_MAX: usize = 5;
+
+fn sql(hazard: Hazard, major: u32) -> &'static str {
+    match hazard {
+        Hazard::LargeObjects => include_str!("sql/large_objects.sql"),
+        Hazard::OutsideChildren => include_str!("sql/outside_children.sql"),
+        Hazard::UnloggedOnStandby => include_str!("sql/unlogged_on_standby.sql"),
+        Hazard::ExtensionRows => include_str!("sql/extension_rows.sql"),
+        Hazard::TableAccessMethod => include_str!("sql/table_access_method.sql"),
+        Hazard::EventTriggers => include_str!("sql/event_triggers.sql"),
+        Hazard::Publications if major >= 15 => include_str!("sql/publications_of_schemas.sql"),
+        Hazard::Publications => include_str!("sql/publications.sql"),
+    }
+}
+
+/// Where it was found.
+async fn find(hazard: Hazard, session: &Session, schemas: &[&str]) -> Result<Vec<String>, Error> {
+    let action = format!("look for {}", hazard.word());
+    let rows = session
+        .query(&action, sql(hazard, session.major()), &[&schemas])
+        .await?;
+    if hazard != Hazard::ExtensionRows {
+        return Ok(rows.iter().map(|row| row.get(0)).collect());
+    }
+    let mut found = Vec::new();
+    for row in rows {
+        let (name, condition): (String, String) = (row.get("name"), row.get("condition"));
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM ONLY {name} {condition})");
+        if session.query_one(&action, &sql, &[]).await?.get(0) {
+            found.push(name);
+        }
+    }
+    Ok(found)
+}
+
+pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
+    let schemas = catalogue::names(&questions.config.schemas);
+    let asked = Hazard::ALL.map(|hazard| {
+        let session = match hazard.side() {
+            Side::Source => questions.source,
+            Side::Target => questions.target,
+        };
+        find(hazard, session, &schemas)
+    });
+    let notes = async {
+        let sql = include_str!("sql/notes.sql");
+        let source = questions.source;
+        source.query("list what is not carried", sql, &[&schemas]).await
+    };
+    let (found, notes) = tokio::try_join!(try_join_all(asked), notes)?;
+    let mut answers = Answers::default();
+    for (hazard, mut found) in Hazard::ALL.into_iter().zip(found) {
+        if found.is_empty() {
+            continue;
+        }
+        found.truncate(NAMED_MAX);
+        let text = format!("there are {}: {}", hazard.meaning(), found.join(", "));
+        if questions.config.accept.contains(&hazard) {
+            answers.note(hazard.word(), format!("accepted: {text}"));
+        } else {
+            answers.refuse(
+                hazard.word(),
+                Refused {
+                    refusal: Refusal::Config,
+                    side: hazard.side(),
+                    reason: text,
+                    cure: format!("see to it, then set ACCEPT={}", hazard.word()),
+                },
+            );
+        }
+    }
+    for row in notes {
+        let (what, name): (String, String) = (row.get("what"), row.get("name"));
+        answers.note("not carried", format!("{what} {name}"));
+    }
+    Ok(answers)
+}
