@@ -18,7 +18,7 @@ ONLY =
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 	@echo 'SETS of bench, all of them unless said (one round, scale 1, two cores):'
-	@sed -sn '1s/^-- /  /p' bench/*.sql
+	@sed -sn '1s/^-- /  /p' bench/sets/*.sql
 
 demo: setup ## move three schemas between two throwaway servers and compare them
 	@cargo build --release --locked

@@ -1,4 +1,4 @@
-//! The data sets: one file each in `bench/`, which makes the schema `bench`.
+//! The data sets: one file each in `sets/`, which makes the schema `bench`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -157,7 +157,7 @@ impl Set {
 
     fn file(&self) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../bench")
+            .join("sets")
             .join(self.name)
             .with_extension("sql")
     }
