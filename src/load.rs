@@ -291,8 +291,7 @@ impl<'a> Reached<'a> {
                 open(server, watchdog::lock_timeout(limit)).await
             }),
         )?;
-        let schemas = config.schemas.iter().map(SchemaName::as_str);
-        let names = ApplicationName::new(&target.address(), schemas);
+        let names = ApplicationName::new(&target.address(), &config.schemas.names());
         Ok(Self {
             config,
             source,

@@ -39,7 +39,7 @@ use tracing::Level;
 
 use crate::aws::task::Task;
 use crate::cli::Command;
-use crate::config::{Config, LogFormat, SchemaName};
+use crate::config::{Config, LogFormat};
 use crate::error::{Error, Stop};
 use crate::exit::Exit;
 use crate::progress::Progress;
@@ -74,9 +74,8 @@ fn main() -> ExitCode {
 
 /// What every record carries.
 fn fields(config: &Config) -> HashMap<String, Value> {
-    let names: Vec<&str> = config.schemas.iter().map(SchemaName::as_str).collect();
     HashMap::from([
-        ("schema".to_owned(), json!(names.join(","))),
+        ("schema".to_owned(), json!(config.schemas.to_string())),
         ("run_id".to_owned(), json!(config.run_id)),
     ])
 }

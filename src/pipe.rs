@@ -11,7 +11,7 @@ use crate::archive::parts::Parts;
 use crate::archive::toc::Section;
 use crate::build::pre_data;
 use crate::catalogue::{self, Counted, SequenceState, Table};
-use crate::config::SchemaName;
+use crate::config::Schemas;
 use crate::error::{Error, Stop};
 use crate::lock::Lock;
 use crate::progress::{Phase, Progress};
@@ -66,7 +66,7 @@ impl Pipe<'_> {
         Ok(Expected { counted, sequences })
     }
 
-    async fn sequences(&self, schemas: &[SchemaName]) -> Result<Vec<SequenceState>, Error> {
+    async fn sequences(&self, schemas: &Schemas) -> Result<Vec<SequenceState>, Error> {
         let sequences = catalogue::sequences(&self.counter, schemas).await?;
         catalogue::set_sequences(self.session, &sequences).await?;
         Ok(sequences)

@@ -48,8 +48,7 @@ async fn mark(config: &Config, progress: &Progress, wish: Wish) -> Result<(), Er
     };
 
     progress.enter(Phase::Lock);
-    let unit = schemas.iter().map(SchemaName::as_str);
-    let names = ApplicationName::new(&server.address(), unit);
+    let names = ApplicationName::new(&server.address(), &schemas.names());
     let lock = Lock::acquire(&server, &names, &schemas, config.wait_timeout).await?;
 
     progress.enter(Phase::Complete);

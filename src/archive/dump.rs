@@ -7,7 +7,7 @@ use std::process::Stdio;
 use crate::archive::parts::Parts;
 use crate::archive::program::{Client, Invocation, KEEPALIVES};
 use crate::archive::toc::{self, Entry, Section};
-use crate::config::{Method, SchemaName};
+use crate::config::{Method, Schemas};
 use crate::error::{Error, Program, Refusal, Refused, Side};
 use crate::server::passfile::Passfile;
 use crate::server::session::quote_ident;
@@ -83,13 +83,13 @@ pub(crate) fn choose(
 }
 
 /// Arguments that name the schemas literally: a quoted pattern matches nothing but itself.
-fn schema_args(schemas: &[SchemaName]) -> impl Iterator<Item = String> {
+fn schema_args(schemas: &Schemas) -> impl Iterator<Item = String> {
     schemas
         .iter()
         .map(|schema| format!("--schema={}", quote_ident(schema.as_str())))
 }
 
-fn dump_args(schemas: &[SchemaName], snapshot: &str, lock_wait_ms: u128) -> Vec<String> {
+fn dump_args(schemas: &Schemas, snapshot: &str, lock_wait_ms: u128) -> Vec<String> {
     let mut args = vec![
         format!("--dbname={KEEPALIVES}"),
         "--format=custom".to_owned(),
@@ -106,7 +106,7 @@ fn dump_args(schemas: &[SchemaName], snapshot: &str, lock_wait_ms: u128) -> Vec<
 /// What is dumped and under which limits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Dump<'a> {
-    pub(crate) schemas: &'a [SchemaName],
+    pub(crate) schemas: &'a Schemas,
     /// The exported snapshot.
     pub(crate) snapshot: &'a str,
     /// `LOCK_TIMEOUT` in milliseconds, 0 for none.

@@ -1,8 +1,8 @@
 //! Statistics of what was loaded.
 
 use crate::build::statements::{self, Statement};
-use crate::catalogue::{self, Relation};
-use crate::config::SchemaName;
+use crate::catalogue::Relation;
+use crate::config::Schemas;
 use crate::error::Error;
 use crate::server::session::{self, Session};
 
@@ -11,13 +11,13 @@ const ANALYZE_MAX: usize = 20;
 
 /// Collects statistics, with every session that is given. Partitioned roots and inheritance parents get those of
 /// their whole tree, which autovacuum never collects; a root's partitions are analyzed with it.
-pub(crate) async fn run(sessions: &[&Session], schemas: &[SchemaName], done: impl Fn()) -> Result<(), Error> {
+pub(crate) async fn run(sessions: &[&Session], schemas: &Schemas, done: impl Fn()) -> Result<(), Error> {
     let Some(first) = sessions.first() else {
         return Ok(());
     };
     let sql = include_str!("sql/analyzable.sql");
     let rows = first
-        .query("list tables to analyze", sql, &[&catalogue::names(schemas)])
+        .query("list tables to analyze", sql, &[&schemas.names()])
         .await?;
     let (large, small): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.get("large"));
     let name = |row: &&tokio_postgres::Row| {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use crate::archive::toc::Entry;
 use crate::build::statements::{self, Statement};
-use crate::config::SchemaName;
+use crate::config::Schemas;
 use crate::error::Error;
 use crate::server::session::{self, Session};
 
@@ -23,11 +23,7 @@ struct Parts<'a> {
 }
 
 /// Creates everything; `sessions` share what can be created side by side.
-pub(crate) async fn run(
-    sessions: &[&Session],
-    entries: &[&Entry],
-    schemas: &[SchemaName],
-) -> Result<(), Error> {
+pub(crate) async fn run(sessions: &[&Session], entries: &[&Entry], schemas: &Schemas) -> Result<(), Error> {
     let Some(first) = sessions.first() else {
         return Ok(());
     };

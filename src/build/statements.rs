@@ -2,7 +2,7 @@
 
 use crate::archive::statement;
 use crate::archive::toc::Entry;
-use crate::config::SchemaName;
+use crate::config::Schemas;
 use crate::error::Error;
 use crate::server::session::{Session, quote_ident};
 
@@ -59,11 +59,7 @@ fn action(entry: &Entry) -> String {
 ///
 /// Functions that name their tables without a schema fail under the empty search path that everything else needs;
 /// where a name is not found, statements are run again one by one, with the unit's schemas in the path.
-pub(crate) async fn run(
-    session: &Session,
-    statements: &[Statement],
-    schemas: &[SchemaName],
-) -> Result<(), Error> {
+pub(crate) async fn run(session: &Session, statements: &[Statement], schemas: &Schemas) -> Result<(), Error> {
     for chunk in statements.chunks(TRANSACTION_MAX) {
         match transaction(session, chunk).await {
             Err(error) if is_name_not_found(&error) => one_by_one(session, chunk, schemas).await?,
@@ -91,11 +87,7 @@ async fn transaction(session: &Session, statements: &[Statement]) -> Result<(), 
     ended
 }
 
-async fn one_by_one(
-    session: &Session,
-    statements: &[Statement],
-    schemas: &[SchemaName],
-) -> Result<(), Error> {
+async fn one_by_one(session: &Session, statements: &[Statement], schemas: &Schemas) -> Result<(), Error> {
     for one in statements {
         match session.batch(&one.action, &one.sql).await {
             Err(error) if is_name_not_found(&error) => {
@@ -114,7 +106,7 @@ async fn one_by_one(
 }
 
 /// The statement that puts the unit's schemas into the search path.
-pub(crate) fn search_path(schemas: &[SchemaName]) -> String {
+pub(crate) fn search_path(schemas: &Schemas) -> String {
     let names: Vec<String> = schemas
         .iter()
         .map(|schema| quote_ident(schema.as_str()))

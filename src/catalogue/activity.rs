@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::{self, Relation};
-use crate::config::SchemaName;
+use crate::catalogue::Relation;
+use crate::config::Schemas;
 use crate::error::Error;
 use crate::server::session::Session;
 
@@ -23,11 +23,9 @@ struct Mark {
 }
 
 /// Reads it. Not to be called within a transaction, which keeps to the counters that it has seen first.
-pub(crate) async fn read(session: &Session, schemas: &[SchemaName]) -> Result<Activity, Error> {
+pub(crate) async fn read(session: &Session, schemas: &Schemas) -> Result<Activity, Error> {
     let sql = include_str!("sql/activity.sql");
-    let rows = session
-        .query("read counters", sql, &[&catalogue::names(schemas)])
-        .await?;
+    let rows = session.query("read counters", sql, &[&schemas.names()]).await?;
     let mark = |row: &tokio_postgres::Row| {
         let relation = Relation {
             schema: row.get("schema"),

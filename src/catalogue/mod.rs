@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use futures_util::future::try_join_all;
 
-use crate::config::SchemaName;
+use crate::config::Schemas;
 use crate::error::Error;
 use crate::server::session::{Session, quote_ident, quote_literal};
 
@@ -151,15 +151,10 @@ pub(crate) struct SequenceState {
     pub(crate) is_called: bool,
 }
 
-/// The schemas as a text array parameter.
-pub(crate) fn names(schemas: &[SchemaName]) -> Vec<&str> {
-    schemas.iter().map(SchemaName::as_str).collect()
-}
-
 /// Tables with rows of their own, largest first.
-pub(crate) async fn tables(session: &Session, schemas: &[SchemaName]) -> Result<Vec<Table>, Error> {
+pub(crate) async fn tables(session: &Session, schemas: &Schemas) -> Result<Vec<Table>, Error> {
     let rows = session
-        .query("list tables", include_str!("sql/tables.sql"), &[&names(schemas)])
+        .query("list tables", include_str!("sql/tables.sql"), &[&schemas.names()])
         .await?;
     let table = |row: &tokio_postgres::Row| Table {
         oid: row.get("oid"),
@@ -183,7 +178,7 @@ pub(crate) async fn tables(session: &Session, schemas: &[SchemaName]) -> Result<
 /// both sides.
 pub(crate) async fn formats(
     session: &Session,
-    schemas: &[SchemaName],
+    schemas: &Schemas,
     target_major: u32,
     extensions: &[String],
 ) -> Result<HashMap<u32, Format>, Error> {
@@ -193,7 +188,7 @@ pub(crate) async fn formats(
         .query(
             "list columns",
             sql,
-            &[&names(schemas), &target_major, &extensions],
+            &[&schemas.names(), &target_major, &extensions],
         )
         .await?;
     let format = |row: &tokio_postgres::Row| {
@@ -213,10 +208,10 @@ pub(crate) async fn formats(
 /// What is known of indexes and constraints beside the archive.
 pub(crate) async fn post_data(
     session: &Session,
-    schemas: &[SchemaName],
+    schemas: &Schemas,
     tables: &[Table],
 ) -> Result<PostData, Error> {
-    let names = names(schemas);
+    let names = schemas.names();
     let sql = include_str!("sql/constraints.sql");
     let constraints = session.query("list constraints", sql, &[&names]).await?;
     let sql = include_str!("sql/indexes.sql");
@@ -288,15 +283,12 @@ pub(crate) async fn counts(session: &Session, units: &[&Counted]) -> Result<Vec<
 }
 
 /// The state of every sequence. Sequences obey no snapshot: the answer is of this moment.
-pub(crate) async fn sequences(
-    session: &Session,
-    schemas: &[SchemaName],
-) -> Result<Vec<SequenceState>, Error> {
+pub(crate) async fn sequences(session: &Session, schemas: &Schemas) -> Result<Vec<SequenceState>, Error> {
     let rows = session
         .query(
             "list sequences",
             include_str!("sql/sequences.sql"),
-            &[&names(schemas)],
+            &[&schemas.names()],
         )
         .await?;
     let relations: Vec<Relation> = rows
@@ -353,11 +345,11 @@ pub(crate) async fn set_sequences(target: &Session, states: &[SequenceState]) ->
 /// OIDs of foreign keys that reference tables outside of the unit.
 pub(crate) async fn leaving_foreign_keys(
     session: &Session,
-    schemas: &[SchemaName],
+    schemas: &Schemas,
 ) -> Result<BTreeSet<u32>, Error> {
     let sql = include_str!("sql/leaving_foreign_keys.sql");
     let rows = session
-        .query("list foreign keys that leave the unit", sql, &[&names(schemas)])
+        .query("list foreign keys that leave the unit", sql, &[&schemas.names()])
         .await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }

@@ -1,13 +1,14 @@
 //! The environment, read once and checked whole: every problem is reported, each by its variable's name.
 
 mod parse;
+mod schemas;
 mod variables;
 
+pub(crate) use schemas::{SchemaName, Schemas};
 pub(crate) use variables::VARIABLES;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,28 +20,6 @@ use crate::error::{Error, Problem};
 use crate::hazard::Hazard;
 use crate::server::login;
 use crate::server::{SslMode, SslRootCert};
-
-/// A schema's name, literal: case is kept and nothing is a pattern. At most 63 bytes, never a system schema.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct SchemaName(String);
-
-impl SchemaName {
-    /// A name that the ledger holds.
-    pub(crate) fn of_ledger(name: String) -> Self {
-        Self(name)
-    }
-
-    /// The name as the catalogue holds it.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for SchemaName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// How rows travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,8 +188,8 @@ pub(crate) struct Needs {
 /// The checked environment of one run.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
-    /// In the order given, without repetition; they move together under one snapshot.
-    pub(crate) schemas: Vec<SchemaName>,
+    /// They move together under one snapshot.
+    pub(crate) schemas: Schemas,
     pub(crate) source: ServerConfig,
     pub(crate) target: ServerConfig,
     pub(crate) method: Method,
@@ -250,9 +229,6 @@ const COPY_ONLY: &[&str] = &["JOBS", "SPLIT", "TOAST_COMPRESSION"];
 /// `JOBS`, unless said.
 const JOBS_DEFAULT: u8 = 4;
 
-/// Names have to fit the server's identifiers (`NAMEDATALEN` - 1); longer ones would be cut and hit another schema.
-const NAME_MAX_BYTES: usize = 63;
-
 /// Variables and values as the process was given them, known names only, empty ones left out.
 type Given = BTreeMap<String, OsString>;
 
@@ -285,7 +261,7 @@ impl Config {
             schemas: if needs.schemas {
                 reader.schemas()
             } else {
-                Vec::new()
+                Schemas::default()
             },
             source: reader.server("SOURCE", needs.source),
             target: reader.server("TARGET", true),
@@ -340,7 +316,7 @@ impl Config {
             )
         };
         json!({
-            "SCHEMA_NAME": self.schemas.iter().map(SchemaName::as_str).collect::<Vec<_>>(),
+            "SCHEMA_NAME": self.schemas.names(),
             "SOURCE": self.source.record(),
             "TARGET": self.target.record(),
             "METHOD": self.method.word(),
@@ -438,27 +414,25 @@ impl Reader {
         self.parsed(name, parse).unwrap_or(default)
     }
 
-    fn schemas(&mut self) -> Vec<SchemaName> {
+    fn schemas(&mut self) -> Schemas {
         const NAME: &str = "SCHEMA_NAME";
         if !self.given.contains_key(NAME) {
             self.problem(NAME, "is not set: name the schema to move");
-            return Vec::new();
+            return Schemas::default();
         }
         let names = self
             .parsed(NAME, |text| parse::list(text, &[',']))
             .unwrap_or_default()
             .into_iter()
             .flatten();
-        let mut schemas: Vec<SchemaName> = Vec::new();
+        let mut schemas = Vec::new();
         for name in names {
-            let schema = SchemaName(name);
-            match schema.refused() {
-                Some(reason) => self.problem(NAME, reason),
-                None if schemas.contains(&schema) => {}
-                None => schemas.push(schema),
+            match SchemaName::try_from(name) {
+                Ok(schema) => schemas.push(schema),
+                Err(reason) => self.problem(NAME, reason),
             }
         }
-        schemas
+        schemas.into_iter().collect()
     }
 
     fn server(&mut self, side: &str, needed: bool) -> ServerConfig {
@@ -557,26 +531,6 @@ impl Reader {
             self.problem("RUN_DIR", reason);
         }
         path
-    }
-}
-
-impl SchemaName {
-    fn refused(&self) -> Option<String> {
-        let name = self.as_str();
-        if name.len() > NAME_MAX_BYTES {
-            Some(format!(
-                "{name:?} has {} bytes, and the server cuts names at {NAME_MAX_BYTES}",
-                name.len()
-            ))
-        } else if name.contains('\0') {
-            Some(format!("{name:?} holds a NUL byte"))
-        } else if name.starts_with("pg_") || name == "information_schema" {
-            Some(format!("{name:?} is a system schema"))
-        } else if name == "schemaferry" {
-            Some("\"schemaferry\" is the ledger's own schema".to_owned())
-        } else {
-            None
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use tokio_postgres::{CopyInSink, CopyOutStream};
 
 use crate::build::statements;
 use crate::catalogue::{Format, Relation, Table};
-use crate::config::{SchemaName, ToastCompression};
+use crate::config::{Schemas, ToastCompression};
 use crate::copy::plan::{self, Span, Task};
 use crate::error::{Error, Stop};
 use crate::lock::Lock;
@@ -33,7 +33,7 @@ pub(crate) struct Rows<'a> {
     pub(crate) toast: ToastCompression,
     /// Whether the target can compress with lz4.
     pub(crate) has_lz4: bool,
-    pub(crate) schemas: &'a [SchemaName],
+    pub(crate) schemas: &'a Schemas,
     pub(crate) lock: &'a Lock,
     pub(crate) progress: &'a Progress,
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio_postgres::Row;
 
 use crate::catalogue::activity::Activity;
-use crate::config::{Config, SchemaName};
+use crate::config::{Config, SchemaName, Schemas};
 use crate::error::{Error, Refusal, Refused};
 use crate::lock::Lock;
 use crate::server::session::Session;
@@ -68,7 +68,7 @@ impl Entry {
     /// The entry of a run under `config`, from the source at `source`.
     pub(crate) fn new(config: &Config, source: String, attempt: String) -> Self {
         let variables = json!({
-            "SCHEMA_NAME": config.schemas.iter().map(SchemaName::as_str).collect::<Vec<_>>(),
+            "SCHEMA_NAME": config.schemas.names(),
             "PRIVILEGES": config.privileges.word(),
             "VERIFY": config.verify.word(),
             "ROLE_MAP": config.role_map,
@@ -145,9 +145,9 @@ pub(crate) async fn latest(target: &Session, schema: &str) -> Result<Option<Load
 }
 
 /// Every schema that loads were made into and that is there.
-pub(crate) async fn schemas(target: &Session) -> Result<Vec<SchemaName>, Error> {
+pub(crate) async fn schemas(target: &Session) -> Result<Schemas, Error> {
     if !exists(target).await? {
-        return Ok(Vec::new());
+        return Ok(Schemas::default());
     }
     let sql = "SELECT DISTINCT l.schema_name FROM schemaferry.load l \
                JOIN pg_catalog.pg_namespace n ON n.nspname = l.schema_name ORDER BY 1";
@@ -305,11 +305,7 @@ pub(crate) async fn compared(
 
 /// Whether every schema of the unit was completed by a load with this identifier, source and variables, and
 /// still stands as that load left it. A sealed one is believed by its OID alone.
-pub(crate) async fn is_complete(
-    target: &Session,
-    schemas: &[SchemaName],
-    entry: &Entry,
-) -> Result<bool, Error> {
+pub(crate) async fn is_complete(target: &Session, schemas: &Schemas, entry: &Entry) -> Result<bool, Error> {
     for schema in schemas {
         let load = match latest(target, schema.as_str()).await {
             // For preflight to tell, with everything else that is lacking.

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::config::SchemaName;
+use crate::config::{SchemaName, Schemas};
 use crate::error::{Error, Refusal, Refused, Side, Stop};
 use crate::server::session::Session;
 use crate::server::{ApplicationName, Server};
@@ -37,19 +37,17 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of every schema in sorted order, waiting up to `wait` for another worker. One that is dead is
+    /// Takes the lock of every schema in their order, waiting up to `wait` for another worker. One that is dead is
     /// ended, which takes until it was silent for half a minute.
     pub(crate) async fn acquire(
         target: &Server,
         names: &ApplicationName,
-        schemas: &[SchemaName],
+        schemas: &Schemas,
         wait: Duration,
     ) -> Result<Self, Error> {
         let session = Session::open(target, &names.role("lock"), None).await?;
-        let mut sorted: Vec<&SchemaName> = schemas.iter().collect();
-        sorted.sort();
         let started = Instant::now();
-        for schema in sorted {
+        for schema in schemas {
             let mut dead_since = None;
             while let Some(holder) = in_time(try_lock(&session, schema)).await? {
                 if holder.silence >= DEAD {
@@ -140,7 +138,7 @@ struct Holder {
 }
 
 /// The worker that holds one of the schemas, if there is one.
-pub(crate) async fn holder(session: &Session, schemas: &[SchemaName]) -> Result<Option<String>, Error> {
+pub(crate) async fn holder(session: &Session, schemas: &Schemas) -> Result<Option<String>, Error> {
     for schema in schemas {
         if let Some(holder) = look(session, schema).await? {
             return Ok(Some(holder.description));

@@ -2,7 +2,6 @@
 
 use futures_util::future::try_join_all;
 
-use crate::catalogue;
 use crate::error::{Error, Refusal, Refused, Side};
 use crate::hazard::Hazard;
 use crate::preflight::{Answers, Questions};
@@ -45,7 +44,7 @@ async fn find(hazard: Hazard, session: &Session, schemas: &[&str]) -> Result<Vec
 }
 
 pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
-    let schemas = catalogue::names(&questions.config.schemas);
+    let schemas = questions.config.schemas.names();
     let asked = Hazard::ALL.map(|hazard| {
         let session = match hazard.side() {
             Side::Source => questions.source,

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalogue;
 use crate::error::{Error, Refusal, Refused, Side};
 use crate::ledger::{self, State};
 use crate::preflight::{Answers, Questions};
@@ -47,7 +46,7 @@ async fn references(source: &Session, schemas: &[&str]) -> Result<References, Er
 }
 
 pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
-    let unit = catalogue::names(&questions.config.schemas);
+    let unit = questions.config.schemas.names();
     let (mut references, residents, partitions) = tokio::try_join!(
         references(questions.source, &unit),
         resident_extensions(questions.source, &unit),
@@ -66,7 +65,7 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
 /// A partition gets its root's indexes when it is attached, which comes before its own are built: only where the root is
 /// made by the same load do they come in the right order.
 async fn partitions_of_others(questions: &Questions<'_>) -> Result<Answers, Error> {
-    let unit = catalogue::names(&questions.config.schemas);
+    let unit = questions.config.schemas.names();
     let sql = include_str!("sql/partitions_of_others.sql");
     let mut answers = Answers::default();
     for row in questions.source.query("list partitions", sql, &[&unit]).await? {
@@ -268,7 +267,7 @@ async fn objects(
 
 /// In which order to move, or what to move together.
 async fn order(questions: &Questions<'_>, schema: &str) -> Result<String, Error> {
-    let unit: BTreeSet<&str> = catalogue::names(&questions.config.schemas).into_iter().collect();
+    let unit: BTreeSet<&str> = questions.config.schemas.names().into_iter().collect();
     // Everything that the schema needs in its turn; if that comes back to the unit, all of it goes together.
     let mut closure: BTreeSet<String> = BTreeSet::from([schema.to_owned()]);
     let mut open = vec![schema.to_owned()];

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::catalogue;
 use crate::clear::{self, Decision};
 use crate::config::{Privileges, SchemaName};
 use crate::error::{Error, Refusal, Refused, Side};
@@ -50,7 +49,7 @@ async fn schemas_exist(questions: &Questions<'_>) -> Result<Answers, Error> {
                (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(s.nspname), ', ') FROM pg_catalog.pg_namespace s \
                 WHERE pg_catalog.lower(s.nspname) = pg_catalog.lower(w.name)) AS similar \
                FROM pg_catalog.unnest($1::text[]) AS w (name) LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = w.name";
-    let wanted = catalogue::names(&questions.config.schemas);
+    let wanted = questions.config.schemas.names();
     for row in questions
         .source
         .query("look for the schemas", sql, &[&wanted])
@@ -79,7 +78,7 @@ async fn schemas_exist(questions: &Questions<'_>) -> Result<Answers, Error> {
 async fn source(questions: &Questions<'_>) -> Result<Answers, Error> {
     const CHECK: &str = "source privileges";
     let mut answers = Answers::default();
-    let schemas = catalogue::names(&questions.config.schemas);
+    let schemas = questions.config.schemas.names();
     let sql = include_str!("sql/source_rights.sql");
     let rows = questions
         .source

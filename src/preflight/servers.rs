@@ -1,6 +1,5 @@
 //! What kind of servers they are, whether they fit each other, and whether there is room.
 
-use crate::catalogue;
 use crate::config::{Method, ToastCompression, Verify};
 use crate::error::{Error, Refusal, Refused, Side};
 use crate::preflight::{Answers, Questions};
@@ -255,7 +254,7 @@ fn encodings(source: &Description, target: &Description, answers: &mut Answers) 
 
 async fn collations(questions: &Questions<'_>) -> Result<Answers, Error> {
     let mut answers = Answers::default();
-    let schemas = catalogue::names(&questions.config.schemas);
+    let schemas = questions.config.schemas.names();
     let sql = include_str!("sql/collations.sql");
     let used: Vec<String> = questions
         .source
@@ -285,7 +284,7 @@ async fn lockable(questions: &Questions<'_>) -> Result<i64, Error> {
     let sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c \
                JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p')";
-    let schemas = catalogue::names(&questions.config.schemas);
+    let schemas = questions.config.schemas.names();
     Ok(questions
         .source
         .query_one("count tables", sql, &[&schemas])

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::catalogue::{self, Relation};
-use crate::config::SchemaName;
+use crate::catalogue::Relation;
+use crate::config::{SchemaName, Schemas};
 use crate::error::Error;
 use crate::server::session::{Param, Session, quote_ident};
 
@@ -95,8 +95,8 @@ pub(crate) enum Need {
 }
 
 /// Reads all of it.
-pub(crate) async fn read(session: &Session, schemas: &[SchemaName]) -> Result<Carried, Error> {
-    let names = catalogue::names(schemas);
+pub(crate) async fn read(session: &Session, schemas: &Schemas) -> Result<Carried, Error> {
+    let names = schemas.names();
     let params: [&dyn Param; 1] = [&names];
     // All at once: one way to the server and back.
     let (user, granted, defaults, policies, secured) = tokio::try_join!(

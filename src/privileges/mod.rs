@@ -10,9 +10,9 @@ pub(crate) use carried::{Carried, Need, read};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use crate::catalogue::Relation;
 use crate::catalogue::deparsed;
-use crate::catalogue::{self, Relation};
-use crate::config::{Config, Privileges, SchemaName};
+use crate::config::{Config, Privileges, SchemaName, Schemas};
 use crate::error::Error;
 use crate::privileges::carried::{EVERYONE, Grant, Object, Policy, grantee, table_of};
 use crate::server::session::{Session, quote_ident, quote_literal};
@@ -84,7 +84,7 @@ async fn settle(
     target: &Session,
     carried: &Carried,
     adopted: &BTreeSet<SchemaName>,
-    schemas: &[SchemaName],
+    schemas: &Schemas,
     schema: bool,
 ) -> Result<Carried, Error> {
     for _ in 0..ROUNDS {
@@ -99,7 +99,7 @@ async fn settle(
 }
 
 /// Lends every owner and grantor the rights on the schemas that they need for it; returns what takes them back.
-async fn lend(target: &Session, carried: &Carried, schemas: &[SchemaName]) -> Result<Vec<Act>, Error> {
+async fn lend(target: &Session, carried: &Carried, schemas: &Schemas) -> Result<Vec<Act>, Error> {
     let sql = include_str!("sql/lacking.sql");
     let (mut lend, mut take_back) = (Vec::new(), Vec::new());
     for schema in schemas {
@@ -255,13 +255,11 @@ fn default_grants(carried: &Carried, found: &Carried) -> Vec<Act> {
 async fn secure(
     target: &Session,
     carried: &Carried,
-    schemas: &[SchemaName],
+    schemas: &Schemas,
     only_existing: bool,
 ) -> Result<Vec<String>, Error> {
     let sql = include_str!("sql/table_owners.sql");
-    let rows = target
-        .query("list owners", sql, &[&catalogue::names(schemas)])
-        .await?;
+    let rows = target.query("list owners", sql, &[&schemas.names()]).await?;
     let owners: BTreeMap<Relation, String> =
         rows.iter().map(|row| (table_of(row), row.get("owner"))).collect();
     let roles: BTreeSet<String> = target
@@ -341,7 +339,7 @@ async fn own_schemas(
     target: &Session,
     carried: &Carried,
     adopted: &BTreeSet<SchemaName>,
-    schemas: &[SchemaName],
+    schemas: &Schemas,
 ) -> Result<Carried, Error> {
     let owners: Vec<Act> = carried
         .objects

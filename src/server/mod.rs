@@ -91,13 +91,11 @@ pub(crate) struct ApplicationName {
 }
 
 impl ApplicationName {
-    /// The name for a new attempt at moving `schemas` to the target at `address`.
-    pub(crate) fn new<'a>(address: &str, schemas: impl Iterator<Item = &'a str>) -> Self {
+    /// The name for a new attempt at moving `schemas`, in the order of their names, to the target at `address`.
+    pub(crate) fn new(address: &str, schemas: &[&str]) -> Self {
         let mut hash = Sha256::new();
         hash.update(address);
-        let mut names: Vec<&str> = schemas.collect();
-        names.sort_unstable();
-        for name in names {
+        for name in schemas {
             hash.update([0]);
             hash.update(name);
         }

@@ -5,8 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::catalogue::{self, Relation};
-use crate::config::SchemaName;
+use crate::catalogue::Relation;
+use crate::config::Schemas;
 use crate::error::{Error, Refusal, Refused, Stop};
 use crate::server::session::{Session, quote_literal};
 
@@ -62,7 +62,7 @@ impl Snapshot {
     /// Locks every table of the unit and exports a snapshot; waits for locks up to `lock_timeout` in all.
     pub(crate) async fn export(
         session: Session,
-        schemas: &[SchemaName],
+        schemas: &Schemas,
         lock_timeout: Option<Duration>,
     ) -> Result<Self, Error> {
         let started = Instant::now();
@@ -120,7 +120,7 @@ impl Snapshot {
 }
 
 /// Locks every table of the unit in a session that has imported a snapshot, so that it may outlive the exporter's.
-pub(crate) async fn hold(session: &Session, schemas: &[SchemaName]) -> Result<(), Error> {
+pub(crate) async fn hold(session: &Session, schemas: &Schemas) -> Result<(), Error> {
     for sql in lock_statements(&lockable(session, schemas).await?) {
         session.batch("lock tables", &sql).await?;
     }
@@ -135,10 +135,10 @@ pub(crate) async fn import(session: &Session, id: &str) -> Result<(), Error> {
 }
 
 /// OID and name of every table that has to be locked.
-async fn lockable(session: &Session, schemas: &[SchemaName]) -> Result<Vec<(u32, Relation)>, Error> {
+async fn lockable(session: &Session, schemas: &Schemas) -> Result<Vec<(u32, Relation)>, Error> {
     let sql = include_str!("sql/lockable.sql");
     let rows = session
-        .query("list tables to lock", sql, &[&catalogue::names(schemas)])
+        .query("list tables to lock", sql, &[&schemas.names()])
         .await?;
     Ok(rows
         .iter()
@@ -186,10 +186,10 @@ fn lock_statements(tables: &[(u32, Relation)]) -> impl Iterator<Item = String> {
 }
 
 /// Says who is in the way.
-async fn blocked(session: &Session, schemas: &[SchemaName], waited: Duration) -> Result<Error, Error> {
+async fn blocked(session: &Session, schemas: &Schemas, waited: Duration) -> Result<Error, Error> {
     let sql = include_str!("sql/blockers.sql");
     let rows = session
-        .query("look who holds the locks", sql, &[&catalogue::names(schemas)])
+        .query("look who holds the locks", sql, &[&schemas.names()])
         .await?;
     let holders: Vec<String> = rows
         .iter()

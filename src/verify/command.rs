@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 
 use crate::catalogue;
 use crate::catalogue::activity;
-use crate::config::{Config, Privileges, SchemaName, Verify};
+use crate::config::{Config, Privileges, SchemaName, Schemas, Verify};
 use crate::credentials;
 use crate::error::{Error, Problem, Refusal, Refused, Side};
 use crate::ledger::{self, State};
@@ -103,8 +103,7 @@ impl<'a> Ends<'a> {
             credentials::connect(&config.source, Side::Source, open),
             credentials::connect(&config.target, Side::Target, open)
         )?;
-        let schemas = config.schemas.iter().map(SchemaName::as_str);
-        let names = ApplicationName::new(&target.address(), schemas);
+        let names = ApplicationName::new(&target.address(), &config.schemas.names());
         let role = names.role("verify");
         let (here, there, ..) = tokio::try_join!(
             Control::open(&source, &names),
@@ -318,7 +317,7 @@ impl<'a> Ends<'a> {
         let mut moved = BTreeSet::new();
         for (schema, load) in loads {
             if let Some(earlier) = load.as_ref().and_then(|load| load.source_activity.as_ref()) {
-                let now = activity::read(source, std::slice::from_ref(schema)).await?;
+                let now = activity::read(source, &Schemas::from_iter([schema.clone()])).await?;
                 moved.extend(now.moved_since(earlier));
             }
         }

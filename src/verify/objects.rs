@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::catalogue;
 use crate::catalogue::deparsed;
-use crate::config::SchemaName;
+use crate::config::{SchemaName, Schemas};
 use crate::error::Error;
 use crate::server::session::{Session, quote_ident};
 
@@ -42,10 +41,10 @@ struct Object {
 }
 
 /// Reads all of them, in one query.
-pub(crate) async fn read(session: &Session, schemas: &[SchemaName]) -> Result<Objects, Error> {
+pub(crate) async fn read(session: &Session, schemas: &Schemas) -> Result<Objects, Error> {
     let sql = include_str!("sql/objects.sql");
     let rows = session
-        .query("describe objects", sql, &[&catalogue::names(schemas)])
+        .query("describe objects", sql, &[&schemas.names()])
         .await?;
     let object = |row: &tokio_postgres::Row| {
         let object = Object {

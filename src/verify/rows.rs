@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::catalogue::{self, Counted, Relation, SequenceState};
-use crate::config::SchemaName;
+use crate::config::Schemas;
 use crate::error::Error;
 use crate::progress::Progress;
 use crate::server::session::{self, Session};
@@ -42,7 +42,7 @@ pub(crate) async fn counts(
 /// Compares where sequences stand; one that is missing is an object's matter.
 pub(crate) async fn sequences(
     target: &Session,
-    schemas: &[SchemaName],
+    schemas: &Schemas,
     expected: &[SequenceState],
 ) -> Result<Vec<(Relation, String)>, Error> {
     let found: BTreeMap<_, _> = catalogue::sequences(target, schemas)

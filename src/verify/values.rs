@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::catalogue::{self, Relation};
-use crate::config::SchemaName;
+use crate::catalogue::Relation;
+use crate::config::Schemas;
 use crate::error::Error;
 use crate::progress::Progress;
 use crate::server::session::{self, Session};
@@ -122,13 +122,13 @@ fn chain(texts: &[String], converted: bool) -> String {
 /// encoding.
 pub(crate) async fn shapes(
     session: &Session,
-    schemas: &[SchemaName],
+    schemas: &Schemas,
     other_encoding: &str,
 ) -> Result<Vec<Shape>, Error> {
     let converted = session.encoding != other_encoding;
     let sql = include_str!("sql/shapes.sql");
     let rows = session
-        .query("list columns to compare", sql, &[&catalogue::names(schemas)])
+        .query("list columns to compare", sql, &[&schemas.names()])
         .await?;
     let shape = |row: &tokio_postgres::Row| Shape {
         relation: Relation {
