@@ -22,7 +22,7 @@ pub(crate) enum Hazard {
 }
 
 impl Hazard {
-    /// Every hazard, in the README's order.
+    /// Every hazard, in the order of `docs/operations.md`.
     pub(crate) const ALL: [Self; 7] = [
         Self::LargeObjects,
         Self::OutsideChildren,

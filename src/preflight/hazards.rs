@@ -1,4 +1,4 @@
-//! What a load does not carry, and what would do harm: one list, the README's table says the same.
+//! What a load does not carry, and what would do harm: one list, the table of `docs/operations.md` says the same.
 
 use futures_util::future::try_join_all;
 

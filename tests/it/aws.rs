@@ -131,7 +131,7 @@ fn twenty_schemas_move_five_at_a_time_and_again_in_the_next_rehearsal() {
             .collect();
         assert_eq!(outcomes(&report), expected);
         assert_eq!(seen.peak, 5);
-        // What the README says about the history.
+        // What `docs/aws.md` says about the history.
         assert_eq!(execution.events.len(), 19 + 10 * names.len());
         let complete = |lines: &Vec<String>| lines.last().unwrap().contains("\"already_complete\":true");
         seen.logs.values().filter(|lines| complete(lines)).count()

@@ -10,12 +10,11 @@ use testbed::states::{Execution, Failure, Services};
 use crate::aws::{SCALE, machine, outcomes};
 use crate::rig::text;
 
-const README: &str = include_str!("../../README.md");
-
-/// The machine that the README shows, for whoever wants just that.
+/// The machine that `docs/aws.md` shows, for whoever wants just that.
 #[test]
 fn the_simple_machine_tries_everything_six_times() {
-    let (_, text) = README.split_once("<!-- simple-machine -->\n```json\n").unwrap();
+    let page = include_str!("../../docs/aws.md");
+    let (_, text) = page.split_once("<!-- simple-machine -->\n```json\n").unwrap();
     let machine = Machine::new(text.split_once("```").unwrap().0, &[]);
     for (exit, runs) in [(0, 1), (77, 6)] {
         let account = Scripted::new(exit, "why");
@@ -78,8 +77,9 @@ impl Services for Scripted {
 
 #[test]
 fn every_exit_code_of_the_readme_is_handled_on_purpose() {
-    let (_, table) = README.split_once("## Exit codes").unwrap();
-    let (table, _) = table.split_once("## Running it again").unwrap();
+    let readme = include_str!("../../README.md");
+    let (_, table) = readme.split_once("\n## Exit codes\n").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
     let rows = table.lines().filter_map(|line| {
         let [_, code, name, advice, _] = line
             .split(" | ")
@@ -127,7 +127,7 @@ fn nothing_begins_after_the_window() {
     }
 }
 
-/// What the README says about the history, the report and the cause.
+/// What `docs/aws.md` says about the history, the report and the cause.
 #[test]
 fn five_hundred_schemas_fit() {
     let names = |length: usize| {
