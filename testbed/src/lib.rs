@@ -16,30 +16,25 @@
     reason = "everything here panics on failure: see the crate's own text"
 )]
 
-pub mod certificates;
-pub mod cgroup;
-pub mod cluster;
-pub mod fargate;
+mod aws;
 pub mod faults;
-pub mod ldap;
-pub mod pgbouncer;
-pub mod proxy;
-pub mod psql;
-pub mod secrets;
-pub mod server;
-pub mod states;
-pub mod tmpfs;
-pub mod warehouse;
+mod machine;
+mod network;
+mod postgres;
 pub mod worker;
 
-pub use cluster::Cluster;
-pub use fargate::{Account, Fate};
-pub use ldap::Directory;
-pub use pgbouncer::PgBouncer;
-pub use proxy::Proxy;
-pub use psql::Psql;
-pub use secrets::SecretsManager;
-pub use server::Server;
-pub use states::Machine;
-pub use tmpfs::Tmpfs;
+pub use aws::fargate::{Account, Fate};
+pub use aws::ldap::Directory;
+pub use aws::secrets::SecretsManager;
+pub use aws::states::Machine;
+pub use aws::{fargate, ldap, secrets, states};
+pub use machine::tmpfs::Tmpfs;
+pub use machine::{cgroup, tmpfs};
+pub use network::proxy;
+pub use network::proxy::Proxy;
+pub use postgres::cluster::Cluster;
+pub use postgres::pgbouncer::PgBouncer;
+pub use postgres::psql::Psql;
+pub use postgres::server::Server;
+pub use postgres::{cluster, pgbouncer, psql, server, warehouse};
 pub use worker::{Output, Running, Worker};

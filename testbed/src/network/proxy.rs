@@ -11,8 +11,6 @@
 //! And it fails as networks do, at a moment that the words of a client tell: see [`Mishap`] and [`Gate`]. What
 //! passes is read as it is, so words are found only where TLS is off.
 
-mod trouble;
-
 use std::collections::{HashMap, VecDeque};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -21,8 +19,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-pub use trouble::{Gate, Mishap};
-use trouble::{Then, Troubles, Wire};
+pub use crate::network::trouble::{Gate, Mishap};
+use crate::network::trouble::{Then, Troubles, Wire};
 
 /// Bytes that are in flight on one way of one connection before its sender has to wait.
 const WINDOW: usize = 4 << 20;

@@ -24,7 +24,7 @@ subjectAltName = DNS:localhost, IP:127.0.0.1
 ";
 
 /// Writes `ca.pem`, `server.pem`, `server.key` and `unrelated-ca.pem` into `directory`.
-pub fn write(directory: &Path) {
+pub(super) fn write(directory: &Path) {
     fs::write(directory.join("openssl.cnf"), CONFIGURATION).unwrap();
     authority(directory, "ca", "/CN=testbed CA");
     authority(directory, "unrelated-ca", "/CN=testbed unrelated CA");

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::{Uid, User};
 
-use crate::certificates;
+use crate::postgres::certificates;
 use crate::server::Server;
 
 /// The superuser: trusted over the socket, scram with [`PASSWORD`] over TCP.

@@ -1,0 +1,6 @@
+//! Stand-ins for what AWS answers.
+
+pub mod fargate;
+pub mod ldap;
+pub mod secrets;
+pub mod states;

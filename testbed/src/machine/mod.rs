@@ -1,0 +1,4 @@
+//! What a machine has too little of.
+
+pub mod cgroup;
+pub mod tmpfs;

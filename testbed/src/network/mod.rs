@@ -1,0 +1,4 @@
+//! The way between two hosts.
+
+pub mod proxy;
+mod trouble;
