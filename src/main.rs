@@ -7,6 +7,7 @@ mod archive;
 mod aws;
 mod build;
 mod catalogue;
+mod check;
 mod clear;
 mod cli;
 mod config;
@@ -27,6 +28,8 @@ mod seal;
 mod server;
 mod shutdown;
 mod snapshot;
+mod transfer;
+mod unit;
 mod verify;
 mod watchdog;
 
@@ -132,7 +135,7 @@ async fn work(command: Command, config: &Config, progress: &Progress) -> Result<
         match command {
             Command::Load => load::load(config, &shutdown, progress).await,
             Command::Check => {
-                let answers = load::check(config, &shutdown, progress).await?;
+                let answers = check::check(config, &shutdown, progress).await?;
                 if log::is_terminal() {
                     log::print(&answers.list());
                 } else {

@@ -27,11 +27,7 @@ pub(crate) async fn seal(
     progress: &Progress,
     wish: Wish,
 ) -> Result<(), Error> {
-    tokio::select! {
-        biased;
-        stopped = shutdown.stopped() => Err(stopped),
-        ended = mark(config, progress, wish) => ended,
-    }
+    shutdown.guard(mark(config, progress, wish)).await
 }
 
 async fn mark(config: &Config, progress: &Progress, wish: Wish) -> Result<(), Error> {

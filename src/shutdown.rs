@@ -33,6 +33,15 @@ impl Shutdown {
         }
     }
 
+    /// Does `work` unless something stops the run.
+    pub(crate) async fn guard<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        tokio::select! {
+            biased;
+            stopped = self.stopped() => Err(stopped),
+            ended = work => ended,
+        }
+    }
+
     /// Turns SIGTERM and SIGINT into causes; never returns. As PID 1 a signal without a handler is ignored,
     /// so this is polled from the first moment on.
     pub(crate) async fn watch_signals(&self) -> Error {

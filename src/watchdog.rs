@@ -4,6 +4,7 @@
 //! the run's own backends are looked at from a control session on each side.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -14,7 +15,7 @@ use crate::error::{Error, Side, Stop};
 use crate::lock::{Sweep, sweep};
 use crate::progress::Progress;
 use crate::server::session::Session;
-use crate::server::{ApplicationName, Server, connect};
+use crate::server::{ApplicationName, Server, Sides, connect};
 use crate::shutdown::Shutdown;
 
 /// Between two looks at the backends.
@@ -128,24 +129,25 @@ struct Limits {
     lock: Option<Duration>,
 }
 
-/// Looks until a limit of `config` is passed, then stops the run. Never returns.
+/// Looks until a limit of `config` is passed, then stops the run.
 pub(crate) async fn watch(
-    controls: &[Control; 2],
+    controls: &Sides<Control>,
     config: &Config,
     progress: &Progress,
     shutdown: &Shutdown,
-) -> Error {
+) -> Infallible {
     let limits = Limits {
         stall: config.stall_timeout,
         lock: config.lock_timeout,
     };
     let mut seen = Seen::default();
     let mut backends = Vec::new();
+    let controls = [&controls.source, &controls.target];
     loop {
         tokio::time::sleep(INTERVAL).await;
-        let looks = join_all(controls.iter().map(Control::look)).await;
+        let looks = join_all(controls.map(Control::look)).await;
         let mut found = Vec::new();
-        for (control, look) in controls.iter().zip(looks) {
+        for (control, look) in controls.into_iter().zip(looks) {
             let side = control.server.side;
             match look {
                 Ok(look) => found.extend(look.into_iter().map(|backend| (side, backend))),
@@ -156,7 +158,7 @@ pub(crate) async fn watch(
         backends = found;
         if let Some(cause) = seen.judge(Instant::now(), progress.pulse(), &backends, limits) {
             shutdown.stop(cause);
-            std::future::pending::<()>().await;
+            return std::future::pending().await;
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::config::{Method, Schemas};
 use crate::error::{Error, Program, Refusal, Refused, Side};
 use crate::server::passfile::Passfile;
 use crate::server::session::quote_ident;
-use crate::server::{Server, SslMode};
+use crate::server::{Server, Sides, SslMode};
 
 /// Where and how pg_dump and pg_restore reach one server.
 #[derive(Debug, Clone)]
@@ -47,8 +47,7 @@ impl Archive {
 pub(crate) fn choose(
     clients: &[Client],
     method: Method,
-    source: (u32, SslMode),
-    target: (u32, SslMode),
+    Sides { source, target }: Sides<(u32, SslMode)>,
 ) -> Result<&Client, Refused> {
     let plain = source.1 == SslMode::Disable && target.1 == SslMode::Disable;
     let lowest = source.0.max(target.0);
@@ -247,9 +246,11 @@ mod tests {
             client(15, true),
         ];
         let chosen_for = |method, source, target, sslmode| {
-            choose(&clients, method, (source, sslmode), (target, sslmode))
-                .map(|client| client.major)
-                .ok()
+            let sides = Sides {
+                source: (source, sslmode),
+                target: (target, sslmode),
+            };
+            choose(&clients, method, sides).map(|client| client.major).ok()
         };
         let chosen = |source, target, sslmode| chosen_for(Method::Pipe, source, target, sslmode);
         assert_eq!(chosen(13, 15, SslMode::Prefer), Some(15));

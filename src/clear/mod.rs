@@ -3,7 +3,9 @@
 //! Nothing is dropped that a load of ours did not create, unless `ON_EXISTING=replace` says so, and never
 //! anything outside of the schema.
 
-use crate::config::{OnExisting, SchemaName};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::{Config, OnExisting, SchemaName};
 use crate::error::{Error, Refusal, Refused, Side};
 use crate::ledger::{self, Entry, Load, State};
 use crate::server::session::{Session, quote_ident};
@@ -196,51 +198,107 @@ fn occupied(reason: String, cure: &str) -> Error {
 }
 
 /// A schema of the unit with what is to be done and its row in the ledger.
-#[derive(Debug, Clone)]
-pub(crate) struct Room {
-    pub(crate) schema: SchemaName,
-    pub(crate) decision: Decision,
+struct Planned {
+    schema: SchemaName,
+    decision: Decision,
     /// The ledger row that says `clearing`.
-    pub(crate) id: i64,
+    id: i64,
 }
 
-/// Makes room for the unit: afterwards its schemas exist, hold nothing of their own, and the ledger says
-/// `loading`. Returns ledger row and OID of each.
-pub(crate) async fn make_room(target: &Session, rooms: &[Room]) -> Result<Vec<(i64, u32)>, Error> {
-    let unit: Vec<u32> = rooms
+/// The unit's schemas, ready to be filled.
+#[derive(Debug)]
+pub(crate) struct Room {
+    /// Ledger row and OID of each.
+    pub(crate) loads: Vec<(i64, u32)>,
+    /// Those that were there before and keep their owner.
+    pub(crate) adopted: BTreeSet<SchemaName>,
+}
+
+/// Makes room for the unit: afterwards its schemas exist, hold nothing of their own, have the source's comments (statements
+/// by the schema's name), and the ledger says `loading`.
+pub(crate) async fn make_room(
+    target: &Session,
+    config: &Config,
+    entry: &Entry,
+    comments: &BTreeMap<String, String>,
+) -> Result<Room, Error> {
+    let planned = plan(target, config, entry).await?;
+    let unit: Vec<u32> = planned
         .iter()
-        .filter_map(|room| room.decision.existing())
+        .filter_map(|one| one.decision.existing())
         .map(|existing| existing.oid)
         .collect();
-    for room in rooms {
-        if let Some(existing) = room.decision.cleared() {
+    for one in &planned {
+        if let Some(existing) = one.decision.cleared() {
             empty(target, existing, &unit).await?;
         }
     }
     target.batch("begin", "BEGIN").await?;
     let mut loads = Vec::new();
-    for room in rooms {
-        let oid = match &room.decision {
-            Decision::Adopt(existing) | Decision::Empty(existing) => existing.oid,
-            Decision::Create => create(target, &room.schema).await?,
+    for one in &planned {
+        let oid = one.provide(target).await?;
+        ledger::loading(target, one.id, oid).await?;
+        loads.push((one.id, oid));
+    }
+    target.batch("commit", "COMMIT").await?;
+    let (adopted, own): (Vec<Planned>, Vec<Planned>) =
+        planned.into_iter().partition(|one| one.decision.adopts());
+    for one in &own {
+        comment(target, one, comments).await?;
+    }
+    Ok(Room {
+        loads,
+        adopted: adopted.into_iter().map(|one| one.schema).collect(),
+    })
+}
+
+/// Writes `clearing` into the ledger for every schema, before anything is dropped. What is done with each is decided once
+/// more: someone may have written since preflight.
+async fn plan(target: &Session, config: &Config, entry: &Entry) -> Result<Vec<Planned>, Error> {
+    ledger::open(target).await?;
+    let mut planned = Vec::new();
+    target.batch("begin", "BEGIN").await?;
+    for schema in &config.schemas {
+        let decision = decide(target, schema, config.on_existing, entry).await?;
+        let existing = decision.existing().map(|existing| existing.oid);
+        let id = ledger::begin(target, entry, schema, existing, decision.adopts()).await?;
+        planned.push(Planned {
+            schema: schema.clone(),
+            decision,
+            id,
+        });
+    }
+    target.batch("commit", "COMMIT").await?;
+    Ok(planned)
+}
+
+impl Planned {
+    /// The OID of the schema, which exists and is empty afterwards.
+    async fn provide(&self, target: &Session) -> Result<u32, Error> {
+        match &self.decision {
+            Decision::Adopt(existing) | Decision::Empty(existing) => Ok(existing.oid),
+            Decision::Create => create(target, &self.schema).await,
             Decision::Replace(existing) => {
                 become_owner(target, existing).await?;
                 // Not CASCADE: whatever appeared meanwhile keeps the schema.
-                let name = quote_ident(room.schema.as_str());
-                target
-                    .batch(
-                        &format!("drop schema {name}"),
-                        &format!("DROP SCHEMA {name}; RESET ROLE"),
-                    )
-                    .await?;
-                create(target, &room.schema).await?
+                let name = quote_ident(self.schema.as_str());
+                let sql = format!("DROP SCHEMA {name}; RESET ROLE");
+                target.batch(&format!("drop schema {name}"), &sql).await?;
+                create(target, &self.schema).await
             }
-        };
-        ledger::loading(target, room.id, oid).await?;
-        loads.push((room.id, oid));
+        }
     }
-    target.batch("commit", "COMMIT").await?;
-    Ok(loads)
+}
+
+/// The comment that a schema of ours has on the source; one that is kept may have another.
+async fn comment(target: &Session, one: &Planned, comments: &BTreeMap<String, String>) -> Result<(), Error> {
+    let schema = one.schema.as_str();
+    let none = || format!("COMMENT ON SCHEMA {} IS NULL", quote_ident(schema));
+    let kept = matches!(one.decision, Decision::Empty(_));
+    match comments.get(schema).cloned().or_else(|| kept.then(none)) {
+        Some(statement) => target.batch("comment on the schema", &statement).await,
+        None => Ok(()),
+    }
 }
 
 async fn create(target: &Session, schema: &SchemaName) -> Result<u32, Error> {

@@ -22,15 +22,14 @@ use crate::error::Error;
 use crate::lock::Lock;
 use crate::progress::{Phase, Progress};
 use crate::server::session::Session;
-use crate::server::{ApplicationName, Server};
+use crate::server::{ApplicationName, Server, Sides};
 use crate::snapshot::Snapshot;
 use crate::verify::Expected;
 
 /// Everything that takes part in the move.
 pub(crate) struct Copy<'a> {
     pub(crate) config: &'a Config,
-    pub(crate) source: &'a Server,
-    pub(crate) target: &'a Server,
+    pub(crate) servers: &'a Sides<Server>,
     pub(crate) names: &'a ApplicationName,
     pub(crate) archive: &'a Archive,
     pub(crate) parts: &'a Parts,
@@ -79,8 +78,7 @@ impl Copy<'_> {
         };
         let id = snapshot.mark.id.clone();
         let servers = Servers {
-            source: self.source,
-            target: self.target,
+            servers: self.servers,
             names: self.names,
             snapshot: &id,
             lock_timeout: self.config.lock_timeout,

@@ -17,7 +17,7 @@ use crate::copy::task::{Landed, Rows};
 use crate::error::{Error, Side};
 use crate::progress::{Phase, Progress};
 use crate::server::session::Session;
-use crate::server::{ApplicationName, Server};
+use crate::server::{ApplicationName, Server, Sides};
 use crate::snapshot;
 use crate::watchdog;
 
@@ -35,8 +35,7 @@ pub(crate) enum Work {
 
 /// Where sessions come from.
 pub(crate) struct Servers<'a> {
-    pub(crate) source: &'a Server,
-    pub(crate) target: &'a Server,
+    pub(crate) servers: &'a Sides<Server>,
     pub(crate) names: &'a ApplicationName,
     /// The exported snapshot.
     pub(crate) snapshot: &'a str,
@@ -48,7 +47,8 @@ pub(crate) struct Servers<'a> {
 impl Servers<'_> {
     /// A session on the source that reads under the snapshot.
     async fn reader(&self) -> Result<Session, Error> {
-        let session = Session::open_reading(self.source, &self.names.role("copy"), self.lock_timeout).await?;
+        let session =
+            Session::open_reading(&self.servers.source, &self.names.role("copy"), self.lock_timeout).await?;
         self.choose_encoding(&session).await?;
         snapshot::import(&session, self.snapshot).await?;
         Ok(session)
@@ -57,7 +57,7 @@ impl Servers<'_> {
     /// A session on the target that loads.
     async fn loader(&self) -> Result<Session, Error> {
         let session = Session::open(
-            self.target,
+            &self.servers.target,
             &self.names.role("copy"),
             watchdog::lock_timeout(self.lock_timeout),
         )

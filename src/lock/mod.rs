@@ -1,5 +1,6 @@
 //! One worker per schema: advisory locks on the target, their heartbeat, and the sweep of what others left.
 
+use std::convert::Infallible;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -82,8 +83,8 @@ impl Lock {
         })
     }
 
-    /// Beats until the lock's session is lost, then stops the run. Never returns.
-    pub(crate) async fn beat(&self, shutdown: &Shutdown) -> Error {
+    /// Beats until the lock's session is lost, then stops the run.
+    pub(crate) async fn beat(&self, shutdown: &Shutdown) -> Infallible {
         loop {
             tokio::time::sleep(WATCH_INTERVAL).await;
             if self.age() < HEARTBEAT_INTERVAL && !self.session.is_closed() {
@@ -98,7 +99,7 @@ impl Lock {
                 Err(error) => Stop::LockLost(crate::error::chain(&error)),
             };
             shutdown.stop(lost);
-            std::future::pending::<()>().await;
+            return std::future::pending().await;
         }
     }
 

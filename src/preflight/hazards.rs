@@ -47,14 +47,14 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     let schemas = questions.config.schemas.names();
     let asked = Hazard::ALL.map(|hazard| {
         let session = match hazard.side() {
-            Side::Source => questions.source,
-            Side::Target => questions.target,
+            Side::Source => &questions.sessions.source,
+            Side::Target => &questions.sessions.target,
         };
         find(hazard, session, &schemas)
     });
     let notes = async {
         let sql = include_str!("sql/notes.sql");
-        let source = questions.source;
+        let source = &questions.sessions.source;
         source.query("list what is not carried", sql, &[&schemas]).await
     };
     let (found, notes) = tokio::try_join!(try_join_all(asked), notes)?;

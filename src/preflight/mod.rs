@@ -6,6 +6,7 @@ mod rights;
 mod servers;
 
 use std::fmt::Write as _;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -13,10 +14,14 @@ use crate::archive::dump;
 use crate::archive::program::Client;
 use crate::clear::Decision;
 use crate::config::{Config, SchemaName};
-use crate::error::{Error, Refused};
+use crate::error::{Error, Refusal, Refused};
 use crate::ledger;
-use crate::server::Server;
-use crate::server::session::Session;
+use crate::progress::Progress;
+use crate::server::session::{Session, quote_ident};
+use crate::server::{Server, Sides};
+
+/// Between two looks at what a schema waits for.
+const WAIT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// One answer of preflight.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,10 +44,8 @@ pub(crate) enum Verdict {
 /// What the questions are asked about.
 pub(crate) struct Questions<'a> {
     pub(crate) config: &'a Config,
-    pub(crate) source: &'a Session,
-    pub(crate) target: &'a Session,
-    pub(crate) source_server: &'a Server,
-    pub(crate) target_server: &'a Server,
+    pub(crate) sessions: &'a Sides<Session>,
+    pub(crate) servers: &'a Sides<Server>,
     /// The installed client programs.
     pub(crate) clients: &'a [Client],
     pub(crate) entry: &'a ledger::Entry,
@@ -77,6 +80,39 @@ pub(crate) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     Ok(answers)
 }
 
+/// The answers, as soon as nothing refuses; what passes by itself is waited for up to `WAIT_TIMEOUT`.
+pub(crate) async fn permitted(questions: &Questions<'_>, progress: &Progress) -> Result<Answers, Error> {
+    let started = Instant::now();
+    loop {
+        let answers = ask(questions).await?;
+        let refusals = answers.refusals();
+        let passes = !refusals.is_empty()
+            && refusals
+                .iter()
+                .all(|refused| refused.refusal == Refusal::Transient);
+        if !passes || started.elapsed() >= questions.config.wait_timeout {
+            answers.record();
+            progress.not_carried(answers.notes());
+            return answers.permit();
+        }
+        progress.step();
+        tokio::time::sleep(WAIT_INTERVAL).await;
+    }
+}
+
+/// Creates the extensions that live in the unit, each with its schema, as [`Answers::extensions`] names them.
+pub(crate) async fn create_extensions(
+    target: &Session,
+    extensions: &[(String, String)],
+) -> Result<(), Error> {
+    for (name, schema) in extensions {
+        let (name, schema) = (quote_ident(name), quote_ident(schema));
+        let sql = format!("CREATE EXTENSION IF NOT EXISTS {name} WITH SCHEMA {schema}");
+        target.batch(&format!("create extension {name}"), &sql).await?;
+    }
+    Ok(())
+}
+
 impl Answers {
     /// Adds what was answered elsewhere.
     fn extend(&mut self, more: Self) {
@@ -104,12 +140,12 @@ impl Answers {
 
     fn choose_client(&mut self, questions: &Questions<'_>) {
         let side = |session: &Session, server: &Server| (session.major(), server.sslmode);
-        let chosen = dump::choose(
-            questions.clients,
-            questions.config.method,
-            side(questions.source, questions.source_server),
-            side(questions.target, questions.target_server),
-        );
+        let (sessions, servers) = (questions.sessions, questions.servers);
+        let sides = Sides {
+            source: side(&sessions.source, &servers.source),
+            target: side(&sessions.target, &servers.target),
+        };
+        let chosen = dump::choose(questions.clients, questions.config.method, sides);
         match chosen {
             Ok(client) => {
                 self.client = Some(client.clone());

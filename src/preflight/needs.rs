@@ -48,8 +48,8 @@ async fn references(source: &Session, schemas: &[&str]) -> Result<References, Er
 pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     let unit = questions.config.schemas.names();
     let (mut references, residents, partitions) = tokio::try_join!(
-        references(questions.source, &unit),
-        resident_extensions(questions.source, &unit),
+        references(&questions.sessions.source, &unit),
+        resident_extensions(&questions.sessions.source, &unit),
         partitions_of_others(questions)
     )?;
     let needed: BTreeSet<String> = references.extensions.keys().cloned().collect();
@@ -68,7 +68,12 @@ async fn partitions_of_others(questions: &Questions<'_>) -> Result<Answers, Erro
     let unit = questions.config.schemas.names();
     let sql = include_str!("sql/partitions_of_others.sql");
     let mut answers = Answers::default();
-    for row in questions.source.query("list partitions", sql, &[&unit]).await? {
+    for row in questions
+        .sessions
+        .source
+        .query("list partitions", sql, &[&unit])
+        .await?
+    {
         let (leaf, root, schema): (String, String, String) =
             (row.get("leaf"), row.get("root"), row.get("schema"));
         let reason = format!("{leaf} is a partition of {root}, which has indexes");
@@ -111,6 +116,7 @@ async fn extensions(
     let names: Vec<&String> = wanted.keys().collect();
     let sql = include_str!("sql/extensions.sql");
     for row in questions
+        .sessions
         .target
         .query("look for extensions", sql, &[&names])
         .await?
@@ -167,6 +173,7 @@ async fn servers(
                FROM pg_catalog.unnest($1::text[]) AS w (name) \
                LEFT JOIN pg_catalog.pg_foreign_server s ON pg_catalog.quote_ident(s.srvname) = w.name";
     for row in questions
+        .sessions
         .target
         .query("look for foreign servers", sql, &[&names])
         .await?
@@ -202,6 +209,7 @@ async fn objects(
     let (schemas, types, identities) = (column(|one| &one.0), column(|one| &one.1), column(|one| &one.2));
     let sql = include_str!("sql/missing.sql");
     let rows = questions
+        .sessions
         .target
         .query(
             "look for objects of other schemas",
@@ -235,7 +243,7 @@ async fn objects(
     }
     let needed: BTreeSet<&String> = schemas.into_iter().collect();
     for schema in needed {
-        let load = match ledger::latest(questions.target, schema).await {
+        let load = match ledger::latest(&questions.sessions.target, schema).await {
             // Told by what is asked about the unit's own schemas.
             Err(Error::Refused(_)) => None,
             other => other?,
@@ -273,7 +281,7 @@ async fn order(questions: &Questions<'_>, schema: &str) -> Result<String, Error>
     let mut open = vec![schema.to_owned()];
     let mut circular = BTreeSet::new();
     while let Some(next) = open.pop() {
-        for (needed, _, _) in references(questions.source, &[&next]).await?.objects {
+        for (needed, _, _) in references(&questions.sessions.source, &[&next]).await?.objects {
             if unit.contains(needed.as_str()) {
                 circular.insert(next.clone());
             } else if closure.insert(needed.clone()) {

@@ -13,7 +13,7 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     let config = questions.config;
     let carried = async {
         match config.privileges {
-            Privileges::Keep => privileges::read(questions.source, &config.schemas)
+            Privileges::Keep => privileges::read(&questions.sessions.source, &config.schemas)
                 .await
                 .map(Some),
             Privileges::Skip => Ok(None),
@@ -51,6 +51,7 @@ async fn schemas_exist(questions: &Questions<'_>) -> Result<Answers, Error> {
                FROM pg_catalog.unnest($1::text[]) AS w (name) LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = w.name";
     let wanted = questions.config.schemas.names();
     for row in questions
+        .sessions
         .source
         .query("look for the schemas", sql, &[&wanted])
         .await?
@@ -81,6 +82,7 @@ async fn source(questions: &Questions<'_>) -> Result<Answers, Error> {
     let schemas = questions.config.schemas.names();
     let sql = include_str!("sql/source_rights.sql");
     let rows = questions
+        .sessions
         .source
         .query("look what may be read", sql, &[&schemas])
         .await?;
@@ -98,7 +100,14 @@ async fn decide(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), 
     const CHECK: &str = "target schema";
     let config = questions.config;
     for schema in &config.schemas {
-        match clear::decide(questions.target, schema, config.on_existing, questions.entry).await {
+        match clear::decide(
+            &questions.sessions.target,
+            schema,
+            config.on_existing,
+            questions.entry,
+        )
+        .await
+        {
             Ok(decision) => {
                 answers.fine(CHECK, format!("schema \"{schema}\" {}", decision.words()));
                 answers.decisions.push((schema.clone(), decision));
@@ -114,7 +123,7 @@ async fn decide(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), 
         .collect();
     let cleared = decisions().filter_map(Decision::cleared);
     let schemas = cleared.map(|existing| (clear::PG_NAMESPACE, existing.oid));
-    match clear::refuse_dependents(questions.target, &unit, schemas).await {
+    match clear::refuse_dependents(&questions.sessions.target, &unit, schemas).await {
         Err(Error::Refused(refused)) => answers.refuse(CHECK, refused),
         other => return other,
     }
@@ -126,6 +135,7 @@ async fn target(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), 
     let before = answers.refusals().len();
     let sql = include_str!("sql/target_rights.sql");
     let row = questions
+        .sessions
         .target
         .query_one("look what may be written", sql, &[])
         .await?;
@@ -158,8 +168,9 @@ async fn schema_rights(
 ) -> Result<(), Error> {
     const CHECK: &str = "target privileges";
     let sql = include_str!("sql/schema_rights.sql");
-    let params: [&dyn Param; 2] = [&schema.as_str(), &become_word(questions.target)];
+    let params: [&dyn Param; 2] = [&schema.as_str(), &become_word(&questions.sessions.target)];
     let rows = questions
+        .sessions
         .target
         .query("look what may be done", sql, &params)
         .await?;
@@ -191,7 +202,7 @@ async fn roles(
 ) -> Result<(), Error> {
     const CHECK: &str = "roles";
     let carried = carried.mapped(&questions.config.role_map);
-    let (carried, reader) = carried.without_reader(questions.target).await?;
+    let (carried, reader) = carried.without_reader(&questions.sessions.target).await?;
     if let Some(reader) = reader {
         answers.note(
             CHECK,
@@ -207,9 +218,14 @@ async fn roles(
     let needs = carried.roles(&adopted);
     let names: Vec<&String> = needs.keys().collect();
     let sql = include_str!("sql/roles.sql");
-    let params: [&dyn Param; 2] = [&names, &become_word(questions.target)];
+    let params: [&dyn Param; 2] = [&names, &become_word(&questions.sessions.target)];
     let before = answers.refusals().len();
-    for row in questions.target.query("look for roles", sql, &params).await? {
+    for row in questions
+        .sessions
+        .target
+        .query("look for roles", sql, &params)
+        .await?
+    {
         let name: String = row.get("name");
         let (create, grant): (String, String) = (row.get("create_role"), row.get("grant_role"));
         let becomes = needs.get(&name) == Some(&Need::Become);
@@ -250,8 +266,9 @@ async fn lenders(
     carried: &privileges::Carried,
 ) -> Result<(), Error> {
     let sql = include_str!("sql/schema_rights.sql");
-    let params: [&dyn Param; 2] = [&schema.as_str(), &become_word(questions.target)];
+    let params: [&dyn Param; 2] = [&schema.as_str(), &become_word(&questions.sessions.target)];
     let rows = questions
+        .sessions
         .target
         .query("look what may be done", sql, &params)
         .await?;
@@ -264,7 +281,12 @@ async fn lenders(
                AND pg_catalog.has_schema_privilege(o.oid, $1, 'USAGE'))";
     let actors: Vec<&str> = carried.actors(schema.as_str()).into_iter().collect();
     let params: [&dyn Param; 2] = [&schema.as_str(), &actors];
-    for row in questions.target.query("look who may own", sql, &params).await? {
+    for row in questions
+        .sessions
+        .target
+        .query("look who may own", sql, &params)
+        .await?
+    {
         let role: String = row.get("role");
         let reason =
             format!("role \"{role}\" owns or grants something in schema \"{schema}\" and lacks rights on it");

@@ -70,8 +70,8 @@ async fn describe(session: &Session) -> Result<Description, Error> {
 
 pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     let (source, target, same, collations, compression, tables) = tokio::try_join!(
-        describe(questions.source),
-        describe(questions.target),
+        describe(&questions.sessions.source),
+        describe(&questions.sessions.target),
         same_database(questions),
         collations(questions),
         compression(questions),
@@ -122,6 +122,7 @@ async fn compression(questions: &Questions<'_>) -> Result<Answers, Error> {
     let sql = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_settings \
                WHERE name = 'default_toast_compression' AND $1 = ANY (enumvals))";
     let there = questions
+        .sessions
         .target
         .query_one("look for compression", sql, &[&wanted])
         .await?;
@@ -148,7 +149,8 @@ fn refused(refusal: Refusal, side: Side, reason: String, cure: String) -> Refuse
 
 fn versions(questions: &Questions<'_>, answers: &mut Answers) {
     const CHECK: &str = "versions";
-    let majors = [questions.source, questions.target].map(|session| (session.side(), session.major()));
+    let majors = [&questions.sessions.source, &questions.sessions.target]
+        .map(|session| (session.side(), session.major()));
     answers.fine(
         CHECK,
         majors.map(|(side, major)| format!("{side} {major}")).join(", "),
@@ -195,18 +197,25 @@ async fn same_database(questions: &Questions<'_>) -> Result<Answers, Error> {
     let mut answers = Answers::default();
     let take = "SELECT key, pg_catalog.pg_try_advisory_lock(key) \
                 FROM (SELECT (pg_catalog.random() * 9e15)::bigint AS key) k";
-    let key: i64 = questions.source.query_one("take a lock", take, &[]).await?.get(0);
+    let key: i64 = questions
+        .sessions
+        .source
+        .query_one("take a lock", take, &[])
+        .await?
+        .get(0);
     let look = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_locks l WHERE l.locktype = 'advisory' AND l.objsubid = 1 \
                 AND (l.classid::bigint << 32 | l.objid::bigint) = $1 \
                 AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d \
                                   WHERE d.datname = pg_catalog.current_database()))";
     let same: bool = questions
+        .sessions
         .target
         .query_one("look for the lock", look, &[&key])
         .await?
         .get(0);
     let release = "SELECT pg_catalog.pg_advisory_unlock($1)";
     questions
+        .sessions
         .source
         .query_one("release the lock", release, &[&key])
         .await?;
@@ -257,6 +266,7 @@ async fn collations(questions: &Questions<'_>) -> Result<Answers, Error> {
     let schemas = questions.config.schemas.names();
     let sql = include_str!("sql/collations.sql");
     let used: Vec<String> = questions
+        .sessions
         .source
         .query("list collations", sql, &[&schemas])
         .await?
@@ -265,6 +275,7 @@ async fn collations(questions: &Questions<'_>) -> Result<Answers, Error> {
         .collect();
     let sql = include_str!("sql/missing_collations.sql");
     for row in questions
+        .sessions
         .target
         .query("look for collations", sql, &[&used])
         .await?
@@ -286,6 +297,7 @@ async fn lockable(questions: &Questions<'_>) -> Result<i64, Error> {
                WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p')";
     let schemas = questions.config.schemas.names();
     Ok(questions
+        .sessions
         .source
         .query_one("count tables", sql, &[&schemas])
         .await?

@@ -59,6 +59,13 @@ pub(crate) enum SslRootCert {
     File(PathBuf),
 }
 
+/// The same thing on either side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sides<T> {
+    pub(crate) source: T,
+    pub(crate) target: T,
+}
+
 /// A server with everything that is needed to connect. `Debug` shows no password.
 #[derive(Debug, Clone)]
 pub(crate) struct Server {

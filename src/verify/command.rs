@@ -15,7 +15,7 @@ use crate::lock;
 use crate::privileges;
 use crate::progress::{Phase, Progress};
 use crate::server::session::Session;
-use crate::server::{ApplicationName, Server};
+use crate::server::{ApplicationName, Server, Sides};
 use crate::shutdown::Shutdown;
 use crate::snapshot::{self, Snapshot};
 use crate::verify::{Difference, named, narrow, objects, rows, values};
@@ -43,15 +43,11 @@ pub(crate) async fn verify(
         let ends = Box::pin(Ends::connect(config, progress)).await?;
         tokio::select! {
             biased;
-            never = watchdog::watch(&ends.controls, config, progress, shutdown) => Err(never),
+            never = watchdog::watch(&ends.controls, config, progress, shutdown) => match never {},
             ended = Box::pin(ends.compare(progress, frozen)) => ended,
         }
     };
-    tokio::select! {
-        biased;
-        stopped = shutdown.stopped() => Err(stopped),
-        ended = compared => ended,
-    }
+    shutdown.guard(compared).await
 }
 
 /// Both servers, and what is asked of them outside of any snapshot.
@@ -60,9 +56,9 @@ struct Ends<'a> {
     source: Server,
     target: Server,
     names: ApplicationName,
-    controls: [Control; 2],
+    controls: Sides<Control>,
     /// A session on each side without a transaction.
-    outside: [Session; 2],
+    outside: Sides<Session>,
 }
 
 /// One side, under its snapshot.
@@ -116,8 +112,14 @@ impl<'a> Ends<'a> {
             source,
             target,
             names,
-            controls: [here, there],
-            outside: [reading, looking],
+            controls: Sides {
+                source: here,
+                target: there,
+            },
+            outside: Sides {
+                source: reading,
+                target: looking,
+            },
         })
     }
 
@@ -147,7 +149,7 @@ impl<'a> Ends<'a> {
 
     /// Refuses while a load of one of the schemas is under way.
     async fn stands_still(&self) -> Result<(), Error> {
-        let [_, target] = &self.outside;
+        let target = &self.outside.target;
         let Some(holder) = lock::holder(target, &self.config.schemas).await? else {
             return Ok(());
         };
@@ -161,10 +163,10 @@ impl<'a> Ends<'a> {
 
     /// What the ledger knows of each schema, which has to be there on both sides.
     async fn loads(&self) -> Result<Vec<(SchemaName, Option<ledger::Load>)>, Error> {
-        let [_, target] = &self.outside;
+        let target = &self.outside.target;
         let mut loads = Vec::new();
         for schema in &self.config.schemas {
-            for session in &self.outside {
+            for session in [&self.outside.source, &self.outside.target] {
                 if ledger::oid(session, schema.as_str()).await?.is_none() {
                     return Err(Error::Refused(Refused {
                         refusal: Refusal::Config,
@@ -313,7 +315,7 @@ impl<'a> Ends<'a> {
 
     /// Tables and sequences that the source has written to since their load, as far as the ledger knows.
     async fn moved(&self, loads: &[(SchemaName, Option<ledger::Load>)]) -> Result<BTreeSet<String>, Error> {
-        let [source, _] = &self.outside;
+        let source = &self.outside.source;
         let mut moved = BTreeSet::new();
         for (schema, load) in loads {
             if let Some(earlier) = load.as_ref().and_then(|load| load.source_activity.as_ref()) {

@@ -5,6 +5,7 @@
 
 mod command;
 pub(crate) mod hasher;
+pub(crate) mod loaded;
 mod narrow;
 pub(crate) mod objects;
 pub(crate) mod rows;

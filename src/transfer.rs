@@ -1,0 +1,101 @@
+//! Move: what the archive says and the rows, by the METHOD that is asked for, and beside it the hashes of the source that
+//! `VERIFY=hash` wants.
+
+use crate::archive::dump::{Archive, Dump, Endpoint};
+use crate::archive::parts::Parts;
+use crate::config::{Method, Verify};
+use crate::copy::{Contents, Copy};
+use crate::error::Error;
+use crate::lock::Lock;
+use crate::pipe::Pipe;
+use crate::progress::Progress;
+use crate::server::Sides;
+use crate::server::session::Session;
+use crate::snapshot::Snapshot;
+use crate::unit::Unit;
+use crate::verify::Expected;
+use crate::verify::hasher::{Hashed, Hasher};
+
+/// Everything that takes part.
+pub(crate) struct Transfer<'a> {
+    pub(crate) unit: &'a Unit<'a>,
+    pub(crate) endpoints: Sides<Endpoint<'a>>,
+    pub(crate) dump: Dump<'a>,
+    pub(crate) archive: &'a Archive,
+    pub(crate) parts: &'a Parts,
+    /// The session for what is done one after the other.
+    pub(crate) target: &'a Session,
+    pub(crate) contents: Contents,
+    pub(crate) lock: &'a Lock,
+    pub(crate) progress: &'a Progress,
+}
+
+/// What the source holds, and who has loaded it.
+pub(crate) struct Transferred<'a> {
+    pub(crate) expected: Expected,
+    /// Under `VERIFY=hash` alone.
+    pub(crate) hashed: Option<Hashed<'a>>,
+    /// Sessions on the target, for what else can be done side by side.
+    pub(crate) loaders: Vec<Session>,
+}
+
+impl<'a> Transfer<'a> {
+    /// Moves everything and gives up the snapshot as soon as the rows are through.
+    pub(crate) async fn run(self, snapshot: Snapshot) -> Result<Transferred<'a>, Error> {
+        let (unit, progress) = (self.unit, self.progress);
+        let encoding = self.target.encoding.clone();
+        let mut readers = None;
+        if unit.config.verify == Verify::Hash {
+            let id = &snapshot.mark.id;
+            readers = Some(Hasher::open(unit.config, &unit.servers.source, &unit.names, id).await?);
+        }
+        let reading = async {
+            match readers {
+                Some(hasher) => hasher.hash(&encoding, progress).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let moved = Box::pin(self.by_method(snapshot));
+        let ((expected, loaders), hashed) = tokio::try_join!(moved, reading)?;
+        Ok(Transferred {
+            expected,
+            hashed,
+            loaders,
+        })
+    }
+
+    async fn by_method(self, snapshot: Snapshot) -> Result<(Expected, Vec<Session>), Error> {
+        let (unit, config) = (self.unit, self.unit.config);
+        match config.method {
+            Method::Pipe => {
+                let counter = unit.names.role("count");
+                let pipe = Pipe {
+                    source: self.endpoints.source,
+                    target: self.endpoints.target,
+                    dump: self.dump,
+                    archive: self.archive,
+                    parts: self.parts,
+                    counter: Session::open(&unit.servers.source, &counter, config.lock_timeout).await?,
+                    session: self.target,
+                    lock: self.lock,
+                    progress: self.progress,
+                    count: config.verify == Verify::Rows,
+                };
+                Ok((pipe.run(snapshot, &self.contents.tables).await?, Vec::new()))
+            }
+            Method::Copy => {
+                let copy = Copy {
+                    config,
+                    servers: &unit.servers,
+                    names: &unit.names,
+                    archive: self.archive,
+                    parts: self.parts,
+                    session: self.target,
+                    lock: self.lock,
+                    progress: self.progress,
+                };
+                copy.run(snapshot, self.contents).await
+            }
+        }
+    }
+}

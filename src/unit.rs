@@ -1,0 +1,202 @@
+//! What belongs to one run at a unit: both servers, its names, its control sessions, its directory. However a run ends,
+//! nothing of it goes on running on either server.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use crate::archive::dump::{Dump, Endpoint};
+use crate::archive::program::{self, Client};
+use crate::config::Config;
+use crate::credentials;
+use crate::error::{Error, Side};
+use crate::ledger;
+use crate::lock::{Lock, Sweep, sweep};
+use crate::preflight::{Answers, Questions};
+use crate::progress::{Phase, Progress};
+use crate::server::passfile::{Passfile, RunDir};
+use crate::server::session::Session;
+use crate::server::{ApplicationName, Server, Sides};
+use crate::shutdown::Shutdown;
+use crate::watchdog::{self, Control};
+
+/// What is left of the five seconds in which a stopped run ends.
+const SWEEP_LIMIT: Duration = Duration::from_secs(4);
+
+/// Both servers reached, before the unit's lock is taken: its sessions carry no name by which the lock's holder would end
+/// them as leftovers, and nothing of it is on disk.
+pub(crate) struct Reached<'a> {
+    config: &'a Config,
+    pub(crate) servers: Sides<Server>,
+    pub(crate) names: ApplicationName,
+    sessions: Sides<Session>,
+}
+
+/// What belongs to a run that holds its lock, or that changes nothing.
+pub(crate) struct Unit<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) servers: Sides<Server>,
+    pub(crate) names: ApplicationName,
+    pub(crate) entry: ledger::Entry,
+    clients: Vec<Client>,
+    controls: Sides<Control>,
+    pub(crate) run_dir: RunDir,
+    passfiles: Sides<Passfile>,
+}
+
+impl<'a> Reached<'a> {
+    /// Credentials and the first session on each side.
+    pub(crate) async fn connect(config: &'a Config, progress: &Progress) -> Result<Self, Error> {
+        progress.enter(Phase::Connect);
+        let open = async |server: &Server, limit| Session::open(server, "sf/connect", limit).await;
+        let limit = config.lock_timeout;
+        let ((source, reading), (target, working)) = tokio::try_join!(
+            credentials::connect(&config.source, Side::Source, async |server| {
+                open(server, limit).await
+            }),
+            credentials::connect(&config.target, Side::Target, async |server| {
+                open(server, watchdog::lock_timeout(limit)).await
+            }),
+        )?;
+        let names = ApplicationName::new(&target.address(), &config.schemas.names());
+        Ok(Self {
+            config,
+            servers: Sides { source, target },
+            names,
+            sessions: Sides {
+                source: reading,
+                target: working,
+            },
+        })
+    }
+
+    /// Names the sessions, which do the work from now on, and makes what else a run works with.
+    pub(crate) async fn begin(self) -> Result<(Unit<'a>, Sides<Session>), Error> {
+        let Self {
+            config,
+            servers,
+            names,
+            sessions,
+        } = self;
+        let (snapshot, work) = (names.role("snapshot"), names.role("work"));
+        let named = async {
+            tokio::try_join!(
+                sessions.source.rename(&servers.source, &snapshot),
+                sessions.target.rename(&servers.target, &work)
+            )
+        };
+        let (named, clients, source_control, target_control) = tokio::join!(
+            named,
+            program::installed(&config.path),
+            Control::open(&servers.source, &names),
+            Control::open(&servers.target, &names)
+        );
+        named?;
+        let run_dir = RunDir::create(&config.run_dir, &names)?;
+        let unit = Unit {
+            config,
+            entry: ledger::Entry::new(config, servers.source.address(), names.attempt().to_owned()),
+            clients,
+            controls: Sides {
+                source: source_control?,
+                target: target_control?,
+            },
+            passfiles: Sides {
+                source: Passfile::write(run_dir.path(), &servers.source).await?,
+                target: Passfile::write(run_dir.path(), &servers.target).await?,
+            },
+            run_dir,
+            names,
+            servers,
+        };
+        Ok((unit, sessions))
+    }
+}
+
+impl Unit<'_> {
+    /// Stops the run when it stalls or waits for a lock for too long.
+    pub(crate) async fn watch(&self, shutdown: &Shutdown, progress: &Progress) -> Infallible {
+        watchdog::watch(&self.controls, self.config, progress, shutdown).await
+    }
+
+    /// What preflight asks about.
+    pub(crate) fn questions<'b>(&'b self, sessions: &'b Sides<Session>) -> Questions<'b> {
+        Questions {
+            config: self.config,
+            sessions,
+            servers: &self.servers,
+            clients: &self.clients,
+            entry: &self.entry,
+        }
+    }
+
+    /// Where pg_dump and pg_restore reach the servers, whose majors are given.
+    pub(crate) fn endpoints<'b>(
+        &'b self,
+        answers: &'b Answers,
+        majors: Sides<u32>,
+    ) -> Result<Sides<Endpoint<'b>>, Error> {
+        let client = answers
+            .client
+            .as_ref()
+            .ok_or_else(|| Error::Internal("preflight permitted a run without client programs".to_owned()))?;
+        let endpoint = |server: &'b Server, server_major, passfile: &'b Passfile, role: &str| Endpoint {
+            client,
+            server,
+            server_major,
+            passfile,
+            application_name: self.names.role(role),
+        };
+        let (servers, passfiles) = (&self.servers, &self.passfiles);
+        Ok(Sides {
+            source: endpoint(&servers.source, majors.source, &passfiles.source, "pg_dump"),
+            target: endpoint(&servers.target, majors.target, &passfiles.target, "pg_restore"),
+        })
+    }
+
+    /// What pg_dump reads, under the snapshot of that name.
+    pub(crate) fn dump<'b>(&'b self, snapshot: &'b str) -> Dump<'b> {
+        Dump {
+            schemas: &self.config.schemas,
+            snapshot,
+            lock_wait_ms: self.config.lock_timeout.map_or(0, |limit| limit.as_millis()),
+        }
+    }
+
+    /// Ends what earlier attempts at this unit left, on servers and disk. Only for the holder of the lock.
+    pub(crate) async fn sweep_others(&self, sessions: &Sides<Session>, lock: &Lock) -> Result<(), Error> {
+        let ended = sweep(&sessions.source, &self.names, Sweep::Others).await?
+            + sweep(lock.session(), &self.names, Sweep::Others).await?;
+        if ended > 0 {
+            tracing::warn!(backends = ended, "ended what an earlier attempt left running");
+        }
+        self.run_dir.sweep_others(&self.names);
+        Ok(())
+    }
+
+    /// Ends the run's own backends on both sides at once, within what a stopped run may take.
+    pub(crate) async fn sweep(&self) {
+        let Sides { source, target } = &self.controls;
+        let swept = async { tokio::join!(source.sweep_attempt(), target.sweep_attempt()) };
+        if tokio::time::timeout(SWEEP_LIMIT, swept).await.is_err() {
+            tracing::warn!("the run's backends could not be ended in time; the next attempt does it");
+        }
+    }
+
+    /// Commits that the unit is complete, after every session that wrote has ended.
+    pub(crate) async fn complete(
+        &self,
+        lock: &Lock,
+        loads: &[(i64, u32)],
+        completion: ledger::Completion,
+    ) -> Result<(), Error> {
+        let Sides { source, target } = &self.controls;
+        target.sweep_own().await?;
+        // Nothing reads the source any more: one that cannot be reached now does not undo what is loaded.
+        let swept = tokio::time::timeout(SWEEP_LIMIT, source.sweep_own()).await;
+        if !matches!(swept, Ok(Ok(()))) {
+            tracing::warn!("the run's backends on the source could not be ended; the next attempt does it");
+        }
+        let reader = Session::open(&self.servers.target, &self.names.role("ledger"), None).await?;
+        ledger::complete(&reader, lock, loads, &completion).await
+    }
+}

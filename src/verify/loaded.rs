@@ -1,0 +1,59 @@
+//! What a load compares before it counts as complete.
+
+use std::collections::BTreeSet;
+
+use crate::build::analyze;
+use crate::config::{Config, SchemaName, Verify};
+use crate::error::Error;
+use crate::progress::{Phase, Progress};
+use crate::server::session::Session;
+use crate::verify::hasher::Hashed;
+use crate::verify::objects::{self, Objects};
+use crate::verify::{Expected, rows};
+
+/// What the source held, as far as it is compared.
+pub(crate) struct Comparison<'a> {
+    pub(crate) objects: Option<Objects>,
+    pub(crate) hashed: Option<Hashed<'a>>,
+    pub(crate) expected: Expected,
+}
+
+/// The objects of the unit, if they are compared.
+pub(crate) async fn described(session: &Session, config: &Config) -> Result<Option<Objects>, Error> {
+    match config.verify {
+        Verify::Rows | Verify::Hash => objects::read(session, &config.schemas).await.map(Some),
+        Verify::None => Ok(None),
+    }
+}
+
+impl Comparison<'_> {
+    /// Collects statistics, and compares what the target holds with what the source held.
+    pub(crate) async fn examine(
+        self,
+        config: &Config,
+        (target, loaders): (&Session, Vec<Session>),
+        adopted: &BTreeSet<SchemaName>,
+        progress: &Progress,
+    ) -> Result<(), Error> {
+        progress.enter(Phase::Analyze);
+        let sessions: Vec<&Session> = std::iter::once(target).chain(&loaders).collect();
+        // No object changes any more.
+        let (found, ()) = tokio::try_join!(
+            described(target, config),
+            analyze::run(&sessions, &config.schemas, || progress.step())
+        )?;
+
+        progress.enter(Phase::Verify);
+        let (Some(objects), Some(found)) = (self.objects, found) else {
+            return Ok(());
+        };
+        let mut differences = objects::differences(&objects, &found, adopted);
+        differences.extend(match self.hashed {
+            Some(hashed) => hashed.differences(&sessions, progress).await?,
+            None => rows::counts(&sessions, &self.expected.counted, progress).await?,
+        });
+        let sequences = rows::sequences(target, &config.schemas, &self.expected.sequences).await?;
+        differences.extend(sequences.into_iter().map(|(_, text)| text));
+        Error::unless_equal(differences)
+    }
+}
