@@ -18,7 +18,7 @@ use crate::shutdown::Shutdown;
 use crate::snapshot::Snapshot;
 use crate::transfer::Transfer;
 use crate::unit::{Reached, Unit};
-use crate::verify::loaded::{self, Comparison};
+use crate::verify::loaded;
 
 /// Moves the unit. However it ends, nothing of it goes on running on either server.
 pub(crate) async fn load(config: &Config, shutdown: &Shutdown, progress: &Progress) -> Result<(), Error> {
@@ -63,13 +63,10 @@ async fn line(
 
     progress.enter(Phase::Preflight);
     let answers = preflight::permitted(&unit.questions(&sessions), progress).await?;
+    let majors = sessions.majors();
     let Sides { source, target } = sessions;
 
     progress.enter(Phase::Snapshot);
-    let majors = Sides {
-        source: source.major(),
-        target: target.major(),
-    };
     // Before the snapshot: what is written in between counts as written since.
     let source_activity = activity::read(&source, &config.schemas).await?;
     let snapshot = Snapshot::export(source, &config.schemas, config.lock_timeout).await?;
@@ -109,13 +106,9 @@ async fn line(
     };
     let transferred = transfer.run(snapshot).await?;
 
+    let (comparison, loaders) = transferred.against(objects);
     let compared = async {
-        let comparison = Comparison {
-            objects,
-            hashed: transferred.hashed,
-            expected: transferred.expected,
-        };
-        let sessions = (&target, transferred.loaders);
+        let sessions = (&target, loaders);
         comparison
             .examine(config, sessions, &room.adopted, progress)
             .await?;

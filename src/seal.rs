@@ -27,7 +27,7 @@ pub(crate) async fn seal(
     progress: &Progress,
     wish: Wish,
 ) -> Result<(), Error> {
-    shutdown.guard(mark(config, progress, wish)).await
+    shutdown.guard(Box::pin(mark(config, progress, wish))).await
 }
 
 async fn mark(config: &Config, progress: &Progress, wish: Wish) -> Result<(), Error> {

@@ -15,6 +15,8 @@ use crate::snapshot::Snapshot;
 use crate::unit::Unit;
 use crate::verify::Expected;
 use crate::verify::hasher::{Hashed, Hasher};
+use crate::verify::loaded::Comparison;
+use crate::verify::objects::Objects;
 
 /// Everything that takes part.
 pub(crate) struct Transfer<'a> {
@@ -37,6 +39,18 @@ pub(crate) struct Transferred<'a> {
     pub(crate) hashed: Option<Hashed<'a>>,
     /// Sessions on the target, for what else can be done side by side.
     pub(crate) loaders: Vec<Session>,
+}
+
+impl<'a> Transferred<'a> {
+    /// What is compared with the target, given the source's `objects`, and the sessions that have loaded.
+    pub(crate) fn against(self, objects: Option<Objects>) -> (Comparison<'a>, Vec<Session>) {
+        let comparison = Comparison {
+            objects,
+            hashed: self.hashed,
+            expected: self.expected,
+        };
+        (comparison, self.loaders)
+    }
 }
 
 impl<'a> Transfer<'a> {

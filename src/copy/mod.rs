@@ -78,7 +78,7 @@ impl Copy<'_> {
         };
         let id = snapshot.mark.id.clone();
         let servers = Servers {
-            servers: self.servers,
+            sides: self.servers,
             names: self.names,
             snapshot: &id,
             lock_timeout: self.config.lock_timeout,

@@ -35,7 +35,7 @@ pub(crate) enum Work {
 
 /// Where sessions come from.
 pub(crate) struct Servers<'a> {
-    pub(crate) servers: &'a Sides<Server>,
+    pub(crate) sides: &'a Sides<Server>,
     pub(crate) names: &'a ApplicationName,
     /// The exported snapshot.
     pub(crate) snapshot: &'a str,
@@ -48,7 +48,7 @@ impl Servers<'_> {
     /// A session on the source that reads under the snapshot.
     async fn reader(&self) -> Result<Session, Error> {
         let session =
-            Session::open_reading(&self.servers.source, &self.names.role("copy"), self.lock_timeout).await?;
+            Session::open_reading(&self.sides.source, &self.names.role("copy"), self.lock_timeout).await?;
         self.choose_encoding(&session).await?;
         snapshot::import(&session, self.snapshot).await?;
         Ok(session)
@@ -57,7 +57,7 @@ impl Servers<'_> {
     /// A session on the target that loads.
     async fn loader(&self) -> Result<Session, Error> {
         let session = Session::open(
-            &self.servers.target,
+            &self.sides.target,
             &self.names.role("copy"),
             watchdog::lock_timeout(self.lock_timeout),
         )

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Side;
 use crate::server::login::Login;
+use crate::server::session::Session;
 
 /// libpq's six words for `sslmode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +65,16 @@ pub(crate) enum SslRootCert {
 pub(crate) struct Sides<T> {
     pub(crate) source: T,
     pub(crate) target: T,
+}
+
+impl Sides<Session> {
+    /// The servers' major versions.
+    pub(crate) fn majors(&self) -> Sides<u32> {
+        Sides {
+            source: self.source.major(),
+            target: self.target.major(),
+        }
+    }
 }
 
 /// A server with everything that is needed to connect. `Debug` shows no password.
