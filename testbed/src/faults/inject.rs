@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 
 use crate::cluster::Cluster;
 use crate::faults::stage::{HUGE_BYTES, LOCK_TIMEOUT, Play, STALL_TIMEOUT};
-use crate::faults::{Fault, Side};
+use crate::faults::table::{Fault, Side};
 use crate::proxy::{Gate, Mishap};
 use crate::psql::Psql;
 use crate::worker::Running;

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use testbed::faults::stage::Outcome;
-use testbed::faults::{Fault, Row};
+use testbed::faults::{Fault, Outcome, Row};
 
 /// Counts, one line for each fault.
 #[derive(Debug, Default)]
