@@ -1,5 +1,6 @@
 //! METHOD=pipe: pre-data by a session of our own, as METHOD=copy has it, because pg_restore would repeat what other servers
-//! refuse; the rows as one stream from pg_dump to pg_restore, and post-data by pg_restore.
+//! refuse; the rows as one stream from pg_dump to pg_restore; and post-data in the archive's order by another session of our own,
+//! which computes under the settings of its database and can try again what depends on an order that the archive does not know.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +11,7 @@ use crate::archive::dump::{Archive, Dump, Endpoint};
 use crate::archive::parts::Parts;
 use crate::archive::toc::Section;
 use crate::build::pre_data;
+use crate::build::statements::{self, Statement};
 use crate::catalogue::{self, Counted, SequenceState, Table};
 use crate::config::Schemas;
 use crate::error::{Error, Stop};
@@ -32,6 +34,8 @@ pub(crate) struct Pipe<'a> {
     /// A session on the source beside the snapshot's, for counting.
     pub(crate) counter: Session,
     pub(crate) session: &'a Session,
+    /// A session on the target that builds.
+    pub(crate) builder: Session,
     pub(crate) lock: &'a Lock,
     pub(crate) progress: &'a Progress,
     /// Whether rows are counted (`VERIFY`).
@@ -39,8 +43,13 @@ pub(crate) struct Pipe<'a> {
 }
 
 impl Pipe<'_> {
-    /// Moves everything and gives up the snapshot as soon as the rows are through.
-    pub(crate) async fn run(self, snapshot: Snapshot, tables: &[Table]) -> Result<Expected, Error> {
+    /// Moves everything and gives up the snapshot as soon as the rows are through. Returns what the source holds, and the
+    /// session that has built.
+    pub(crate) async fn run(
+        self,
+        snapshot: Snapshot,
+        tables: &[Table],
+    ) -> Result<(Expected, Session), Error> {
         let schemas = self.dump.schemas;
         snapshot::import(&self.counter, &snapshot.mark.id).await?;
         let entries = self.archive.restored(Section::PreData, self.parts);
@@ -62,8 +71,11 @@ impl Pipe<'_> {
         drop(self.counter);
 
         self.progress.enter(Phase::PostData);
-        self.target.restore_post_data(self.archive, self.parts).await?;
-        Ok(Expected { counted, sequences })
+        self.builder.compute().await?;
+        let entries = self.archive.restored(Section::PostData, self.parts);
+        let all: Vec<Statement> = entries.into_iter().map(Statement::whole).collect();
+        statements::run(&self.builder, &all, schemas).await?;
+        Ok((Expected { counted, sequences }, self.builder))
     }
 
     async fn sequences(&self, schemas: &Schemas) -> Result<Vec<SequenceState>, Error> {
@@ -75,7 +87,7 @@ impl Pipe<'_> {
     async fn count(&self, tables: &[Table]) -> Result<Vec<(Counted, u64)>, Error> {
         let mut counted = Vec::new();
         if self.count {
-            let units: BTreeSet<Counted> = tables.iter().map(Table::unit).collect();
+            let units: BTreeSet<Counted> = catalogue::units(tables, &BTreeSet::new()).into_iter().collect();
             for unit in units {
                 let rows = catalogue::count(&self.counter, &unit).await?;
                 counted.push((unit, rows));

@@ -17,6 +17,7 @@ use crate::verify::Expected;
 use crate::verify::hasher::{Hashed, Hasher};
 use crate::verify::loaded::Comparison;
 use crate::verify::objects::Objects;
+use crate::watchdog;
 
 /// Everything that takes part.
 pub(crate) struct Transfer<'a> {
@@ -82,7 +83,8 @@ impl<'a> Transfer<'a> {
         let (unit, config) = (self.unit, self.unit.config);
         match config.method {
             Method::Pipe => {
-                let counter = unit.names.role("count");
+                let (counter, builder) = (unit.names.role("count"), unit.names.role("build"));
+                let limit = watchdog::lock_timeout(config.lock_timeout);
                 let pipe = Pipe {
                     source: self.endpoints.source,
                     target: self.endpoints.target,
@@ -91,11 +93,13 @@ impl<'a> Transfer<'a> {
                     parts: self.parts,
                     counter: Session::open(&unit.servers.source, &counter, config.lock_timeout).await?,
                     session: self.target,
+                    builder: Session::open(&unit.servers.target, &builder, limit).await?,
                     lock: self.lock,
                     progress: self.progress,
                     count: config.verify == Verify::Rows,
                 };
-                Ok((pipe.run(snapshot, &self.contents.tables).await?, Vec::new()))
+                let (expected, builder) = pipe.run(snapshot, &self.contents.tables).await?;
+                Ok((expected, vec![builder]))
             }
             Method::Copy => {
                 let copy = Copy {

@@ -24,10 +24,9 @@ pub(crate) struct Endpoint<'a> {
     pub(crate) application_name: String,
 }
 
-/// The archive on disk with its table of contents.
+/// The archive by its table of contents.
 #[derive(Debug)]
 pub(crate) struct Archive {
-    pub(crate) path: PathBuf,
     pub(crate) entries: Vec<Entry>,
 }
 
@@ -144,7 +143,7 @@ impl<'a> Endpoint<'a> {
             source,
         })?;
         match toc::read(&bytes) {
-            Ok(entries) => Ok(Archive { path, entries }),
+            Ok(entries) => Ok(Archive { entries }),
             Err(error) => Err(no_room(&path).unwrap_or(error)),
         }
     }
@@ -166,32 +165,6 @@ impl<'a> Endpoint<'a> {
         args.push("--verbose".to_owned());
         self.invocation(Program::PgRestore, args)
             .spawn(Stdio::piped(), Stdio::null())
-            .await
-    }
-
-    /// Restores the entries of post-data that are restored at all.
-    pub(crate) async fn restore_post_data(&self, archive: &Archive, parts: &Parts) -> Result<(), Error> {
-        let list = archive.path.with_extension("list");
-        let lines: String = archive
-            .restored(Section::PostData, parts)
-            .iter()
-            .fold(String::new(), |lines, entry| {
-                lines + &format!("{};\n", entry.dump_id)
-            });
-        tokio::fs::write(&list, lines)
-            .await
-            .map_err(|source| Error::File {
-                action: "write the list",
-                path: list.clone(),
-                source,
-            })?;
-        let mut args = restore_args(Section::PostData);
-        args.push(format!("--use-list={}", list.display()));
-        args.push(archive.path.display().to_string());
-        self.invocation(Program::PgRestore, args)
-            .spawn(Stdio::null(), Stdio::null())
-            .await?
-            .finish(&|_| ())
             .await
     }
 }

@@ -114,8 +114,8 @@ impl Invocation<'_> {
         if let Some(root) = &self.server.sslrootcert {
             variables.push(("PGSSLROOTCERT", root_certificate(root, self.client_major)));
         }
-        // Money is text in the server's words.
-        let mut options = "-c lc_monetary=C".to_owned();
+        // What rows are written and read under, where pg_dump does not choose it itself.
+        let mut options = "-c lc_monetary=C -c array_nulls=on".to_owned();
         if self.server_major >= 14 {
             options.push_str(" -c client_connection_check_interval=2s");
         }

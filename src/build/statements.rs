@@ -1,10 +1,10 @@
 //! Entries of the archive as statements, and their execution.
 
 use crate::archive::statement;
-use crate::archive::toc::Entry;
+use crate::archive::toc::{Entry, Section};
 use crate::config::Schemas;
 use crate::error::Error;
-use crate::server::session::{Session, quote_ident};
+use crate::server::session::{self, Session, quote_ident};
 
 /// Statements sent in one transaction. A table takes some four locks, and the lock table of a server with default
 /// settings holds 6400 for everyone.
@@ -26,26 +26,43 @@ impl Statement {
             .filter(|_| WITH_COLUMNS.contains(&entry.desc.as_str()))
             .unwrap_or_else(|| entry.definition.clone());
         let is_default = matches!(entry.access_method.as_str(), "" | "heap");
-        Self {
-            action: action(entry),
-            sql: if is_default {
-                sql
-            } else {
-                let method = quote_ident(&entry.access_method);
-                format!(
-                    "SET default_table_access_method = {method};\n{sql}\nSET default_table_access_method = heap;"
-                )
-            },
-        }
+        let sql = if is_default {
+            sql
+        } else {
+            let method = quote_ident(&entry.access_method);
+            format!(
+                "SET default_table_access_method = {method};\n{sql}\nSET default_table_access_method = heap;"
+            )
+        };
+        Self::part(entry, sql)
     }
 
     /// One part of what an entry says.
     pub(crate) fn part(entry: &Entry, sql: String) -> Self {
         Self {
             action: action(entry),
-            sql,
+            sql: with_literals(entry, sql),
         }
     }
+}
+
+/// In post-data the server computes under its own settings, but literals that were written on the source are read
+/// under those that they were written under.
+fn with_literals(entry: &Entry, sql: String) -> String {
+    const SETTINGS: [(&str, &str); 3] = [
+        ("::money", "lc_monetary"),
+        ("::xml", "xmloption"),
+        ("[]", "array_nulls"),
+    ];
+    if entry.section != Section::PostData {
+        return sql;
+    }
+    let names = SETTINGS.map(|(word, name)| if sql.contains(word) { name } else { "" });
+    let set = session::assignments(&names).map(|assignment| format!("SET {assignment};\n"));
+    let set: String = set.collect();
+    let reset = names.iter().filter(|name| !name.is_empty());
+    let reset: String = reset.map(|name| format!(";\nRESET {name}")).collect();
+    format!("{set}{sql}{reset}")
 }
 
 fn action(entry: &Entry) -> String {

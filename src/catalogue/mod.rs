@@ -48,19 +48,6 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// What its rows are counted under: itself, or the partitioned root where leaves can't be compared.
-    pub(crate) fn unit(&self) -> Counted {
-        self.counted(self.by_root)
-    }
-
-    /// The same, where rows were given to the root or not.
-    pub(crate) fn counted(&self, by_root: bool) -> Counted {
-        match &self.root {
-            Some(root) if by_root => Counted::Root(root.clone()),
-            Some(_) | None => Counted::Only(self.relation.clone()),
-        }
-    }
-
     /// The table that its rows are given to on the target.
     pub(crate) fn destination(&self) -> &Relation {
         match &self.root {
@@ -77,6 +64,8 @@ pub(crate) struct Format {
     pub(crate) columns: Vec<String>,
     /// The type that keeps the table from travelling in binary form.
     pub(crate) unsafe_type: Option<String>,
+    /// Settings that reading the rows depends on.
+    pub(crate) pins: Vec<String>,
     /// Rows lie in an order that someone counts on: a BRIN index, a CLUSTER mark.
     pub(crate) ordered: bool,
     /// An index reads a column whose values can be compressed.
@@ -151,6 +140,22 @@ pub(crate) struct SequenceState {
     pub(crate) is_called: bool,
 }
 
+/// What the rows of each table are counted under: itself, or its partitioned root with all its leaves where one of them
+/// can't be compared alone. `rooted`: places of tables whose rows were given to their root after all.
+pub(crate) fn units(tables: &[Table], rooted: &BTreeSet<usize>) -> Vec<Counted> {
+    let whole: BTreeSet<&Relation> = tables
+        .iter()
+        .enumerate()
+        .filter(|(place, table)| table.by_root || rooted.contains(place))
+        .filter_map(|(_, table)| table.root.as_ref())
+        .collect();
+    let unit = |table: &Table| match &table.root {
+        Some(root) if whole.contains(root) => Counted::Root(root.clone()),
+        Some(_) | None => Counted::Only(table.relation.clone()),
+    };
+    tables.iter().map(unit).collect()
+}
+
 /// Tables with rows of their own, largest first.
 pub(crate) async fn tables(session: &Session, schemas: &Schemas) -> Result<Vec<Table>, Error> {
     let rows = session
@@ -195,6 +200,7 @@ pub(crate) async fn formats(
         let format = Format {
             columns: row.get("columns"),
             unsafe_type: row.get("unsafe"),
+            pins: row.get("pins"),
             ordered: row.get("ordered"),
             indexes_values: row.get("indexes_values"),
             pages: u32::try_from(row.get::<_, i64>("pages")).unwrap_or(u32::MAX),

@@ -272,15 +272,9 @@ fn counted(tables: &[Table], crew: &Crew<'_>) -> Vec<(Counted, u64)> {
     for (place, count) in crew.landed() {
         *rows.entry(place).or_default() += count;
     }
-    let rooted = crew.rooted();
-    let roots: BTreeSet<_> = rooted
-        .iter()
-        .filter_map(|place| tables.get(*place)?.root.clone())
-        .collect();
     let mut counted: BTreeMap<Counted, u64> = BTreeMap::new();
-    for (place, table) in tables.iter().enumerate() {
-        let by_root = table.by_root || table.root.as_ref().is_some_and(|root| roots.contains(root));
-        *counted.entry(table.counted(by_root)).or_default() += rows.get(&place).copied().unwrap_or(0);
+    for (place, unit) in catalogue::units(tables, &crew.rooted()).into_iter().enumerate() {
+        *counted.entry(unit).or_default() += rows.get(&place).copied().unwrap_or(0);
     }
     counted.into_iter().collect()
 }

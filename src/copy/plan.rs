@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::catalogue::{Format, Relation, Table};
 use crate::config::{Split, ToastCompression};
-use crate::server::session::quote_ident;
+use crate::server::session::{self, quote_ident};
 
 /// Tables up to this size travel together: what they cost is round trips and commits.
 const SMALL_BYTES: u64 = 256 * 1024;
@@ -67,7 +67,8 @@ pub(crate) fn plan(tables: &[Table], formats: &HashMap<u32, Format>, terms: Term
         let Some(format) = formats.get(&table.oid).filter(|format| format.pages > 0) else {
             continue;
         };
-        if table.size_bytes <= SMALL_BYTES {
+        // What others compute must not see the settings that one is read under.
+        if table.size_bytes <= SMALL_BYTES && format.pins.is_empty() {
             small.push(place);
             continue;
         }
@@ -164,6 +165,15 @@ fn parenthesized(columns: &str) -> String {
     } else {
         format!(" ({columns})")
     }
+}
+
+/// The statement that sets what reading the rows depends on, for as long as the transaction lasts.
+pub(crate) fn pins(format: &Format) -> Option<String> {
+    let names: Vec<&str> = format.pins.iter().map(String::as_str).collect();
+    let set: Vec<String> = session::assignments(&names)
+        .map(|assignment| format!("SET LOCAL {assignment}"))
+        .collect();
+    (!set.is_empty()).then(|| set.join("; "))
 }
 
 /// The compression that values of a table get, where it is not the server's own choice. lz4 is faster and its values

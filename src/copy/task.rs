@@ -147,6 +147,7 @@ impl Rows<'_> {
             let sql = format!("SET LOCAL default_toast_compression = {method}");
             begin.push(("choose the compression", sql));
         }
+        begin.extend(plan::pins(format).map(|sql| ("set what the rows are read under", sql)));
         if freeze {
             // FREEZE wants the table created or emptied in the same transaction.
             begin.push(("empty the table", format!("TRUNCATE ONLY {}", into.quoted())));

@@ -152,6 +152,7 @@ impl<'a> Crew<'a> {
     }
 
     async fn work_with(&self, mut loader: Session) -> Result<Session, Error> {
+        loader.compute().await?;
         while let Some(taken) = self.next().await {
             match self.work.get(taken.place) {
                 Some(Work::Rows(task)) => loader = self.move_rows(loader, taken, task).await?,
@@ -208,7 +209,7 @@ impl<'a> Crew<'a> {
                 // A session whose COPY failed is not used again.
                 drop((reader, loader));
                 locked(&self.board).postpone(taken.place);
-                self.servers.loader().await
+                self.renewed().await
             }
             Err(error) => Err(error),
         }
@@ -237,7 +238,7 @@ impl<'a> Crew<'a> {
                     Err(error) if may_depend_on_order(&error) => {
                         refused.push(*table);
                         cause.get_or_insert(error);
-                        loader = self.servers.loader().await?;
+                        loader = self.renewed().await?;
                     }
                     Err(error) => return Err(error),
                 }
@@ -248,6 +249,13 @@ impl<'a> Crew<'a> {
             left = refused;
         }
         locked(&self.board).done(place);
+        Ok(loader)
+    }
+
+    /// A loader in the place of one whose COPY failed.
+    async fn renewed(&self) -> Result<Session, Error> {
+        let loader = self.servers.loader().await?;
+        loader.compute().await?;
         Ok(loader)
     }
 

@@ -91,17 +91,11 @@ fn typed<'a>(params: &[&'a dyn Param]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
         .collect()
 }
 
-/// Settings of every session: no limit of the server's may end a long load, and every text is read and
-/// written in one form. Settings that a server does not have are passed over; `lock_timeout` is the caller's.
+/// Settings of every session: no limit of the server's may end a long load, and our own statements mean one thing
+/// everywhere. Settings that a server does not have are passed over; `lock_timeout` is the caller's.
 const SETTINGS: &[(&str, &str)] = &[
     ("search_path", ""),
     ("client_encoding", "UTF8"),
-    ("datestyle", "ISO"),
-    ("intervalstyle", "postgres"),
-    ("timezone", "UTC"),
-    ("lc_monetary", "C"),
-    ("extra_float_digits", "3"),
-    ("bytea_output", "hex"),
     ("row_security", "off"),
     ("statement_timeout", "0"),
     ("idle_in_transaction_session_timeout", "0"),
@@ -123,9 +117,28 @@ const SETTINGS: &[(&str, &str)] = &[
     ("jit", "off"),
     // What pg_dump's statements count on.
     ("check_function_bodies", "off"),
-    ("xmloption", "content"),
     ("default_table_access_method", "heap"),
 ];
+
+/// Settings of a session that writes values as texts, or reads them: one form on both sides. What a server computes
+/// from values follows them too, so a session that computes has its database's and role's own ([`Session::compute`]).
+const TRANSPORT: &[(&str, &str)] = &[
+    ("array_nulls", "on"),
+    ("bytea_output", "hex"),
+    ("datestyle", "ISO"),
+    ("extra_float_digits", "3"),
+    ("intervalstyle", "postgres"),
+    ("lc_monetary", "C"),
+    ("timezone", "UTC"),
+    ("xmloption", "content"),
+];
+
+/// The transport's settings with these names, each as SET (`LOCAL` or not) writes it.
+pub(crate) fn assignments<'a>(names: &[&'a str]) -> impl Iterator<Item = String> + use<'a> {
+    let names = names.to_vec();
+    let wanted = TRANSPORT.iter().filter(move |(name, _)| names.contains(name));
+    wanted.map(|(name, value)| format!("{name} = {}", quote_literal(value)))
+}
 
 /// An open session. Dropping it closes the connection.
 #[derive(Debug)]
@@ -184,7 +197,7 @@ impl Session {
     /// Gives a new session its settings, and makes sure that it has a backend of its own.
     async fn prepare_for(mut self, server: &Server, lock_timeout: Option<Duration>) -> Result<Self, Error> {
         let lock_timeout_ms = lock_timeout.map_or(0, |limit| limit.as_millis()).to_string();
-        let mut settings = SETTINGS.to_vec();
+        let mut settings = [SETTINGS, TRANSPORT].concat();
         settings.push(("lock_timeout", &lock_timeout_ms));
         let (names, values): (Vec<&str>, Vec<&str>) = settings.into_iter().unzip();
         let row = self
@@ -214,6 +227,25 @@ impl Session {
     pub(crate) async fn rename(&self, server: &Server, application_name: &str) -> Result<(), Error> {
         let sql = format!("SET application_name = {}", quote_literal(application_name));
         connect::within(server, self.batch("name the session", &sql)).await
+    }
+
+    /// Gives the session the settings of its database and role for all that values are computed by.
+    pub(crate) async fn compute(&self) -> Result<(), Error> {
+        let own: Vec<String> = TRANSPORT
+            .iter()
+            .map(|(name, _)| format!("RESET {name}"))
+            .collect();
+        self.batch("take the server's own settings", &own.join("; "))
+            .await
+    }
+
+    /// Takes back [`Self::compute`].
+    pub(crate) async fn transport(&self) -> Result<(), Error> {
+        let pinned: Vec<String> = TRANSPORT
+            .iter()
+            .map(|(name, value)| format!("SET {name} = {}", quote_literal(value)))
+            .collect();
+        self.batch("set one form for texts", &pinned.join("; ")).await
     }
 
     /// The side that this session is connected to.

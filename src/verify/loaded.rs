@@ -38,10 +38,11 @@ impl Comparison<'_> {
         progress.enter(Phase::Analyze);
         let sessions: Vec<&Session> = std::iter::once(target).chain(&loaders).collect();
         // No object changes any more.
-        let (found, ()) = tokio::try_join!(
+        let (found, missing) = tokio::try_join!(
             described(target, config),
-            analyze::run(&sessions, &config.schemas, || progress.step())
+            analyze::run(&loaders, &config.schemas, || progress.step())
         )?;
+        progress.not_carried(missing);
 
         progress.enter(Phase::Verify);
         let (Some(objects), Some(found)) = (self.objects, found) else {

@@ -158,6 +158,12 @@ fn rows_of_enum_hash_partitions_find_their_leaf() {
          CREATE TABLE s.t2 PARTITION OF s.t FOR VALUES WITH (MODULUS 3, REMAINDER 2); CREATE INDEX ON s.t (i);
          INSERT INTO s.t SELECT e, i FROM unnest(enum_range(NULL::s.e)) e, generate_series(1, 2000) i",
     );
+    // Below one value of a list, with an ordinary leaf beside it.
+    rig.at_source(
+        "CREATE TABLE s.l (area text, e s.e) PARTITION BY LIST (area); CREATE TABLE s.l0 PARTITION OF s.l FOR VALUES IN ('n') PARTITION BY HASH (e);
+         CREATE TABLE s.l00 PARTITION OF s.l0 FOR VALUES WITH (MODULUS 2, REMAINDER 0); CREATE TABLE s.l01 PARTITION OF s.l0 FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+         CREATE TABLE s.lx PARTITION OF s.l DEFAULT; INSERT INTO s.l SELECT (ARRAY['n', 'x'])[1 + i % 2], e FROM s.t",
+    );
     // So that the labels get other OIDs than on the source.
     rig.at_target("CREATE TYPE other AS ENUM ('x', 'y', 'z')");
     let rows = "SELECT count(*), sum(hashtextextended(e::text || i, 0)::numeric) FROM s.t";
@@ -166,6 +172,26 @@ fn rows_of_enum_hash_partitions_find_their_leaf() {
         assert_eq!(rig.at_target(rows), rig.at_source(rows), "{method}");
         let one = "SET enable_seqscan = off; SELECT count(*) FROM s.t WHERE e = 'c' AND i = 7";
         assert_eq!(rig.at_target(one), "1", "{method}");
+        assert_eq!(rig.at_target("SELECT count(*) FROM s.l"), "16000", "{method}");
+    }
+}
+
+#[test]
+fn what_is_read_as_text_does_not_follow_the_targets_settings() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; CREATE TABLE s.t (forces_text regtype, a text[] DEFAULT '{NULL}', x xml); INSERT INTO s.t VALUES ('int', ARRAY[NULL], 'a <b/> fragment');
+         CREATE INDEX i ON s.t (a) WHERE a <> '{NULL}'; CREATE TABLE s.b (x xml); INSERT INTO s.b VALUES ('<a/><b/>')",
+    );
+    rig.at_target(&format!(
+        "ALTER DATABASE {0} SET array_nulls = off; ALTER DATABASE {0} SET xmloption = document",
+        rig.database
+    ));
+    for method in METHODS {
+        assert_exit(&rig.worker("s").env("METHOD", method).run(), 0);
+        let asked = "SELECT a[1] IS NULL, x, (SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 's.t'::regclass),
+                     (SELECT pg_get_expr(indpred, indrelid) FROM pg_index WHERE indexrelid = 's.i'::regclass) FROM s.t";
+        let answer = "t|a <b/> fragment|'{NULL}'::text[]|(a <> '{NULL}'::text[])";
+        assert_eq!(rig.at_target(asked), answer, "{method}");
     }
 }
 

@@ -84,7 +84,43 @@ const CASES: &[(&str, &str)] = &[
         CREATE INDEX e ON t ((a + 1)) WITH (fillfactor = 60); ALTER INDEX e ALTER 1 SET STATISTICS 300; CREATE VIEW v WITH (security_barrier) AS SELECT * FROM t; ALTER VIEW v ALTER a SET DEFAULT 5; COMMENT ON VIEW v IS 'v'; COMMENT ON COLUMN v.a IS 'va'; COMMENT ON INDEX e IS 'i'; CREATE SEQUENCE q AS int MINVALUE -5 MAXVALUE 50 START 7 INCREMENT 3 CACHE 2 OWNED BY t.a; COMMENT ON SEQUENCE q IS 'q';
         CREATE RULE off AS ON INSERT TO t DO NOTHING; ALTER TABLE t DISABLE RULE off; COMMENT ON RULE off ON t IS 'o'; CREATE FUNCTION slow(VARIADIC a int[]) RETURNS SETOF int LANGUAGE sql STABLE STRICT PARALLEL SAFE COST 7 ROWS 5 SECURITY DEFINER SET work_mem = '1MB' AS 'SELECT 1'; COMMENT ON FUNCTION slow(int[]) IS 's'"),
     ("foreign_tables", "CREATE FOREIGN TABLE t (a int) SERVER nowhere"),
+    ("local_time", "CREATE FUNCTION day(timestamptz) RETURNS date LANGUAGE sql IMMUTABLE AS 'SELECT $1::date'; CREATE TABLE t (at timestamptz, n int, day date GENERATED ALWAYS AS (day(at)) STORED, CHECK (day(at) < '2025-01-01')); CREATE INDEX i ON t (day(at));
+        INSERT INTO t SELECT '2024-01-01 00:00+00'::timestamptz + g * interval '7 hours', g FROM generate_series(0, 20) g; CREATE TABLE p (at timestamptz) PARTITION BY LIST (day(at)); CREATE TABLE p1 PARTITION OF p FOR VALUES IN ('2024-01-01'); CREATE TABLE pd PARTITION OF p DEFAULT; INSERT INTO p SELECT at FROM t;
+        CREATE MATERIALIZED VIEW m AS SELECT at::date AS day, min(at::text) AS first, sum(n), min((at - '2024-01-03 00:00+00')::text) AS gap, min('\\x00'::bytea::text) AS zero FROM t GROUP BY 1; CREATE STATISTICS s ON (day(at)), n FROM t"),
+    ("texts_under_local_settings", "CREATE FUNCTION day(timestamptz) RETURNS date LANGUAGE sql IMMUTABLE AS 'SELECT $1::date'; CREATE TABLE t (id int, forces_text regtype, a date, b timetz, c timestamp, d timestamptz, e interval[], f float8, g bytea, h tstzrange, i money, j text[], day date GENERATED ALWAYS AS (day(d)) STORED);
+        INSERT INTO t VALUES (1, 'int', '0003-02-01', '12:00+05:30', '4713-01-02 BC', '1880-01-01', ARRAY['-1 year 2 mons -3 days 04:05:06.7', '1 year -2 mons', '-1 day', '-00:00:01', '-1 mon 2 days', '1 day -1 sec']::interval[], 1::float8 / 3, '\\x00ff5c', '[2024-01-01 02:03,infinity)', 1234.5, ARRAY['NULL', NULL, '', 'a\\b']), (2, 'text', 'infinity', '00:00-15:59', 'infinity', '-infinity', '{}', '-0', '', 'empty', -0.01, '{}')"),
+    ("foreign_partitions", "CREATE TABLE t (a int, b int) PARTITION BY LIST (a); CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1); CREATE FOREIGN TABLE f PARTITION OF t FOR VALUES IN (2) SERVER nowhere; CREATE TABLE t3 PARTITION OF t FOR VALUES IN (3) PARTITION BY LIST (b); CREATE TABLE t31 PARTITION OF t3 FOR VALUES IN (1); INSERT INTO t VALUES (1, 1), (3, 1); CREATE TABLE p (a int); CREATE FOREIGN TABLE c () INHERITS (p) SERVER nowhere; INSERT INTO p VALUES (1)"),
+    ("failing_statistics", "CREATE TABLE t (x int, y int); INSERT INTO t SELECT g, g FROM generate_series(0, 200) g; CREATE STATISTICS s ON (100 / x), y FROM t; CREATE TABLE u (a int); INSERT INTO u VALUES (1)"),
     ("empty", "SELECT 1"),
+];
+
+/// What is asked of the target, and the right answer.
+const ANSWERS: &[(&str, &str)] = &[
+    (
+        "SELECT string_agg(to_char(day, 'YYYY-MM-DD ') || sum, ',' ORDER BY day) FROM f_local_time.m",
+        "2024-01-01 3,2024-01-02 12,2024-01-03 21,2024-01-04 42,2024-01-05 42,2024-01-06 70,2024-01-07 20",
+    ),
+    (
+        "SELECT first, gap, zero FROM f_local_time.m WHERE day = '2024-01-01'",
+        "01.01.2024 09:00:00 JST|-1 10:00:00|\\000",
+    ),
+    (
+        "SELECT string_agg(to_char(day, 'MM-DD'), ',' ORDER BY at) FROM (SELECT * FROM f_local_time.t ORDER BY at LIMIT 5) t",
+        "01-01,01-01,01-01,01-02,01-02",
+    ),
+    ("SELECT count(*) FROM f_local_time.p1", "3"),
+    (
+        "SET enable_seqscan = off; SELECT min(n), max(n) FROM f_local_time.t WHERE f_local_time.day(at) = '2024-01-02'",
+        "3|5",
+    ),
+    (
+        "SELECT to_char(day, 'YYYY-MM-DD') FROM f_texts_under_local_settings.t WHERE id = 1",
+        "1880-01-01",
+    ),
+    (
+        "SELECT reltuples FROM pg_class WHERE oid IN ('f_foreign_partitions.t1'::regclass, 'f_foreign_partitions.t31'::regclass, 'f_failing_statistics.u'::regclass)",
+        "1\n1\n1",
+    ),
 ];
 
 /// A list of varchar does not come back from its own dump as it was written, whoever restores it: pg_dump's words differ
@@ -93,6 +129,15 @@ const REWRITTEN: &str = "f_deparsing";
 
 fn run(source: &'static Cluster, target: &'static Cluster) {
     let rig = Rig::on(source, target, "");
+    let settings = [
+        ("timezone", "Asia/Tokyo"),
+        ("datestyle", "German"),
+        ("intervalstyle", "sql_standard"),
+        ("bytea_output", "escape"),
+    ]
+    .map(|(name, value)| format!("ALTER DATABASE {} SET {name} = '{value}';", rig.database));
+    rig.at_source(&settings.concat());
+    rig.at_target(&settings.concat());
     let server = "CREATE FOREIGN DATA WRAPPER nothing; CREATE SERVER nowhere FOREIGN DATA WRAPPER nothing";
     rig.at_source(server);
     rig.at_target(server);
@@ -106,6 +151,9 @@ fn run(source: &'static Cluster, target: &'static Cluster) {
         assert_exit(&rig.worker(&names.join(",")).env("METHOD", method).run(), 0);
         for name in &names {
             compare(&rig, name, method);
+        }
+        for (question, answer) in ANSWERS {
+            assert_eq!(rig.at_target(question), *answer, "{question} by {method}");
         }
     }
 }

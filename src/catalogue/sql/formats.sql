@@ -7,6 +7,7 @@
 -- arrays and composites of types of one's own are refused by targets before 15; another version of an extension may
 -- have another form.
 -- rows_per_page: as the statistics have it, a guess where there are none; no page holds more than 291.
+-- pins: settings that what the target reads depends on; other texts mean the same under all of its settings.
 -- ordered: rows lie in an order that someone counts on (a BRIN index, a CLUSTER mark).
 -- indexes_values: an index reads a column whose values can be compressed.
 WITH RECURSIVE relation AS (
@@ -56,18 +57,36 @@ WITH RECURSIVE relation AS (
        OR $2 < 15 AND p.oid >= 16384
        OR e.extname <> ALL ($3)
     GROUP BY t.root
+), pin AS (
+    -- An xml value is parsed in either form; the others are read by their text alone.
+    SELECT t.root,
+           pg_catalog.array_agg(DISTINCT s.name) FILTER (WHERE s.in_text) AS in_text,
+           pg_catalog.array_agg(DISTINCT s.name) FILTER (WHERE NOT s.in_text) AS always
+    FROM type t
+    JOIN pg_catalog.pg_type p ON p.oid = t.oid
+    JOIN (VALUES ('xmloption', false), ('lc_monetary', true), ('array_nulls', true)) AS s (name, in_text)
+      ON CASE s.name
+         WHEN 'xmloption' THEN p.oid = 'pg_catalog.xml'::pg_catalog.regtype
+         WHEN 'lc_monetary' THEN p.oid = 'pg_catalog.money'::pg_catalog.regtype
+         ELSE p.typcategory = 'A' END
+    GROUP BY t.root
 ), column_of AS (
     SELECT a.attrelid,
            pg_catalog.array_agg(a.attname::text ORDER BY a.attnum) FILTER (WHERE a.attgenerated = '') AS columns,
-           pg_catalog.min(u.name) AS unsafe
+           pg_catalog.min(u.name) AS unsafe,
+           pg_catalog.string_agg(pg_catalog.array_to_string(p.always, ','), ',') AS always,
+           pg_catalog.string_agg(pg_catalog.array_to_string(p.in_text, ','), ',') AS in_text
     FROM relation r
     JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN unsafe u ON u.root = a.atttypid
+    LEFT JOIN pin p ON p.root = a.atttypid
     GROUP BY a.attrelid
 )
 SELECT r.oid,
        coalesce(c.columns, '{}') AS columns,
        c.unsafe,
+       pg_catalog.string_to_array(pg_catalog.concat_ws(
+           ',', c.always, CASE WHEN c.unsafe IS NOT NULL THEN c.in_text END), ',') AS pins,
        EXISTS (SELECT 1
                FROM pg_catalog.pg_index i
                JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
