@@ -123,7 +123,10 @@ fn after_help() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use strum::VariantArray as _;
+
     use crate::hazard::Hazard;
+    use crate::word::Word as _;
 
     fn parsed(arguments: &[&str]) -> Result<Command, u8> {
         let all = ["schemaferry"].iter().chain(arguments).map(OsString::from);
@@ -169,7 +172,7 @@ mod tests {
                 exit.advice().to_owned(),
             ]
         });
-        let hazards = Hazard::ALL.iter().map(|hazard| {
+        let hazards = Hazard::VARIANTS.iter().map(|hazard| {
             [
                 code(hazard.word()),
                 hazard.side().to_string(),

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::aws::secret;
 use crate::aws::token::Tokens;
-use crate::config::{PasswordSource, ServerConfig};
+use crate::config::{PasswordSource, ServerConfig, default_of, parse};
 use crate::error::{Error, Problem, Refusal, Side};
 use crate::server::Server;
 use crate::server::connect::Connector;
@@ -123,9 +123,9 @@ fn problem(side: Side, rest: &str, reason: String) -> Error {
 }
 
 fn server(config: &ServerConfig, side: Side, secret: Credentials) -> Result<Server, Error> {
-    const DEFAULT: &str = "postgres";
-    let or_default = |variable: &Option<String>, secret: Option<String>| {
-        variable.clone().or(secret).unwrap_or_else(|| DEFAULT.to_owned())
+    let or_default = |name: &str, variable: &Option<String>, secret: Option<String>| {
+        let given = variable.clone().or(secret);
+        given.unwrap_or_else(|| default_of(name).to_owned())
     };
     let host = config.host.clone().or(secret.host).ok_or_else(|| {
         problem(
@@ -134,12 +134,16 @@ fn server(config: &ServerConfig, side: Side, secret: Credentials) -> Result<Serv
             "is not set, and the secret holds no host".to_owned(),
         )
     })?;
+    let port = config
+        .port
+        .or(secret.port)
+        .map_or_else(|| parse::port(default_of("port")), Ok);
     Ok(Server {
         side,
         host,
-        port: config.port.or(secret.port).unwrap_or(5432),
-        dbname: or_default(&config.dbname, secret.dbname),
-        user: or_default(&config.user, secret.user),
+        port: port.map_err(Error::Internal)?,
+        dbname: or_default("dbname", &config.dbname, secret.dbname),
+        user: or_default("user", &config.user, secret.user),
         login: secret.password.map_or(Login::Bare, Login::Password),
         sslmode: config.sslmode,
         sslrootcert: config.sslrootcert.clone(),

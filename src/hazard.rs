@@ -1,9 +1,14 @@
 //! What would do harm and may be accepted: the words of `ACCEPT`. How each is found is asked in `preflight/hazards.rs`.
 
+use strum::{EnumString, IntoStaticStr, VariantArray, VariantNames};
+
 use crate::error::Side;
 
-/// A hazard that refuses a load unless `ACCEPT` names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// A hazard that refuses a load unless `ACCEPT` names it; in the order of `docs/operations.md`.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr, VariantArray, VariantNames,
+)]
+#[strum(serialize_all = "kebab-case")]
 pub(crate) enum Hazard {
     /// Large objects are referenced by columns of type `oid` or `lo`; they are not in any schema.
     LargeObjects,
@@ -22,30 +27,6 @@ pub(crate) enum Hazard {
 }
 
 impl Hazard {
-    /// Every hazard, in the order of `docs/operations.md`.
-    pub(crate) const ALL: [Self; 7] = [
-        Self::LargeObjects,
-        Self::OutsideChildren,
-        Self::UnloggedOnStandby,
-        Self::ExtensionRows,
-        Self::TableAccessMethod,
-        Self::EventTriggers,
-        Self::Publications,
-    ];
-
-    /// The word that `ACCEPT` takes.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::LargeObjects => "large-objects",
-            Self::OutsideChildren => "outside-children",
-            Self::UnloggedOnStandby => "unlogged-on-standby",
-            Self::ExtensionRows => "extension-rows",
-            Self::TableAccessMethod => "table-access-method",
-            Self::EventTriggers => "event-triggers",
-            Self::Publications => "publications",
-        }
-    }
-
     /// What it is, to be read after "there are".
     pub(crate) fn meaning(self) -> &'static str {
         match self {

@@ -32,6 +32,7 @@ mod transfer;
 mod unit;
 mod verify;
 mod watchdog;
+mod word;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

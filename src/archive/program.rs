@@ -21,6 +21,7 @@ use crate::error::{Error, Program, Refusal, Refused, Side, withhold_quoted};
 use crate::server::connect::CONNECT_TIMEOUT;
 use crate::server::passfile::Passfile;
 use crate::server::{Server, SslRootCert};
+use crate::word::Word as _;
 
 /// One run of a program against one server.
 #[derive(Debug)]

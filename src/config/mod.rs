@@ -1,47 +1,42 @@
 //! The environment, read once and checked whole: every problem is reported, each by its variable's name.
 
-mod parse;
+mod given;
+pub(crate) mod parse;
 mod schemas;
 mod variables;
 
 pub(crate) use schemas::{SchemaName, Schemas};
-pub(crate) use variables::VARIABLES;
+pub(crate) use variables::{VARIABLES, default_of};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use strum::{EnumString, IntoStaticStr, VariantNames};
 use tracing::Level;
 
-use crate::error::{Error, Problem};
+use crate::config::given::{Given, Reader, given};
+use crate::error::Error;
 use crate::hazard::Hazard;
-use crate::server::login;
 use crate::server::{SslMode, SslRootCert};
+use crate::word::Word as _;
 
 /// How rows travel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub(crate) enum Method {
-    /// `pg_dump | pg_restore`.
-    Pipe,
     /// Many COPY streams under one snapshot.
     Copy,
-}
-
-impl Method {
-    /// The word of `METHOD`.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Pipe => "pipe",
-            Self::Copy => "copy",
-        }
-    }
+    /// `pg_dump | pg_restore`.
+    Pipe,
 }
 
 /// Whether large tables are cut into ranges of blocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub(crate) enum Split {
     /// Where one stream would otherwise outlast all others, and nobody counts on the order of rows.
     Auto,
@@ -49,18 +44,9 @@ pub(crate) enum Split {
     Always,
 }
 
-impl Split {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Never => "never",
-            Self::Always => "always",
-        }
-    }
-}
-
 /// How the target compresses large values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub(crate) enum ToastCompression {
     /// lz4 where the target has it and no index reads a value that could be compressed.
     Auto,
@@ -70,20 +56,9 @@ pub(crate) enum ToastCompression {
     Pglz,
 }
 
-impl ToastCompression {
-    /// The word of `TOAST_COMPRESSION`, and of `default_toast_compression`.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Server => "server",
-            Self::Lz4 => "lz4",
-            Self::Pglz => "pglz",
-        }
-    }
-}
-
 /// How far a load is checked before it counts as complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub(crate) enum Verify {
     /// Exact counts, sequences, objects.
     Rows,
@@ -92,37 +67,18 @@ pub(crate) enum Verify {
     None,
 }
 
-impl Verify {
-    /// The word of `VERIFY`.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Rows => "rows",
-            Self::Hash => "hash",
-            Self::None => "none",
-        }
-    }
-}
-
 /// Whether owners, grants, default privileges and policies' roles are carried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub(crate) enum Privileges {
     Keep,
     /// Everything belongs to the target user.
     Skip,
 }
 
-impl Privileges {
-    /// The word of `PRIVILEGES`.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Keep => "keep",
-            Self::Skip => "skip",
-        }
-    }
-}
-
 /// What happens to a schema that the target already has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub(crate) enum OnExisting {
     /// Only what a load of ours made, and only while it is as that load left it.
     Own,
@@ -130,16 +86,6 @@ pub(crate) enum OnExisting {
     Fail,
     /// Whatever is there, unless it is sealed.
     Replace,
-}
-
-impl OnExisting {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Own => "own",
-            Self::Fail => "fail",
-            Self::Replace => "replace",
-        }
-    }
 }
 
 /// Where a side's password comes from.
@@ -168,7 +114,8 @@ pub(crate) struct ServerConfig {
 }
 
 /// `LOG_FORMAT`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub(crate) enum LogFormat {
     /// JSON unless standard output is a terminal.
     Auto,
@@ -220,23 +167,8 @@ pub(crate) struct Config {
     pub(crate) unused: Vec<String>,
 }
 
-/// What ECS tells every container.
-const METADATA_URI: &str = "ECS_CONTAINER_METADATA_URI_V4";
-
 /// Variables of METHOD=copy: under the other METHOD they are noted, which is no error.
-const COPY_ONLY: &[&str] = &["JOBS", "SPLIT", "TOAST_COMPRESSION"];
-
-/// `JOBS`, unless said.
-const JOBS_DEFAULT: u8 = 4;
-
-/// Variables and values as the process was given them, known names only, empty ones left out.
-type Given = BTreeMap<String, OsString>;
-
-/// Collects every problem while the environment is read.
-struct Reader {
-    given: Given,
-    problems: Vec<Problem>,
-}
+const COPY_ONLY: [&str; 3] = ["JOBS", "SPLIT", "TOAST_COMPRESSION"];
 
 impl Config {
     /// Reads this process's environment, as far as it is needed.
@@ -247,63 +179,66 @@ impl Config {
 
     /// Reads an environment; the error names everything that is wrong with it.
     fn read(needs: Needs, environment: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, Error> {
-        let known = known_names();
-        let given = environment
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-            .filter(|(name, value)| known.contains(name) && !value.is_empty())
-            .collect();
-        let mut reader = Reader {
-            given,
-            problems: Vec::new(),
-        };
-        let method = reader.parsed("METHOD", parse::method).unwrap_or(Method::Copy);
-        let config = Self {
-            schemas: if needs.schemas {
-                reader.schemas()
+        let (given, problems) = Given::read(environment)?;
+        let mut reader = Reader::new(problems);
+        let own = &given.own;
+        let method = reader.required(given!(own.method), Method::named);
+        let unused = COPY_ONLY
+            .iter()
+            .filter(|name| method == Some(Method::Pipe) && given.names.contains(**name));
+        let unused = unused.map(|name| (*name).to_owned()).collect();
+        let config = (|| {
+            let schemas = if needs.schemas {
+                reader.schemas(given!(own.schema_name))
             } else {
                 Schemas::default()
-            },
-            source: reader.server("SOURCE", needs.source),
-            target: reader.server("TARGET", true),
-            method,
-            jobs: reader.parsed("JOBS", parse::jobs).unwrap_or(JOBS_DEFAULT),
-            split: reader.parsed("SPLIT", parse::split).unwrap_or(Split::Auto),
-            toast_compression: reader
-                .parsed("TOAST_COMPRESSION", parse::toast_compression)
-                .unwrap_or(ToastCompression::Auto),
-            verify: reader.parsed("VERIFY", parse::verify).unwrap_or(Verify::Rows),
-            privileges: reader
-                .parsed("PRIVILEGES", parse::privileges)
-                .unwrap_or(Privileges::Keep),
-            role_map: reader.parsed("ROLE_MAP", parse::role_map).unwrap_or_default(),
-            on_existing: reader
-                .parsed("ON_EXISTING", parse::on_existing)
-                .unwrap_or(OnExisting::Own),
-            accept: reader.parsed("ACCEPT", parse::accept).unwrap_or_default(),
-            run_id: reader.text("RUN_ID"),
-            max_runtime: reader.limit("MAX_RUNTIME", None),
-            stall_timeout: reader.limit("STALL_TIMEOUT", Some(Duration::from_mins(10))),
-            lock_timeout: reader.limit("LOCK_TIMEOUT", Some(Duration::from_mins(1))),
-            wait_timeout: reader.parsed("WAIT_TIMEOUT", parse::duration).unwrap_or_default(),
-            run_dir: reader.run_dir(),
-            log_level: reader
-                .parsed("LOG_LEVEL", parse::log_level)
-                .unwrap_or(Level::INFO),
-            log_format: reader
-                .parsed("LOG_FORMAT", parse::log_format)
-                .unwrap_or(LogFormat::Auto),
-            path: reader.text("PATH").unwrap_or_default(),
-            metadata_uri: reader.text(METADATA_URI),
-            unused: COPY_ONLY
-                .iter()
-                .filter(|name| method != Method::Copy && reader.given.contains_key(**name))
-                .map(|name| (*name).to_owned())
-                .collect(),
-        };
-        if reader.problems.is_empty() {
-            Ok(config)
-        } else {
-            Err(Error::Config(reader.problems))
+            };
+            let source = reader.server("SOURCE_", &given.source, needs.source);
+            let target = reader.server("TARGET_", &given.target, true);
+            let jobs = reader.required(given!(own.jobs), parse::jobs);
+            let split = reader.required(given!(own.split), Split::named);
+            let toast_compression = reader.required(given!(own.toast_compression), ToastCompression::named);
+            let verify = reader.required(given!(own.verify), Verify::named);
+            let privileges = reader.required(given!(own.privileges), Privileges::named);
+            let role_map = reader.optional(given!(own.role_map), parse::role_map);
+            let on_existing = reader.required(given!(own.on_existing), OnExisting::named);
+            let accept = reader.optional(given!(own.accept), parse::accept);
+            let max_runtime = reader.required(given!(own.max_runtime), parse::limit);
+            let stall_timeout = reader.required(given!(own.stall_timeout), parse::limit);
+            let lock_timeout = reader.required(given!(own.lock_timeout), parse::limit);
+            let wait_timeout = reader.required(given!(own.wait_timeout), parse::duration);
+            let run_dir = reader.run_dir(own);
+            let log_level = reader.required(given!(own.log_level), parse::log_level);
+            let log_format = reader.required(given!(own.log_format), LogFormat::named);
+            Some(Self {
+                schemas,
+                source,
+                target,
+                method: method?,
+                jobs: jobs?,
+                split: split?,
+                toast_compression: toast_compression?,
+                verify: verify?,
+                privileges: privileges?,
+                role_map: role_map.unwrap_or_default(),
+                on_existing: on_existing?,
+                accept: accept.unwrap_or_default(),
+                run_id: own.run_id.clone(),
+                max_runtime: max_runtime?,
+                stall_timeout: stall_timeout?,
+                lock_timeout: lock_timeout?,
+                wait_timeout: wait_timeout?,
+                run_dir,
+                log_level: log_level?,
+                log_format: log_format?,
+                path: own.path.clone().unwrap_or_default(),
+                metadata_uri: own.ecs_container_metadata_uri_v4.clone(),
+                unused,
+            })
+        })();
+        match config {
+            Some(config) if reader.problems.is_empty() => Ok(config),
+            _ => Err(Error::Config(reader.problems)),
         }
     }
 
@@ -363,181 +298,11 @@ impl ServerConfig {
     }
 }
 
-fn known_names() -> BTreeSet<String> {
-    let mut names = BTreeSet::from(["PATH", "TMPDIR", METADATA_URI].map(str::to_owned));
-    for variable in VARIABLES {
-        match variable.name.strip_prefix('…') {
-            Some(rest) => names.extend([format!("SOURCE{rest}"), format!("TARGET{rest}")]),
-            None => names.extend([variable.name.to_owned()]),
-        }
-    }
-    names
-}
-
-impl Reader {
-    fn problem(&mut self, variable: &str, reason: impl Into<String>) {
-        self.problems.push(Problem {
-            variable: variable.to_owned(),
-            reason: reason.into(),
-        });
-    }
-
-    fn text(&mut self, name: &str) -> Option<String> {
-        let value = self.given.get(name)?;
-        let text = value.to_str().map(str::to_owned);
-        if text.is_none() {
-            self.problem(name, "is not valid UTF-8");
-        }
-        text
-    }
-
-    fn parsed<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        let text = self.text(name)?;
-        match parse(&text) {
-            Ok(value) => Some(value),
-            Err(reason) => {
-                self.problem(name, reason);
-                None
-            }
-        }
-    }
-
-    /// A duration, `none` to switch it off.
-    fn limit(&mut self, name: &str, default: Option<Duration>) -> Option<Duration> {
-        let parse = |text: &str| match text {
-            "none" => Ok(None),
-            text => match parse::duration(text)? {
-                Duration::ZERO => Err("is zero: write none to switch it off".to_owned()),
-                limit => Ok(Some(limit)),
-            },
-        };
-        self.parsed(name, parse).unwrap_or(default)
-    }
-
-    fn schemas(&mut self) -> Schemas {
-        const NAME: &str = "SCHEMA_NAME";
-        if !self.given.contains_key(NAME) {
-            self.problem(NAME, "is not set: name the schema to move");
-            return Schemas::default();
-        }
-        let names = self
-            .parsed(NAME, |text| parse::list(text, &[',']))
-            .unwrap_or_default()
-            .into_iter()
-            .flatten();
-        let mut schemas = Vec::new();
-        for name in names {
-            match SchemaName::try_from(name) {
-                Ok(schema) => schemas.push(schema),
-                Err(reason) => self.problem(NAME, reason),
-            }
-        }
-        schemas.into_iter().collect()
-    }
-
-    fn server(&mut self, side: &str, needed: bool) -> ServerConfig {
-        let name = |rest: &str| format!("{side}_{rest}");
-        let password = self.password(side);
-        let host = self.parsed(&name("HOST"), |text| {
-            if !text.starts_with('/') && text.contains(',') {
-                Err("names more than one host".to_owned())
-            } else {
-                Ok(text.to_owned())
-            }
-        });
-        let has_secret = matches!(password, PasswordSource::Secret(_));
-        if needed && !self.given.contains_key(&name("HOST")) && !has_secret {
-            self.problem(&name("HOST"), "is not set: name the server");
-        }
-        let has_iam = matches!(password, PasswordSource::Iam);
-        if has_iam && host.as_ref().is_some_and(|host| host.starts_with('/')) {
-            let reason = format!("is a socket, and {side}_IAM_AUTH needs TLS");
-            self.problem(&name("HOST"), reason);
-        }
-        let sslrootcert = self.parsed(&name("SSLROOTCERT"), parse::root_certificate);
-        let default = match sslrootcert {
-            Some(SslRootCert::System) => SslMode::VerifyFull,
-            Some(SslRootCert::File(_)) | None if has_iam => SslMode::Require,
-            Some(SslRootCert::File(_)) | None => SslMode::Prefer,
-        };
-        let sslmode = self.parsed(&name("SSLMODE"), parse::sslmode).unwrap_or(default);
-        if has_iam && matches!(sslmode, SslMode::Disable | SslMode::Allow | SslMode::Prefer) {
-            let reason = format!(
-                "{} may go without TLS, which {side}_IAM_AUTH needs",
-                sslmode.word()
-            );
-            self.problem(&name("SSLMODE"), reason);
-        }
-        let checks = matches!(sslmode, SslMode::VerifyCa | SslMode::VerifyFull);
-        if checks && !self.given.contains_key(&name("SSLROOTCERT")) {
-            let reason = format!("is not set, but {side}_SSLMODE={} needs it", sslmode.word());
-            self.problem(&name("SSLROOTCERT"), reason);
-        }
-        if sslrootcert == Some(SslRootCert::System) && sslmode != SslMode::VerifyFull {
-            let reason = format!(
-                "{} is too weak for {side}_SSLROOTCERT=system: use verify-full",
-                sslmode.word()
-            );
-            self.problem(&name("SSLMODE"), reason);
-        }
-        ServerConfig {
-            host,
-            port: self.parsed(&name("PORT"), parse::port),
-            dbname: self.text(&name("DBNAME")),
-            user: self.text(&name("USER")),
-            password,
-            sslmode,
-            sslrootcert,
-        }
-    }
-
-    fn password(&mut self, side: &str) -> PasswordSource {
-        let names =
-            ["PASSWORD", "PASSWORD_FILE", "SECRET_ID", "IAM_AUTH"].map(|rest| format!("{side}_{rest}"));
-        let [value, file, secret, iam] = &names;
-        let has_iam = self.parsed(iam, parse::switch).unwrap_or(false);
-        let given: Vec<&String> = names
-            .iter()
-            .filter(|name| self.given.contains_key(*name) && (*name != iam || has_iam))
-            .collect();
-        if let [_, second, ..] = given.as_slice() {
-            let reason = format!(
-                "is one source of the password too many: set one of {}",
-                names.join(", ")
-            );
-            self.problem(second, reason);
-        }
-        if has_iam {
-            return PasswordSource::Iam;
-        }
-        if let Some(password) = self.parsed(value, login::password) {
-            return PasswordSource::Value(password);
-        }
-        if let Some(path) = self.parsed(file, |path| {
-            parse::readable(Path::new(path)).map(|()| PathBuf::from(path))
-        }) {
-            return PasswordSource::File(path);
-        }
-        self.text(secret)
-            .map_or(PasswordSource::None, PasswordSource::Secret)
-    }
-
-    fn run_dir(&mut self) -> PathBuf {
-        let given = self.text("RUN_DIR").or_else(|| self.text("TMPDIR"));
-        let path = given.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
-        // The only way to know: permissions, a read-only mount and a missing directory all show here.
-        if let Err(error) = tempfile::tempfile_in(&path) {
-            let reason = format!("{}: no file can be made there: {error}", path.display());
-            self.problem("RUN_DIR", reason);
-        }
-        path
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
     use std::os::unix::ffi::OsStringExt as _;
 
     const LOAD: Needs = Needs {

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tracing::Level;
 
-use crate::config::{LogFormat, Method, OnExisting, Privileges, Split, ToastCompression, Verify};
 use crate::hazard::Hazard;
-use crate::server::{SslMode, SslRootCert};
+use crate::server::SslRootCert;
+use crate::word::{Word as _, not_one_of};
 
 /// What a server's timeouts can hold: milliseconds in 32 bits with a sign.
 const DURATION_MAX: Duration = Duration::from_millis(i32::MAX as u64);
@@ -32,7 +32,8 @@ pub(super) fn root_certificate(text: &str) -> Result<SslRootCert, String> {
     readable(&path).map(|()| SslRootCert::File(path))
 }
 
-pub(super) fn port(text: &str) -> Result<u16, String> {
+/// A TCP port.
+pub(crate) fn port(text: &str) -> Result<u16, String> {
     match text.parse() {
         Ok(port) if port > 0 => Ok(port),
         _ => Err(format!("{text:?} is no port: 1 to 65535")),
@@ -54,17 +55,20 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 /// The value that `text` names among `words`.
 fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
     let found = words.iter().find(|(word, _)| *word == text);
-    found.map(|(_, value)| *value).ok_or_else(|| {
-        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        format!("{text:?} is not one of {}", known.join(", "))
-    })
+    found
+        .map(|(_, value)| *value)
+        .ok_or_else(|| not_one_of(text, words.iter().map(|(word, _)| *word)))
 }
 
-pub(super) fn method(text: &str) -> Result<Method, String> {
-    word(
-        text,
-        &[Method::Copy, Method::Pipe].map(|value| (value.word(), value)),
-    )
+/// A duration, `none` to switch it off.
+pub(super) fn limit(text: &str) -> Result<Option<Duration>, String> {
+    match text {
+        "none" => Ok(None),
+        text => match duration(text)? {
+            Duration::ZERO => Err("is zero: write none to switch it off".to_owned()),
+            limit => Ok(Some(limit)),
+        },
+    }
 }
 
 pub(super) fn jobs(text: &str) -> Result<u8, String> {
@@ -76,40 +80,6 @@ pub(super) fn jobs(text: &str) -> Result<u8, String> {
             JOBS.end()
         )),
     }
-}
-
-pub(super) fn split(text: &str) -> Result<Split, String> {
-    let words = [Split::Auto, Split::Never, Split::Always].map(|value| (value.word(), value));
-    word(text, &words)
-}
-
-pub(super) fn toast_compression(text: &str) -> Result<ToastCompression, String> {
-    let words = [
-        ToastCompression::Auto,
-        ToastCompression::Server,
-        ToastCompression::Lz4,
-        ToastCompression::Pglz,
-    ];
-    word(text, &words.map(|value| (value.word(), value)))
-}
-
-pub(super) fn verify(text: &str) -> Result<Verify, String> {
-    let words = [Verify::Rows, Verify::Hash, Verify::None].map(|value| (value.word(), value));
-    word(text, &words)
-}
-
-pub(super) fn privileges(text: &str) -> Result<Privileges, String> {
-    let words = [Privileges::Keep, Privileges::Skip].map(|value| (value.word(), value));
-    word(text, &words)
-}
-
-pub(super) fn on_existing(text: &str) -> Result<OnExisting, String> {
-    let words = [OnExisting::Own, OnExisting::Fail, OnExisting::Replace].map(|value| (value.word(), value));
-    word(text, &words)
-}
-
-pub(super) fn sslmode(text: &str) -> Result<SslMode, String> {
-    word(text, &SslMode::ALL.map(|mode| (mode.word(), mode)))
 }
 
 pub(super) fn switch(text: &str) -> Result<bool, String> {
@@ -126,19 +96,9 @@ pub(super) fn log_level(text: &str) -> Result<Level, String> {
     word(text, &words)
 }
 
-pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
-    let words = [
-        ("auto", LogFormat::Auto),
-        ("json", LogFormat::Json),
-        ("text", LogFormat::Text),
-    ];
-    word(text, &words)
-}
-
 pub(super) fn accept(text: &str) -> Result<BTreeSet<Hazard>, String> {
-    let words = Hazard::ALL.map(|hazard| (hazard.word(), hazard));
     let names = list(text, &[','])?.into_iter().flatten();
-    names.map(|name| word(&name, &words)).collect()
+    names.map(|name| Hazard::named(&name)).collect()
 }
 
 pub(super) fn role_map(text: &str) -> Result<Vec<(String, String)>, String> {

@@ -138,3 +138,15 @@ pub(crate) const VARIABLES: &[Variable] = &[
         "json: bunyan, one object a line; text; auto: json unless standard output is a terminal",
     ),
 ];
+
+/// The default of a variable, by its name in small letters and without a side's prefix.
+pub(crate) fn default_of(name: &str) -> &'static str {
+    let is_named = |variable: &&Variable| {
+        let known = variable.name.strip_prefix("…_").unwrap_or(variable.name);
+        known.eq_ignore_ascii_case(name)
+    };
+    VARIABLES
+        .iter()
+        .find(is_named)
+        .map_or("", |variable| variable.default)
+}

@@ -8,6 +8,7 @@ use crate::config::{Config, SchemaName, Schemas};
 use crate::error::{Error, Refusal, Refused};
 use crate::lock::Lock;
 use crate::server::session::Session;
+use crate::word::Word as _;
 
 /// How far the statistics collector of servers before 15 may lag behind.
 const COLLECTOR_DELAY: std::time::Duration = std::time::Duration::from_secs(1);

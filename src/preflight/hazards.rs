@@ -1,11 +1,13 @@
 //! What a load does not carry, and what would do harm: one list, the table of `docs/operations.md` says the same.
 
 use futures_util::future::try_join_all;
+use strum::VariantArray as _;
 
 use crate::error::{Error, Refusal, Refused, Side};
 use crate::hazard::Hazard;
 use crate::preflight::{Answers, Questions};
 use crate::server::session::Session;
+use crate::word::Word as _;
 
 /// Objects named in an answer.
 const NAMED_MAX: usize = 5;
@@ -45,7 +47,7 @@ async fn find(hazard: Hazard, session: &Session, schemas: &[&str]) -> Result<Vec
 
 pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     let schemas = questions.config.schemas.names();
-    let asked = Hazard::ALL.map(|hazard| {
+    let asked = Hazard::VARIANTS.iter().map(|&hazard| {
         let session = match hazard.side() {
             Side::Source => &questions.sessions.source,
             Side::Target => &questions.sessions.target,
@@ -59,7 +61,7 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     };
     let (found, notes) = tokio::try_join!(try_join_all(asked), notes)?;
     let mut answers = Answers::default();
-    for (hazard, mut found) in Hazard::ALL.into_iter().zip(found) {
+    for (&hazard, mut found) in Hazard::VARIANTS.iter().zip(found) {
         if found.is_empty() {
             continue;
         }

@@ -4,6 +4,7 @@ use crate::config::{Method, ToastCompression, Verify};
 use crate::error::{Error, Refusal, Refused, Side};
 use crate::preflight::{Answers, Questions};
 use crate::server::session::Session;
+use crate::word::Word as _;
 
 /// Older majors are out of support everywhere, and nothing here was tried on them.
 const OLDEST_MAJOR: u32 = 13;

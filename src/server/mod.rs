@@ -11,13 +11,15 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
+use strum::{EnumString, IntoStaticStr, VariantNames};
 
 use crate::error::Side;
 use crate::server::login::Login;
 use crate::server::session::Session;
 
-/// libpq's six words for `sslmode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// libpq's six words for `sslmode`, weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub(crate) enum SslMode {
     Disable,
     Allow,
@@ -25,30 +27,6 @@ pub(crate) enum SslMode {
     Require,
     VerifyCa,
     VerifyFull,
-}
-
-impl SslMode {
-    /// Every word, weakest first.
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Disable,
-        Self::Allow,
-        Self::Prefer,
-        Self::Require,
-        Self::VerifyCa,
-        Self::VerifyFull,
-    ];
-
-    /// The word as libpq, `PGSSLMODE` and the environment spell it.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Disable => "disable",
-            Self::Allow => "allow",
-            Self::Prefer => "prefer",
-            Self::Require => "require",
-            Self::VerifyCa => "verify-ca",
-            Self::VerifyFull => "verify-full",
-        }
-    }
 }
 
 /// Where the certificates come from that a server's certificate is checked against.
