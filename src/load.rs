@@ -89,7 +89,7 @@ async fn line(
     progress.deferred(parts.deferred.clone());
 
     progress.enter(Phase::Clear);
-    let room = clear::make_room(&target, config, &unit.entry, &parts.schema_comments).await?;
+    let room = clear::make_room(&target, lock, (config, &unit.entry), &parts.schema_comments).await?;
     preflight::create_extensions(&target, &answers.extensions).await?;
 
     progress.enter(Phase::PreData);

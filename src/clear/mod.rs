@@ -3,20 +3,24 @@
 //! Nothing is dropped that a load of ours did not create, unless `ON_EXISTING=replace` says so, and never
 //! anything outside of the schema.
 
+mod drop;
+mod settle;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::clear::drop::{Emptying, Object, changed};
 use crate::config::{Config, OnExisting, SchemaName};
 use crate::error::{Error, Refusal, Refused, Side};
 use crate::ledger::{self, Entry, Load, State};
+use crate::lock::Lock;
 use crate::server::session::{Session, quote_ident};
 
-/// Objects dropped in one transaction. A table takes some seven locks with its key and TOAST, and the lock
-/// table of a server with default settings holds 6400.
-const DROP_CHUNK: usize = 100;
 /// OID of the catalogue that holds schemas, the same on every server.
 pub(crate) const PG_NAMESPACE: u32 = 2615;
 /// Changes named in a refusal.
 const NAMED_MAX: usize = 5;
+/// What a person can do about a schema that is not ours to replace.
+const REPLACE: &str = "drop or rename it, or set ON_EXISTING=replace";
 
 /// A schema on the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +76,11 @@ impl Decision {
             Self::Create | Self::Replace(_) => false,
             Self::Adopt(existing) | Self::Empty(existing) => !(existing.ours && existing.may_drop),
         }
+    }
+
+    /// OID of the schema, if it is there, and whether it is adopted, as the ledger has it.
+    fn recorded(&self) -> (Option<u32>, bool) {
+        (self.existing().map(|existing| existing.oid), self.adopts())
     }
 
     /// What is emptied or dropped.
@@ -148,7 +157,6 @@ async fn permit(
     load: Option<&Load>,
     (on_existing, entry): (OnExisting, &Entry),
 ) -> Result<(), Error> {
-    const CURE: &str = "drop or rename it, or set ON_EXISTING=replace";
     match on_existing {
         OnExisting::Replace => Ok(()),
         OnExisting::Fail => {
@@ -156,36 +164,51 @@ async fn permit(
             if leftover {
                 Ok(())
             } else {
-                Err(occupied(format!("schema \"{schema}\" is not empty"), CURE))
+                Err(occupied(format!("schema \"{schema}\" is not empty"), REPLACE))
             }
         }
         OnExisting::Own => match load {
             None => Err(occupied(
                 format!("schema \"{schema}\" was not made by a load of ours"),
-                CURE,
+                REPLACE,
             )),
             Some(load) if load.state != State::Complete => Ok(()),
             Some(load) => {
+                refuse_uncounted(target, schema).await?;
                 let changes = load.changes(target, existing.oid).await?;
                 if changes.is_empty() {
                     return Ok(());
                 }
-                let more = changes.len().saturating_sub(NAMED_MAX);
-                let mut named = changes;
-                named.truncate(NAMED_MAX);
-                if more > 0 {
-                    named.push(format!("and {more} more"));
-                }
-                Err(occupied(
-                    format!(
-                        "schema \"{schema}\" was changed since our load: {}",
-                        named.join(", ")
-                    ),
-                    CURE,
-                ))
+                Err(changed(schema, changes))
             }
         },
     }
+}
+
+/// Refuses where nobody can tell whether there were writes.
+async fn refuse_uncounted(target: &Session, schema: &SchemaName) -> Result<(), Error> {
+    let sql = include_str!("sql/uncounted.sql");
+    let rows = target.query("look whether writes are counted", sql, &[]).await?;
+    match rows.first() {
+        None => Ok(()),
+        Some(row) => Err(occupied(
+            format!(
+                "nobody can tell whether schema \"{schema}\" was written to since our load: {}",
+                row.get::<_, String>(0)
+            ),
+            "switch track_counts on before the next load, or set ON_EXISTING=replace",
+        )),
+    }
+}
+
+/// The first few of them, and how many more there are.
+fn named(mut items: Vec<String>) -> String {
+    let more = items.len().saturating_sub(NAMED_MAX);
+    items.truncate(NAMED_MAX);
+    if more > 0 {
+        items.push(format!("and {more} more"));
+    }
+    items.join(", ")
 }
 
 fn occupied(reason: String, cure: &str) -> Error {
@@ -197,12 +220,12 @@ fn occupied(reason: String, cure: &str) -> Error {
     })
 }
 
-/// A schema of the unit with what is to be done and its row in the ledger.
+/// A schema of the unit with what is to be done.
 struct Planned {
     schema: SchemaName,
     decision: Decision,
-    /// The ledger row that says `clearing`.
-    id: i64,
+    /// The complete load that it has to be as left by; none where whatever is there goes.
+    load: Option<Load>,
 }
 
 /// The unit's schemas, ready to be filled.
@@ -218,57 +241,73 @@ pub(crate) struct Room {
 /// by the schema's name), and the ledger says `loading`.
 pub(crate) async fn make_room(
     target: &Session,
-    config: &Config,
-    entry: &Entry,
+    lock: &Lock,
+    (config, entry): (&Config, &Entry),
     comments: &BTreeMap<String, String>,
 ) -> Result<Room, Error> {
+    ledger::open(target).await?;
     let planned = plan(target, config, entry).await?;
     let unit: Vec<u32> = planned
         .iter()
         .filter_map(|one| one.decision.existing())
         .map(|existing| existing.oid)
         .collect();
+    let mut rows = Vec::new();
     for one in &planned {
-        if let Some(existing) = one.decision.cleared() {
-            empty(target, existing, &unit).await?;
-        }
+        rows.push(match one.decision.cleared() {
+            None => None,
+            Some(existing) => {
+                let emptying = Emptying {
+                    target,
+                    outside: lock.session(),
+                    schema: &one.schema,
+                    existing,
+                    recorded: one.decision.recorded(),
+                    unit: &unit,
+                    load: one.load.as_ref(),
+                    entry,
+                    lock_timeout: config.lock_timeout,
+                };
+                emptying.run().await?
+            }
+        });
     }
     target.batch("begin", "BEGIN").await?;
     let mut loads = Vec::new();
-    for one in &planned {
+    for (one, row) in planned.iter().zip(rows) {
+        let id = match row {
+            Some(id) => id,
+            None => ledger::begin(target, entry, &one.schema, one.decision.recorded()).await?,
+        };
         let oid = one.provide(target).await?;
-        ledger::loading(target, one.id, oid).await?;
-        loads.push((one.id, oid));
+        ledger::loading(target, id, oid).await?;
+        comment(target, one, comments).await?;
+        loads.push((id, oid));
     }
     target.batch("commit", "COMMIT").await?;
-    let (adopted, own): (Vec<Planned>, Vec<Planned>) =
-        planned.into_iter().partition(|one| one.decision.adopts());
-    for one in &own {
-        comment(target, one, comments).await?;
-    }
+    let adopted = planned.into_iter().filter(|one| one.decision.adopts());
     Ok(Room {
         loads,
-        adopted: adopted.into_iter().map(|one| one.schema).collect(),
+        adopted: adopted.map(|one| one.schema).collect(),
     })
 }
 
-/// Writes `clearing` into the ledger for every schema, before anything is dropped. What is done with each is decided once
-/// more: someone may have written since preflight.
+/// What is done with each schema, decided once more: someone may have written since preflight.
 async fn plan(target: &Session, config: &Config, entry: &Entry) -> Result<Vec<Planned>, Error> {
-    ledger::open(target).await?;
     let mut planned = Vec::new();
-    target.batch("begin", "BEGIN").await?;
     for schema in &config.schemas {
         let decision = decide(target, schema, config.on_existing, entry).await?;
-        let existing = decision.existing().map(|existing| existing.oid);
-        let id = ledger::begin(target, entry, schema, existing, decision.adopts()).await?;
+        let oid = decision.existing().map(|existing| existing.oid);
+        let load = ledger::latest(target, schema.as_str()).await?;
+        let is_ours = |load: &Load| {
+            config.on_existing == OnExisting::Own && load.state == State::Complete && load.schema_oid == oid
+        };
         planned.push(Planned {
             schema: schema.clone(),
             decision,
-            id,
+            load: load.filter(is_ours),
         });
     }
-    target.batch("commit", "COMMIT").await?;
     Ok(planned)
 }
 
@@ -292,6 +331,9 @@ impl Planned {
 
 /// The comment that a schema of ours has on the source; one that is kept may have another.
 async fn comment(target: &Session, one: &Planned, comments: &BTreeMap<String, String>) -> Result<(), Error> {
+    if one.decision.adopts() {
+        return Ok(());
+    }
     let schema = one.schema.as_str();
     let none = || format!("COMMENT ON SCHEMA {} IS NULL", quote_ident(schema));
     let kept = matches!(one.decision, Decision::Empty(_));
@@ -313,27 +355,6 @@ async fn create(target: &Session, schema: &SchemaName) -> Result<u32, Error> {
         .get(0))
 }
 
-/// Drops everything in the schema, a chunk at a time, so that no schema is too large for the lock table.
-async fn empty(target: &Session, existing: &Existing, unit: &[u32]) -> Result<(), Error> {
-    loop {
-        let objects = contents(target, existing.oid).await?;
-        if objects.is_empty() {
-            return Ok(());
-        }
-        for chunk in objects.chunks(DROP_CHUNK) {
-            target.batch("begin", "BEGIN").await?;
-            become_owner(target, existing).await?;
-            refuse_dependents(target, unit, chunk.iter().map(|object| object.address)).await?;
-            let drops: Vec<String> = chunk
-                .iter()
-                .map(|object| drop_statement(&object.kind, &object.identity))
-                .collect();
-            target.batch("drop objects", &drops.join("; ")).await?;
-            target.batch("commit", "RESET ROLE; COMMIT").await?;
-        }
-    }
-}
-
 /// The owner of a schema may drop whatever is in it, whoever owns that. A member without inherited rights has to
 /// take the role first.
 async fn become_owner(target: &Session, existing: &Existing) -> Result<(), Error> {
@@ -346,8 +367,8 @@ async fn become_owner(target: &Session, existing: &Existing) -> Result<(), Error
         .await
 }
 
-/// Refuses if something outside of the unit would go with these objects, each named by its catalogue and its OID.
-/// Asked in the transaction that drops.
+/// Refuses if something outside of the unit would go with these objects, each named by its catalogue and its OID; what is
+/// gone already has no dependents.
 pub(crate) async fn refuse_dependents(
     target: &Session,
     unit: &[u32],
@@ -361,23 +382,14 @@ pub(crate) async fn refuse_dependents(
     if rows.is_empty() {
         return Ok(());
     }
-    let named: Vec<String> = rows.iter().take(NAMED_MAX).map(|row| row.get(0)).collect();
     Err(occupied(
         format!(
             "{} objects outside of the schema depend on it: {}",
             rows.len(),
-            named.join(", ")
+            named(rows.iter().map(|row| row.get(0)).collect())
         ),
         "drop them, or move their schemas in one unit with this one",
     ))
-}
-
-/// Something that stands in a schema by itself.
-struct Object {
-    /// Its catalogue and its OID.
-    address: (u32, u32),
-    kind: String,
-    identity: String,
 }
 
 async fn contents(target: &Session, oid: u32) -> Result<Vec<Object>, Error> {
@@ -394,37 +406,4 @@ async fn contents(target: &Session, oid: u32) -> Result<Vec<Object>, Error> {
         identity: row.get("identity"),
     };
     Ok(rows.iter().map(object).collect())
-}
-
-/// `pg_identify_object` names types in the words that DROP takes, with these exceptions. `IF EXISTS`, because an
-/// earlier CASCADE of the same chunk may have taken it along.
-fn drop_statement(kind: &str, identity: &str) -> String {
-    let word = match kind {
-        "function" | "procedure" | "aggregate" => "ROUTINE".to_owned(),
-        "statistics object" => "STATISTICS".to_owned(),
-        "composite type" => "TYPE".to_owned(),
-        other => other.to_uppercase(),
-    };
-    format!("DROP {word} IF EXISTS {identity} CASCADE")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn drops_use_the_words_of_sql() {
-        assert_eq!(
-            drop_statement("function", "s.f(integer)"),
-            "DROP ROUTINE IF EXISTS s.f(integer) CASCADE"
-        );
-        assert_eq!(
-            drop_statement("materialized view", "s.m"),
-            "DROP MATERIALIZED VIEW IF EXISTS s.m CASCADE"
-        );
-        assert_eq!(
-            drop_statement("statistics object", "s.x"),
-            "DROP STATISTICS IF EXISTS s.x CASCADE"
-        );
-    }
 }

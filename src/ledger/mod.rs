@@ -16,7 +16,7 @@ const COLLECTOR_DELAY: std::time::Duration = std::time::Duration::from_secs(1);
 /// Differences that a row names.
 const DIFFERENCES_MAX: usize = 50;
 
-/// A row's state. `clearing` is committed before the first drop, `complete` after every other session has ended.
+/// A row's state. `clearing` is committed with the first drops, `complete` after every other session has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     Clearing,
@@ -40,7 +40,7 @@ impl State {
 /// The latest load of one schema.
 #[derive(Debug, Clone)]
 pub(crate) struct Load {
-    id: i64,
+    pub(crate) id: i64,
     pub(crate) state: State,
     /// OID of the schema that the load made or adopted; `None` while it was not created yet.
     pub(crate) schema_oid: Option<u32>,
@@ -125,11 +125,14 @@ impl Load {
     /// crash or a reset are unknown and do not count.
     pub(crate) async fn changes(&self, target: &Session, schema_oid: u32) -> Result<Vec<String>, Error> {
         let mut changes = differences(self.inventory.as_ref(), &inventory(target, schema_oid).await?);
-        changes.extend(writes(
-            self.activity.as_ref(),
-            &activity(target, schema_oid).await?,
-        ));
+        changes.extend(self.writes(target, schema_oid).await?);
         Ok(changes)
+    }
+
+    /// Tables and sequences of those that are still there that were written to since.
+    pub(crate) async fn writes(&self, target: &Session, schema_oid: u32) -> Result<Vec<String>, Error> {
+        let now = activity(target, schema_oid).await?;
+        Ok(writes(self.activity.as_ref(), &now))
     }
 }
 
@@ -192,8 +195,7 @@ pub(crate) async fn begin(
     target: &Session,
     entry: &Entry,
     schema: &SchemaName,
-    existing: Option<u32>,
-    adopted: bool,
+    (existing, adopted): (Option<u32>, bool),
 ) -> Result<i64, Error> {
     let sql = "INSERT INTO schemaferry.load (schema_name, schema_oid, adopted, state, run_id, attempt, source, variables) \
                VALUES ($1, $2, $3, 'clearing', $4, $5, $6, $7) RETURNING id";

@@ -4,6 +4,7 @@
 mod rig;
 mod slow;
 
+mod attacks;
 mod aws;
 mod connecting;
 mod copy;

@@ -44,7 +44,9 @@ WITH RECURSIVE d (classid, objid, objsubid) AS (
 )
 SELECT DISTINCT type || ' ' || identity
 FROM outside
-WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n WHERE n.oid = ANY ($1) AND n.nspname = outside.schema)
+-- What is gone by now has no identity.
+WHERE identity IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n WHERE n.oid = ANY ($1) AND n.nspname = outside.schema)
   AND coalesce(schema, '') !~ '^pg_toast'
   AND type NOT IN ('schema', 'default acl', 'function of access method', 'operator of access method', 'toast table')
 ORDER BY 1

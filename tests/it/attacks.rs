@@ -1,0 +1,157 @@
+//! What a neighbour does on the target at a bad moment: refused or made good, and nothing of his is lost.
+
+use testbed::Psql;
+
+use crate::rig::{Rig, assert_exit, text};
+
+/// Who waits for the load with a transaction open, what he has done in it, and what the load's reason says then.
+struct Row {
+    /// Before the first load, on the target.
+    before: &'static str,
+    /// In a transaction that is open when the second load comes to its first drop.
+    open: &'static str,
+    words: &'static [&'static str],
+    /// Asked of the target afterwards, with its answer: his work still stands.
+    stands: (&'static str, &'static str),
+}
+
+const SCHEMA: &str = "CREATE SCHEMA s; CREATE TABLE s.t (a int PRIMARY KEY); INSERT INTO s.t VALUES (1); \
+                      CREATE SEQUENCE s.q; CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1'";
+
+const ROWS: &[Row] = &[
+    Row {
+        before: "CREATE SCHEMA o",
+        open: "CREATE TABLE o.child () INHERITS (s.t); INSERT INTO o.child VALUES (7)",
+        words: &["objects outside of the schema depend on it", "o.child"],
+        stands: ("SELECT a FROM o.child", "7"),
+    },
+    Row {
+        before: "CREATE SCHEMA o",
+        open: "CREATE VIEW o.v AS SELECT * FROM s.t",
+        words: &["view o.v"],
+        stands: ("SELECT a FROM o.v", "1"),
+    },
+    Row {
+        before: "CREATE TABLE public.r (a int)",
+        open: "ALTER TABLE public.r ADD CONSTRAINT to_s FOREIGN KEY (a) REFERENCES s.t",
+        words: &["to_s"],
+        stands: ("SELECT conname FROM pg_constraint WHERE conname = 'to_s'", "to_s"),
+    },
+    Row {
+        before: "",
+        open: "INSERT INTO s.t VALUES (2)",
+        words: &["was changed since our load", "rows of t were written"],
+        stands: ("SELECT count(*) FROM s.t", "2"),
+    },
+    Row {
+        before: "",
+        open: "CREATE TABLE s.mine () INHERITS (s.t); INSERT INTO s.mine VALUES (8)",
+        words: &["was changed since our load", "table s.mine was added"],
+        stands: ("SELECT a FROM s.mine", "8"),
+    },
+    Row {
+        before: "",
+        open: "ALTER TABLE s.t ADD COLUMN b int DEFAULT 5",
+        words: &["was changed since our load", "table s.t was altered"],
+        stands: ("SELECT b FROM s.t", "5"),
+    },
+];
+
+#[test]
+fn what_a_neighbour_commits_while_the_load_waits_for_him_is_not_taken() {
+    for row in ROWS {
+        let rig = Rig::new(SCHEMA);
+        rig.at_target(row.before);
+        assert_exit(&rig.worker("s").run(), 0);
+        let mut neighbour = Psql::open(rig.target, &rig.database);
+        neighbour.run(&format!("BEGIN; {}", row.open));
+        let load = rig.worker("s").spawn();
+        // It waits for his locks when it has come to its drops.
+        wait_for_drop(&rig);
+        neighbour.run("COMMIT");
+        drop(neighbour);
+        let output = load.wait();
+        assert_exit(&output, 73);
+        for words in row.words {
+            let reason = text(output.last(), "reason");
+            assert!(reason.contains(words), "{}: {reason}", row.open);
+        }
+        assert_eq!(rig.at_target(row.stands.0), row.stands.1, "{}", row.open);
+        // Nothing was dropped, so the ledger still protects it all.
+        let state = "SELECT state FROM schemaferry.load ORDER BY id DESC LIMIT 1";
+        assert_eq!(rig.at_target(state), "complete", "{}", row.open);
+    }
+}
+
+fn wait_for_drop(rig: &Rig) {
+    // Refused without waiting, or waiting in the server's queue for a second.
+    let tries = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'sf/%/work' \
+                 AND datname = current_database() \
+                 AND (wait_event_type = 'Lock' OR query ~ '^(LOCK|DROP)' OR query = 'ROLLBACK')";
+    let until = std::time::Instant::now() + crate::slow::PATIENCE;
+    while rig.at_target(tries) == "0" {
+        assert!(
+            std::time::Instant::now() < until,
+            "the load never came to its drops"
+        );
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_write_that_the_server_does_not_know_of_yet_is_waited_for() {
+    let rig = Rig::new(SCHEMA);
+    assert_exit(&rig.worker("s").run(), 0);
+    let mut neighbour = Psql::open(rig.target, &rig.database);
+    // The second transaction follows so soon that the server is not told of it.
+    neighbour.run("SELECT 1");
+    neighbour.run("INSERT INTO s.t VALUES (2)");
+    let output = rig.worker("s").run();
+    assert_exit(&output, 73);
+    assert_eq!(rig.at_target("SELECT count(*) FROM s.t"), "2");
+}
+
+#[test]
+fn a_load_that_never_gets_its_locks_leaves_the_schema_protected() {
+    let rig = Rig::new(SCHEMA);
+    assert_exit(&rig.worker("s").run(), 0);
+    let mut neighbour = Psql::open(rig.target, &rig.database);
+    neighbour.run("BEGIN; SELECT * FROM s.t");
+    let output = rig.worker("s").env("LOCK_TIMEOUT", "2s").run();
+    assert_exit(&output, 75);
+    let reason = text(output.last(), "reason");
+    assert!(
+        reason.contains("could not be locked within LOCK_TIMEOUT"),
+        "{reason}"
+    );
+    drop(neighbour);
+    rig.at_target("INSERT INTO s.t VALUES (2)");
+    assert_exit(&rig.worker("s").run(), 73);
+    assert_eq!(rig.at_target("SELECT count(*) FROM s.t"), "2");
+}
+
+#[test]
+fn where_writes_are_not_counted_nothing_is_replaced() {
+    let rig = Rig::new(SCHEMA);
+    assert_exit(&rig.worker("s").run(), 0);
+    rig.at_target(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET track_counts = off', current_database()); END $$",
+    );
+    rig.at_target("INSERT INTO s.t VALUES (2)");
+    let output = rig.worker("s").run();
+    assert_exit(&output, 73);
+    assert!(text(output.last(), "reason").contains("track_counts is off in database"));
+    assert_exit(&rig.worker("s").env("ON_EXISTING", "replace").run(), 0);
+}
+
+/// A view falls with its table's chunk before its own comes.
+#[test]
+fn a_schema_of_more_than_one_chunk_is_replaced() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; DO $$ BEGIN FOR i IN 1..120 LOOP EXECUTE format('CREATE TABLE s.t%s (id int PRIMARY KEY)', i); END LOOP; END $$;
+         CREATE VIEW s.v AS SELECT * FROM s.t1; CREATE FUNCTION s.f(s.t2) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    );
+    for _ in 0..3 {
+        assert_exit(&rig.worker("s").run(), 0);
+    }
+}
