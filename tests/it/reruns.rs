@@ -249,7 +249,7 @@ fn several_schemas_of_one_unit_are_complete_together_or_not_at_all() {
         "t"
     );
     assert_exit(&rig.worker("b,a").env("RUN_ID", "both").run(), 0);
-    let states = "SELECT string_agg(schema_name || ' ' || state, ', ' ORDER BY id) FROM (SELECT * FROM schemaferry.load ORDER BY id DESC LIMIT 2) l";
+    let states = "SELECT string_agg(schema_name || ' ' || state, ', ' ORDER BY schema_name) FROM (SELECT * FROM schemaferry.load ORDER BY id DESC LIMIT 2) l";
     assert_eq!(rig.at_target(states), "a complete, b complete");
     assert_eq!(
         rig.at_target(
