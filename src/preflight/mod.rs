@@ -1,5 +1,6 @@
 //! Every question that is asked before anything changes, answered in one go.
 
+mod foreseen;
 mod hazards;
 mod needs;
 mod rights;
@@ -68,13 +69,14 @@ pub(crate) struct Answers {
 pub(crate) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     let mut answers = Answers::default();
     answers.choose_client(questions);
-    let (servers, rights, needs, hazards) = tokio::try_join!(
+    let (servers, rights, needs, foreseen, hazards) = tokio::try_join!(
         Box::pin(servers::ask(questions)),
         Box::pin(rights::ask(questions)),
         Box::pin(needs::ask(questions)),
+        Box::pin(foreseen::ask(questions)),
         Box::pin(hazards::ask(questions))
     )?;
-    for more in [servers, rights, needs, hazards] {
+    for more in [servers, rights, needs, foreseen, hazards] {
         answers.extend(more);
     }
     Ok(answers)

@@ -125,8 +125,13 @@ async fn extensions(
         let Some(schema) = wanted.get(&name) else { continue };
         let lives_here = questions.config.schemas.iter().any(|own| own.as_str() == schema);
         let (quoted, home) = (quote_ident(&name), quote_ident(schema));
-        let create =
-            format!("CREATE SCHEMA IF NOT EXISTS {home}; CREATE EXTENSION {quoted} WITH SCHEMA {home}");
+        // Nobody may create in pg_catalog; what belongs there goes there by itself.
+        let create = if schema == "pg_catalog" {
+            format!("CREATE EXTENSION {quoted}")
+        } else {
+            format!("CREATE SCHEMA IF NOT EXISTS {home}; CREATE EXTENSION {quoted} WITH SCHEMA {home}")
+        };
+        let available: bool = row.get("is_available");
         match row.get::<_, Option<String>>("schema") {
             Some(there) if there == *schema => answers.fine(CHECK, format!("{name} is there")),
             Some(there) if needed.contains(&name) => {
@@ -139,15 +144,15 @@ async fn extensions(
                 CHECK,
                 format!("extension {name} is in schema {there} on the target"),
             ),
-            None if lives_here && row.get::<_, Option<bool>>("may_create") == Some(true) => {
+            None if lives_here && available && row.get::<_, Option<bool>>("may_create") == Some(true) => {
                 answers.fine(CHECK, format!("{name} will be created in schema {schema}"));
                 answers.extensions.push((name, schema.clone()));
             }
-            None if !needed.contains(&name) => {
+            None if !needed.contains(&name) && !(lives_here && !available) => {
                 answers.note(CHECK, format!("extension {name} is not carried"));
             }
             None => {
-                let reason = if row.get("is_available") {
+                let reason = if available {
                     format!("extension \"{name}\" is not installed")
                 } else {
                     format!(

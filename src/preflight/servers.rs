@@ -32,7 +32,6 @@ struct Description {
     connection_limit: i32,
     user: String,
     is_superuser: bool,
-    database: String,
 }
 
 async fn describe(session: &Session) -> Result<Description, Error> {
@@ -65,7 +64,6 @@ async fn describe(session: &Session) -> Result<Description, Error> {
         connection_limit: row.get::<_, Option<i32>>("connection_limit").unwrap_or(-1),
         user: text("user_name"),
         is_superuser: row.get("is_superuser"),
-        database: text("database"),
     })
 }
 
@@ -85,30 +83,21 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     encodings(&source, &target, &mut answers);
     answers.extend(collations);
     answers.extend(compression);
-    // On the source the run's own session and pg_dump lock every table, and so do the sessions that read its rows; on
-    // the target none does all at once but the drop of what was there.
     let jobs = i32::from(questions.config.jobs);
-    let (source_locks, streams) = match questions.config.method {
-        Method::Pipe => (tables * 2, PIPE_STREAMS),
-        Method::Copy => (tables * 3, jobs),
+    // Who holds a lock on every table of the source: the snapshot's session, pg_dump, and between them those that read.
+    let (holders, streams) = match questions.config.method {
+        Method::Pipe => (3, PIPE_STREAMS),
+        Method::Copy => (3, jobs),
     };
     // Those that hash hold every table in one session, and each what it reads.
-    let (hash_locks, hash_streams) = match questions.config.verify {
-        Verify::Hash => (tables * 2, jobs),
+    let (hash_holders, hash_streams) = match questions.config.verify {
+        Verify::Hash => (2, jobs),
         Verify::Rows | Verify::None => (0, 0),
     };
-    for (side, server, locks, streams) in [
-        (
-            Side::Source,
-            &source,
-            source_locks + hash_locks,
-            streams + hash_streams,
-        ),
-        (Side::Target, &target, tables, streams),
-    ] {
-        lock_table(side, server, locks, &mut answers);
-        connections(side, server, streams, &mut answers);
-    }
+    // On the target no session locks more at once than what it drops or creates in one transaction.
+    lock_table(&source, tables, holders + hash_holders, &mut answers);
+    connections(Side::Source, &source, streams + hash_streams, &mut answers);
+    connections(Side::Target, &target, streams, &mut answers);
     Ok(answers)
 }
 
@@ -236,15 +225,10 @@ fn encodings(source: &Description, target: &Description, answers: &mut Answers) 
     if source.encoding == target.encoding {
         answers.fine(CHECK, both);
     } else if target.encoding != "UTF8" {
-        let reason = format!(
-            "text of {} does not fit into {}",
-            source.encoding, target.encoding
+        answers.note(
+            CHECK,
+            format!("{both}: text that does not fit will end the load with exit code 65"),
         );
-        let cure = format!(
-            "CREATE DATABASE \"{}\" ENCODING 'UTF8' TEMPLATE template0",
-            target.database.replace('"', "\"\"")
-        );
-        answers.refuse(CHECK, refused(Refusal::Config, Side::Target, reason, cure));
     } else if source.encoding == "SQL_ASCII" {
         answers.note(
             CHECK,
@@ -305,21 +289,22 @@ async fn lockable(questions: &Questions<'_>) -> Result<i64, Error> {
         .get(0))
 }
 
-fn lock_table(side: Side, server: &Description, locks: i64, answers: &mut Answers) {
-    let capacity = server.lockers * server.locks_each;
-    if locks > capacity - server.locks_used {
-        let each = (locks + server.locks_used) / server.lockers.max(1) + 16;
+/// The server's table has room for so many locked objects, and for twice as many holders of them.
+fn lock_table(source: &Description, tables: i64, holders: i64, answers: &mut Answers) {
+    let capacity = source.lockers * source.locks_each;
+    let needed = tables.max((tables * holders + 1) / 2);
+    if needed > capacity - source.locks_used {
+        let each = (needed + source.locks_used) / source.lockers.max(1) + 16;
         let reason = format!(
-            "the lock table holds {capacity} locks, {} are in use, and the schema needs {locks}",
-            server.locks_used
+            "the lock table holds {capacity} locks, {} are in use, and the schema needs {needed}",
+            source.locks_used
         );
         let cure = format!("ALTER SYSTEM SET max_locks_per_transaction = {each}; then restart the server");
-        answers.refuse("lock table", refused(Refusal::Resources, side, reason, cure));
+        let refused = refused(Refusal::Resources, Side::Source, reason, cure);
+        answers.refuse("lock table", refused);
     } else {
-        answers.fine(
-            "lock table",
-            format!("{locks} of {capacity} locks are needed on the {side}"),
-        );
+        let found = format!("{needed} of {capacity} locks are needed on the source");
+        answers.fine("lock table", found);
     }
 }
 

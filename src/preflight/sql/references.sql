@@ -56,7 +56,16 @@ WITH RECURSIVE namespace AS (
 )
 SELECT DISTINCT i.type, n.nspname::text AS schema, i.identity, x.extname::text AS extension, xn.nspname::text AS extension_schema,
        CASE WHEN f.oid IS NOT NULL THEN pg_catalog.format(
-           'CREATE SERVER %I FOREIGN DATA WRAPPER %I%s', f.srvname, w.fdwname,
+           '%sCREATE SERVER %I FOREIGN DATA WRAPPER %I%s',
+           -- The wrapper may come with an extension that lives in the unit.
+           (SELECT pg_catalog.format('CREATE SCHEMA IF NOT EXISTS %1$I; CREATE EXTENSION IF NOT EXISTS %2$I WITH SCHEMA %1$I; ',
+                                     hn.nspname, h.extname)
+            FROM pg_catalog.pg_depend hd
+            JOIN pg_catalog.pg_extension h ON h.oid = hd.refobjid
+            JOIN pg_catalog.pg_namespace hn ON hn.oid = h.extnamespace
+            WHERE hd.classid = 'pg_catalog.pg_foreign_data_wrapper'::pg_catalog.regclass AND hd.objid = w.oid
+              AND hd.deptype = 'e' AND hn.nspname = ANY ($1)),
+           f.srvname, w.fdwname,
            (SELECT ' OPTIONS (' || pg_catalog.string_agg(pg_catalog.format('%I %L', o.option_name, o.option_value), ', ') || ')'
             FROM pg_catalog.pg_options_to_table(f.srvoptions) o)) END AS create_server
 FROM wrapped r

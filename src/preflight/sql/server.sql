@@ -9,7 +9,11 @@ SELECT pg_catalog.pg_is_in_recovery() AS in_recovery,
        d.datcollate, d.datctype,
        pg_catalog.to_jsonb(d) ->> 'datlocprovider' AS provider,
        coalesce(pg_catalog.to_jsonb(d) ->> 'datlocale', pg_catalog.to_jsonb(d) ->> 'daticulocale') AS locale,
-       pg_catalog.current_setting('max_connections')::int + pg_catalog.current_setting('max_prepared_transactions')::int AS lockers,
+       -- MaxBackends and prepared transactions, as the server sizes its table.
+       (SELECT pg_catalog.sum(s.setting::int)::int + 1 FROM pg_catalog.pg_settings s
+        WHERE s.name IN ('max_connections', 'max_worker_processes', 'max_wal_senders', 'max_prepared_transactions')
+           OR s.name = CASE WHEN pg_catalog.current_setting('autovacuum_worker_slots', true) IS NULL
+                       THEN 'autovacuum_max_workers' ELSE 'autovacuum_worker_slots' END) AS lockers,
        pg_catalog.current_setting('max_locks_per_transaction')::int AS locks_each,
        (SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks WHERE NOT fastpath) AS locks_used,
        pg_catalog.current_setting('max_connections')::int
@@ -18,7 +22,6 @@ SELECT pg_catalog.pg_is_in_recovery() AS in_recovery,
            - (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend')::int AS connections_free,
        (SELECT r.rolconnlimit FROM pg_catalog.pg_roles r WHERE r.rolname = current_user) AS connection_limit,
        current_user::text AS user_name,
-       pg_catalog.current_setting('is_superuser') = 'on' AS is_superuser,
-       d.datname::text AS database
+       pg_catalog.current_setting('is_superuser') = 'on' AS is_superuser
 FROM pg_catalog.pg_database d
 WHERE d.datname = pg_catalog.current_database()

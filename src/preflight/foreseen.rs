@@ -1,0 +1,98 @@
+//! What the target would refuse when the old load is gone, and could be known before.
+
+use crate::error::{Error, Refusal, Refused, Side};
+use crate::preflight::{Answers, Questions};
+
+/// Objects named in a refusal.
+const NAMED_MAX: usize = 5;
+
+/// Something that needs what a target may not offer.
+struct Foreseen {
+    needs: String,
+    object: String,
+    reason: String,
+    cure: String,
+}
+
+pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
+    let sql = include_str!("sql/foreseen.sql");
+    let (source, target) = (&questions.sessions.source, &questions.sessions.target);
+    let rows = source
+        .query(
+            "list what a target may refuse",
+            sql,
+            &[&questions.config.schemas.names()],
+        )
+        .await?;
+    let foreseen: Vec<Foreseen> = rows
+        .iter()
+        .map(|row| Foreseen {
+            needs: row.get("needs"),
+            object: row.get("object"),
+            reason: row.get("reason"),
+            cure: row.get("cure"),
+        })
+        .collect();
+    let casts: Vec<&str> = of(&foreseen, "cast").map(|one| one.object.as_str()).collect();
+    let sql = include_str!("sql/offers.sql");
+    let row = target
+        .query_one("look what the target offers", sql, &[&casts])
+        .await?;
+    let lacking: Vec<String> = row.get("lacking_casts");
+    let mut answers = Answers::default();
+    if !row.get::<_, bool>("superuser") {
+        refuse_privileged(&foreseen, &mut answers);
+    }
+    let lz4: bool = row.get("lz4");
+    let unmet = foreseen.iter().filter(|one| match one.needs.as_str() {
+        "lz4" => !lz4,
+        "cast" => lacking.contains(&one.object),
+        needs => needs == "state",
+    });
+    for one in unmet {
+        let (side, reason) = match one.needs.as_str() {
+            "cast" => (Side::Target, format!("cast {} does not exist", one.object)),
+            "lz4" => (
+                Side::Source,
+                format!("{} {}, which the target lacks", one.object, one.reason),
+            ),
+            _ => (
+                Side::Source,
+                format!("{} {}, which pg_dump cannot carry", one.object, one.reason),
+            ),
+        };
+        let refused = Refused {
+            refusal: Refusal::Config,
+            side,
+            reason,
+            cure: one.cure.clone(),
+        };
+        answers.refuse("objects", refused);
+    }
+    Ok(answers)
+}
+
+fn of<'a>(foreseen: &'a [Foreseen], needs: &'a str) -> impl Iterator<Item = &'a Foreseen> {
+    foreseen.iter().filter(move |one| one.needs == needs)
+}
+
+fn refuse_privileged(foreseen: &[Foreseen], answers: &mut Answers) {
+    let mut named: Vec<String> = of(foreseen, "superuser")
+        .map(|one| format!("{}, which {}", one.object, one.reason))
+        .collect();
+    if named.is_empty() {
+        return;
+    }
+    let more = named.len().saturating_sub(NAMED_MAX);
+    named.truncate(NAMED_MAX);
+    if more > 0 {
+        named.push(format!("and {more} more"));
+    }
+    let refused = Refused {
+        refusal: Refusal::Denied,
+        side: Side::Target,
+        reason: format!("only a superuser may create {}", named.join(", ")),
+        cure: "set TARGET_USER to a superuser, or move the schema without them".to_owned(),
+    };
+    answers.refuse("objects", refused);
+}

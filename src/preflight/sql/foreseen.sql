@@ -1,0 +1,105 @@
+-- What of the schemas a target may refuse, and would only when the old load is gone.
+-- $1 text[]: schemas
+-- needs: what the target has to offer: superuser, lz4, a cast (its identity is the object's); for all others nothing helps,
+-- because pg_dump cannot carry it: state.
+WITH namespace AS (
+    SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = ANY ($1)
+), member AS (
+    SELECT d.classid, d.objid FROM pg_catalog.pg_depend d WHERE d.deptype = 'e'
+), routine AS (
+    SELECT p.* FROM pg_catalog.pg_proc p
+    WHERE p.pronamespace IN (SELECT oid FROM namespace)
+      AND NOT EXISTS (SELECT 1 FROM member m
+                      WHERE m.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND m.objid = p.oid)
+), privileged (classid, objid, why) AS (
+    SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass::oid, p.oid, 'is of language ' || l.lanname
+    FROM routine p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    WHERE NOT l.lanpltrusted AND l.lanname <> 'sql'
+      -- Functions that come with a range type belong to it.
+      AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
+                      WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'i')
+    UNION ALL
+    SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid, 'is leakproof' FROM routine p WHERE p.proleakproof
+    UNION ALL
+    SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid, 'sets ' || pg_catalog.split_part(c.setting, '=', 1)
+    FROM routine p, pg_catalog.unnest(p.proconfig) c (setting)
+    JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) = pg_catalog.lower(pg_catalog.split_part(c.setting, '=', 1))
+    WHERE s.context = 'superuser'
+    UNION ALL
+    SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, t.oid, 'is a base type'
+    FROM pg_catalog.pg_type t
+    WHERE t.typnamespace IN (SELECT oid FROM namespace) AND t.typtype = 'b'
+      AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_type e WHERE e.typarray = t.oid)
+    UNION ALL
+    SELECT 'pg_catalog.pg_opfamily'::pg_catalog.regclass, f.oid, 'is an operator family'
+    FROM pg_catalog.pg_opfamily f WHERE f.opfnamespace IN (SELECT oid FROM namespace)
+    UNION ALL
+    SELECT 'pg_catalog.pg_ts_parser'::pg_catalog.regclass, o.oid, 'is a text search parser'
+    FROM pg_catalog.pg_ts_parser o WHERE o.prsnamespace IN (SELECT oid FROM namespace)
+    UNION ALL
+    SELECT 'pg_catalog.pg_ts_template'::pg_catalog.regclass, o.oid, 'is a text search template'
+    FROM pg_catalog.pg_ts_template o WHERE o.tmplnamespace IN (SELECT oid FROM namespace)
+), child AS (
+    SELECT i.inhrelid, i.inhparent FROM pg_catalog.pg_inherits i
+    JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+    JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
+    WHERE c.relnamespace IN (SELECT oid FROM namespace) AND p.relnamespace IN (SELECT oid FROM namespace)
+      AND c.relkind IN ('r', 'p', 'f')
+)
+SELECT 'superuser' AS needs, i.type || ' ' || i.identity AS object, p.why AS reason, '' AS cure
+FROM privileged p, LATERAL pg_catalog.pg_identify_object(p.classid, p.objid, 0) i
+WHERE NOT EXISTS (SELECT 1 FROM member m WHERE m.classid = p.classid AND m.objid = p.objid)
+
+UNION ALL
+-- A child gets its parent's NOT NULL with the parent's columns.
+SELECT 'state', pg_catalog.format('column %s.%I', h.inhrelid::pg_catalog.regclass, a.attname),
+       pg_catalog.format('may be null, and its parent''s in %s may not', h.inhparent::pg_catalog.regclass),
+       pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', h.inhrelid::pg_catalog.regclass, a.attname)
+FROM child h
+JOIN pg_catalog.pg_attribute a ON a.attrelid = h.inhrelid AND a.attnum > 0 AND NOT a.attisdropped AND NOT a.attnotnull
+JOIN pg_catalog.pg_attribute p ON p.attrelid = h.inhparent AND p.attname = a.attname AND p.attnum > 0 AND p.attnotnull
+-- From 18 on a constraint may keep to the parent alone.
+WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k
+                  WHERE k.conrelid = h.inhparent AND k.contype = 'n' AND k.connoinherit AND p.attnum = ANY (k.conkey))
+
+UNION ALL
+SELECT 'state', pg_catalog.format('constraint %I of %s', k.conname, h.inhrelid::pg_catalog.regclass),
+       pg_catalog.format('is validated, and its parent''s in %s is not', h.inhparent::pg_catalog.regclass),
+       pg_catalog.format('ALTER TABLE %s VALIDATE CONSTRAINT %I', h.inhparent::pg_catalog.regclass, k.conname)
+FROM child h
+JOIN pg_catalog.pg_constraint k ON k.conrelid = h.inhrelid AND k.contype = 'c' AND k.convalidated AND k.coninhcount > 0
+JOIN pg_catalog.pg_constraint p ON p.conrelid = h.inhparent AND p.contype = 'c' AND p.conname = k.conname AND NOT p.convalidated
+
+UNION ALL
+SELECT 'lz4', pg_catalog.format('column %s.%I', a.attrelid::pg_catalog.regclass, a.attname), 'is compressed with lz4',
+       pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I SET COMPRESSION pglz', a.attrelid::pg_catalog.regclass, a.attname)
+FROM pg_catalog.pg_attribute a
+JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+WHERE c.relnamespace IN (SELECT oid FROM namespace) AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
+  AND pg_catalog.to_jsonb(a) ->> 'attcompression' = 'l'
+
+UNION ALL
+-- A cast that the unit reaches by its function, which is elsewhere. In which schema a cast is nobody says.
+SELECT 'cast', i.identity, 'is used',
+       pg_catalog.format('CREATE CAST (%s AS %s) WITH FUNCTION %s%s',
+                         pg_catalog.format_type(x.castsource, NULL), pg_catalog.format_type(x.casttarget, NULL),
+                         x.castfunc::pg_catalog.regprocedure,
+                         CASE x.castcontext WHEN 'a' THEN ' AS ASSIGNMENT' WHEN 'i' THEN ' AS IMPLICIT' ELSE '' END)
+FROM pg_catalog.pg_cast x
+JOIN pg_catalog.pg_proc f ON f.oid = x.castfunc AND f.pronamespace NOT IN (SELECT oid FROM namespace)
+CROSS JOIN LATERAL pg_catalog.pg_identify_object('pg_catalog.pg_cast'::pg_catalog.regclass, x.oid, 0) i
+WHERE x.oid >= 16384
+  AND NOT EXISTS (SELECT 1 FROM member m WHERE m.classid = 'pg_catalog.pg_cast'::pg_catalog.regclass AND m.objid = x.oid)
+  AND EXISTS (
+      SELECT 1
+      FROM pg_catalog.pg_depend d
+      LEFT JOIN pg_catalog.pg_rewrite w ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND w.oid = d.objid
+      LEFT JOIN pg_catalog.pg_attrdef v ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND v.oid = d.objid
+      LEFT JOIN pg_catalog.pg_constraint k ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = d.objid
+      LEFT JOIN pg_catalog.pg_policy y ON d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND y.oid = d.objid
+      JOIN pg_catalog.pg_class c
+        ON c.oid = coalesce(w.ev_class, v.adrelid, k.conrelid, y.polrelid,
+                            CASE WHEN d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass THEN d.objid END)
+      WHERE d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.refobjid = x.castfunc
+        AND c.relnamespace IN (SELECT oid FROM namespace))
+ORDER BY 1, 2, 3
