@@ -12,6 +12,7 @@ mod failures;
 mod faults;
 mod features;
 mod floors;
+mod foreseen;
 mod iam;
 mod load;
 mod machine;

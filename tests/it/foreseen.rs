@@ -1,0 +1,159 @@
+//! What a target would refuse in the middle of a load is refused before it, and every hint works as it is printed.
+
+use serde_json::Value;
+
+use crate::rig::{Rig, assert_exit, text};
+
+/// Statements for source and target (`---` between them), and words of the first refusal.
+const ROWS: &[(&str, &str)] = &[
+    (
+        "CREATE TYPE public.pt AS (a int);
+         CREATE FUNCTION public.pt_int(public.pt) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT ($1).a';
+         CREATE CAST (public.pt AS int) WITH FUNCTION public.pt_int(public.pt) AS IMPLICIT;
+         CREATE SCHEMA s; CREATE TABLE s.t (p public.pt); CREATE VIEW s.v AS SELECT p::int + 1 AS x FROM s.t
+         --- CREATE TYPE public.pt AS (a int);
+         CREATE FUNCTION public.pt_int(public.pt) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT ($1).a'",
+        "cast (public.pt AS integer) does not exist",
+    ),
+    (
+        "CREATE SCHEMA base; CREATE COLLATION base.mine (LOCALE = 'C'); CREATE SCHEMA s; CREATE TABLE s.t (a text);
+         CREATE INDEX ON s.t (a COLLATE base.mine) --- CREATE SCHEMA base",
+        "lacks collation base.mine",
+    ),
+    (
+        "CREATE SCHEMA base; CREATE OPERATOR CLASS base.ops FOR TYPE int USING btree AS OPERATOR 3 =, FUNCTION 1 btint4cmp(int, int);
+         CREATE SCHEMA s; CREATE TABLE s.t (a int); CREATE INDEX ON s.t (a base.ops) --- CREATE SCHEMA base",
+        "lacks operator class base.ops USING btree",
+    ),
+    (
+        "CREATE SCHEMA base; CREATE FUNCTION base.same(text, text) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1 = $2';
+         CREATE OPERATOR base.=== (LEFTARG = text, RIGHTARG = text, FUNCTION = base.same);
+         CREATE SCHEMA s; CREATE TABLE s.t (a text CHECK (a OPERATOR(base.===) 'x')) --- CREATE SCHEMA base",
+        "lacks",
+    ),
+    (
+        "CREATE SCHEMA base; CREATE TEXT SEARCH CONFIGURATION base.c (COPY = simple); CREATE SCHEMA s; CREATE TABLE s.t (a text);
+         CREATE INDEX ON s.t USING gin (to_tsvector('base.c', a)) --- CREATE SCHEMA base",
+        "lacks text search configuration base.c",
+    ),
+    (
+        "CREATE SCHEMA s; CREATE TABLE s.p (id int); CREATE TABLE s.c () INHERITS (s.p); ALTER TABLE ONLY s.p ADD PRIMARY KEY (id);
+         INSERT INTO s.c VALUES (1)",
+        "column s.c.id may be null, and its parent's in s.p may not",
+    ),
+    (
+        "CREATE SCHEMA s; CREATE TABLE s.p (a int); CREATE TABLE s.c () INHERITS (s.p);
+         ALTER TABLE s.p ADD CONSTRAINT pos CHECK (a > 0) NOT VALID; ALTER TABLE s.c VALIDATE CONSTRAINT pos",
+        "constraint pos of s.c is validated",
+    ),
+    (
+        "CREATE SCHEMA s; CREATE EXTENSION postgres_fdw SCHEMA s;
+         CREATE SERVER foreseen FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1');
+         CREATE FOREIGN TABLE s.f (id int) SERVER foreseen",
+        "foreign server foreseen does not exist",
+    ),
+    (
+        "CREATE EXTENSION hstore; CREATE SCHEMA s; CREATE TABLE s.t (h hstore); INSERT INTO s.t VALUES ('a=>1')",
+        "extension \"hstore\" is not installed",
+    ),
+    (
+        "CREATE ROLE foreseen_owner; CREATE SCHEMA s AUTHORIZATION foreseen_owner; CREATE TABLE s.t (a int)",
+        "role \"foreseen_owner\" does not exist",
+    ),
+];
+
+/// More hints than this, one after the other, nobody follows.
+const ATTEMPTS_MAX: usize = 4;
+
+#[test]
+fn every_hint_works_as_it_is_printed() {
+    for (sql, words) in ROWS {
+        let (source, target) = sql.split_once("--- ").unwrap_or((sql, ""));
+        let rig = Rig::new(source);
+        rig.at_target(target);
+        let mut attempts = 0;
+        let mut unit = "s".to_owned();
+        loop {
+            let output = rig.worker(&unit).run();
+            attempts += 1;
+            if output.exit == 0 {
+                break;
+            }
+            assert!(attempts <= ATTEMPTS_MAX, "{sql}\n{}", output.stdout);
+            assert_eq!(output.exit, 78, "{sql}\n{}", output.stdout);
+            let last = output.last();
+            assert_eq!(text(last, "phase"), "preflight", "{sql}\n{last}");
+            if attempts == 1 {
+                assert!(text(last, "reason").contains(words), "{sql}\n{last}");
+            }
+            for finding in last["findings"].as_array().unwrap() {
+                follow(&rig, finding, &mut unit);
+            }
+        }
+        assert!(attempts > 1, "nothing was refused: {sql}");
+    }
+}
+
+fn follow(rig: &Rig, finding: &Value, unit: &mut String) {
+    let hint = ["hint", "cure"]
+        .into_iter()
+        .find_map(|field| finding[field].as_str())
+        .unwrap();
+    if let Some(first) = hint.strip_prefix("move it first: SCHEMA_NAME=") {
+        assert_exit(&rig.worker(first).run(), 0);
+    } else if let Some(together) = hint.strip_prefix("move them together: SCHEMA_NAME=") {
+        together.clone_into(unit);
+    } else if finding["side"] == "source" {
+        rig.at_source(hint);
+    } else {
+        rig.at_target(hint);
+    }
+}
+
+#[test]
+fn what_only_a_superuser_may_create_is_refused_before_the_old_load_is_gone() {
+    for (sql, words) in [
+        (
+            "CREATE FUNCTION s.f(int) RETURNS int LANGUAGE internal AS 'int4abs'",
+            "function s.f(integer), which is of language internal",
+        ),
+        (
+            "CREATE FUNCTION s.f() RETURNS int LANGUAGE sql LEAKPROOF AS 'SELECT 1'",
+            "function s.f(), which is leakproof",
+        ),
+        (
+            "CREATE OPERATOR CLASS s.ops FOR TYPE int USING btree AS OPERATOR 3 =, FUNCTION 1 btint4cmp(int, int)",
+            "operator family s.ops USING btree",
+        ),
+    ] {
+        let rig = Rig::new("CREATE SCHEMA s; CREATE TABLE s.t (a int)");
+        let grant = "DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'foreseen_plain') THEN
+                         CREATE ROLE foreseen_plain LOGIN PASSWORD 'testbed'; END IF;
+                     EXECUTE format('GRANT CREATE ON DATABASE %I TO foreseen_plain', current_database()); END $$";
+        rig.at_target(grant);
+        let load = || {
+            rig.worker("s")
+                .env("TARGET_USER", "foreseen_plain")
+                .env("PRIVILEGES", "skip")
+                .run()
+        };
+        assert_exit(&load(), 0);
+        rig.at_source(sql);
+        let output = load();
+        assert_exit(&output, 77);
+        assert_eq!(text(output.last(), "phase"), "preflight");
+        assert!(text(output.last(), "reason").contains(words), "{}", output.last());
+        assert_eq!(rig.at_target("SELECT count(*) FROM s.t"), "0");
+    }
+}
+
+/// A relation is one object of the lock table, however many sessions lock it.
+#[test]
+fn three_thousand_tables_fit_into_a_lock_table_of_default_size() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; DO $$ BEGIN FOR i IN 1..3000 LOOP EXECUTE format('CREATE TABLE s.t%s (id int)', i);
+         IF i % 500 = 0 THEN COMMIT; END IF; END LOOP; END $$",
+    );
+    assert_exit(&rig.worker("s").run(), 0);
+    assert_exit(&rig.worker("s").run(), 0);
+}
