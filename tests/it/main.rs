@@ -23,5 +23,6 @@ mod records;
 mod reruns;
 mod signals;
 mod streams;
+mod supply;
 mod template;
 mod verify;

@@ -1,0 +1,76 @@
+//! What the project is built from: versions that are said more than once are one, and every licence is one that may be
+//! used.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+const CARGO: &str = include_str!("../../Cargo.toml");
+const DOCKERFILE: &str = include_str!("../../Dockerfile");
+const SERVER: &str = include_str!("../../demo/Dockerfile");
+const TOOLCHAIN: &str = include_str!("../../rust-toolchain.toml");
+
+/// Licences that go with MIT OR Apache-2.0 in one executable.
+const ACCEPTED: &[&str] = &[
+    "0BSD",
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "CC0-1.0",
+    "CDLA-Permissive-2.0",
+    "ISC",
+    "MIT",
+    "MIT-0",
+    "OpenSSL",
+    "Unicode-3.0",
+    "Unlicense",
+    "Zlib",
+];
+
+/// What stands between a word and the end of its line, without quotes.
+fn after<'a>(text: &'a str, word: &str) -> &'a str {
+    let line = text.lines().find_map(|line| line.strip_prefix(word));
+    line.unwrap_or_else(|| panic!("{word:?} is missing")).trim_matches('"')
+}
+
+#[test]
+fn versions_are_the_same_wherever_they_are_said() {
+    let rust = after(CARGO, "rust-version = ");
+    assert!(after(TOOLCHAIN, "channel = ").starts_with(rust));
+    assert!(after(DOCKERFILE, "ARG BUILD_IMAGE=").starts_with(&format!("rust:{rust}-alpine")));
+    assert_eq!(after(DOCKERFILE, "ARG RUN_IMAGE="), after(SERVER, "ARG RUN_IMAGE="));
+    let alpine = |image: &'static str| image.rsplit_once("alpine").unwrap().1;
+    assert_eq!(
+        alpine(after(DOCKERFILE, "ARG BUILD_IMAGE=")),
+        alpine(after(DOCKERFILE, "ARG RUN_IMAGE="))
+    );
+}
+
+/// An SPDX expression without nested parentheses: one of each OR, and all of each AND.
+fn is_accepted(expression: &str) -> bool {
+    let plain = expression.replace(['(', ')'], "").replace('/', " OR ");
+    plain
+        .split(" AND ")
+        .all(|all| all.split(" OR ").any(|one| ACCEPTED.contains(&one.trim())))
+}
+
+#[test]
+fn every_licence_may_be_used() {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--locked", "--filter-platform"])
+        .arg(format!("{}-unknown-linux-gnu", std::env::consts::ARCH))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let refused: Vec<String> = packages
+        .iter()
+        .filter(|package| !package["license"].as_str().is_some_and(is_accepted))
+        .map(|package| format!("{} {}", package["name"], package["license"]))
+        .collect();
+    assert!(packages.len() > 100, "{}", packages.len());
+    assert!(refused.is_empty(), "{}", refused.join("\n"));
+}
