@@ -31,7 +31,8 @@ const ACCEPTED: &[&str] = &[
 /// What stands between a word and the end of its line, without quotes.
 fn after<'a>(text: &'a str, word: &str) -> &'a str {
     let line = text.lines().find_map(|line| line.strip_prefix(word));
-    line.unwrap_or_else(|| panic!("{word:?} is missing")).trim_matches('"')
+    line.unwrap_or_else(|| panic!("{word:?} is missing"))
+        .trim_matches('"')
 }
 
 #[test]
@@ -39,7 +40,10 @@ fn versions_are_the_same_wherever_they_are_said() {
     let rust = after(CARGO, "rust-version = ");
     assert!(after(TOOLCHAIN, "channel = ").starts_with(rust));
     assert!(after(DOCKERFILE, "ARG BUILD_IMAGE=").starts_with(&format!("rust:{rust}-alpine")));
-    assert_eq!(after(DOCKERFILE, "ARG RUN_IMAGE="), after(SERVER, "ARG RUN_IMAGE="));
+    assert_eq!(
+        after(DOCKERFILE, "ARG RUN_IMAGE="),
+        after(SERVER, "ARG RUN_IMAGE=")
+    );
     let alpine = |image: &'static str| image.rsplit_once("alpine").unwrap().1;
     assert_eq!(
         alpine(after(DOCKERFILE, "ARG BUILD_IMAGE=")),
