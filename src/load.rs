@@ -76,7 +76,7 @@ async fn line(
     let mark = snapshot.mark.clone();
     let dump = unit.dump(&mark.id);
     // What the archive does not say is read while pg_dump writes it.
-    let (archive, leaving, contents, carried, objects) = tokio::try_join!(
+    let (mut archive, leaving, contents, carried, objects) = tokio::try_join!(
         endpoints
             .source
             .archive(dump, unit.run_dir.path().join("archive")),
@@ -85,6 +85,7 @@ async fn line(
         privileges::read(&snapshot.session, &config.schemas),
         loaded::described(&snapshot.session, config)
     )?;
+    archive.note_operators(&contents.operators);
     let parts = parts::divide(&archive.entries, &leaving);
     progress.deferred(parts.deferred.clone());
 

@@ -10,10 +10,11 @@ use tokio::process::{ChildStdin, ChildStdout};
 use crate::archive::dump::{Archive, Dump, Endpoint};
 use crate::archive::parts::Parts;
 use crate::archive::toc::Section;
-use crate::build::pre_data;
 use crate::build::statements::{self, Statement};
+use crate::build::{order, pre_data};
 use crate::catalogue::{self, Counted, SequenceState, Table};
 use crate::config::Schemas;
+use crate::copy::Contents;
 use crate::error::{Error, Stop};
 use crate::lock::Lock;
 use crate::progress::{Phase, Progress};
@@ -48,12 +49,13 @@ impl Pipe<'_> {
     pub(crate) async fn run(
         self,
         snapshot: Snapshot,
-        tables: &[Table],
+        contents: &Contents,
     ) -> Result<(Expected, Session), Error> {
+        let (tables, path) = (&contents.tables, &contents.code.path);
         let schemas = self.dump.schemas;
         snapshot::import(&self.counter, &snapshot.mark.id).await?;
         let entries = self.archive.restored(Section::PreData, self.parts);
-        pre_data::run(&[self.session], &entries, schemas).await?;
+        pre_data::run(&[self.session], &entries, path).await?;
 
         self.progress.enter(Phase::Rows);
         self.progress.expect(tables);
@@ -73,8 +75,11 @@ impl Pipe<'_> {
         self.progress.enter(Phase::PostData);
         self.builder.compute().await?;
         let entries = self.archive.restored(Section::PostData, self.parts);
-        let all: Vec<Statement> = entries.into_iter().map(Statement::whole).collect();
-        statements::run(&self.builder, &all, schemas).await?;
+        let later = |entry| order::may_pass_later(entry, &contents.facts);
+        let all = entries
+            .into_iter()
+            .map(|entry| (Statement::whole(entry), later(entry)));
+        statements::run_in_rounds(&self.builder, all.collect(), path).await?;
         Ok((Expected { counted, sequences }, self.builder))
     }
 

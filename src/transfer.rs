@@ -3,6 +3,7 @@
 
 use crate::archive::dump::{Archive, Dump, Endpoint};
 use crate::archive::parts::Parts;
+use crate::catalogue::code::SearchPath;
 use crate::config::{Method, Verify};
 use crate::copy::{Contents, Copy};
 use crate::error::Error;
@@ -38,6 +39,8 @@ pub(crate) struct Transferred<'a> {
     pub(crate) expected: Expected,
     /// Under `VERIFY=hash` alone.
     pub(crate) hashed: Option<Hashed<'a>>,
+    /// What statistics on expressions may look for names in.
+    path: SearchPath,
     /// Sessions on the target, for what else can be done side by side.
     pub(crate) loaders: Vec<Session>,
 }
@@ -49,6 +52,7 @@ impl<'a> Transferred<'a> {
             objects,
             hashed: self.hashed,
             expected: self.expected,
+            path: self.path,
         };
         (comparison, self.loaders)
     }
@@ -59,6 +63,7 @@ impl<'a> Transfer<'a> {
     pub(crate) async fn run(self, snapshot: Snapshot) -> Result<Transferred<'a>, Error> {
         let (unit, progress) = (self.unit, self.progress);
         let encoding = self.target.encoding.clone();
+        let path = self.contents.code.path.clone();
         let mut readers = None;
         if unit.config.verify == Verify::Hash {
             let id = &snapshot.mark.id;
@@ -75,6 +80,7 @@ impl<'a> Transfer<'a> {
         Ok(Transferred {
             expected,
             hashed,
+            path,
             loaders,
         })
     }
@@ -98,7 +104,7 @@ impl<'a> Transfer<'a> {
                     progress: self.progress,
                     count: config.verify == Verify::Rows,
                 };
-                let (expected, builder) = pipe.run(snapshot, &self.contents.tables).await?;
+                let (expected, builder) = pipe.run(snapshot, &self.contents).await?;
                 Ok((expected, vec![builder]))
             }
             Method::Copy => {

@@ -1,5 +1,6 @@
 //! The archive of a unit: pg_dump's pre-data and post-data under the run's snapshot, and its list.
 
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -31,6 +32,15 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
+    /// Takes up which entries use operators of which schemas, by catalogue and OID.
+    pub(crate) fn note_operators(&mut self, operators: &HashMap<(u32, u32), Vec<String>>) {
+        for entry in &mut self.entries {
+            if let Some(schemas) = operators.get(&(entry.catalog_oid, entry.oid)) {
+                entry.operators.clone_from(schemas);
+            }
+        }
+    }
+
     /// Entries of a section that are restored, in the archive's order.
     pub(crate) fn restored(&self, section: Section, parts: &Parts) -> Vec<&Entry> {
         let entries = self.entries.iter();

@@ -44,6 +44,8 @@ pub(crate) struct Entry {
     pub(crate) namespace: String,
     /// The table access method that has to be the default while the statements run; empty where none matters.
     pub(crate) access_method: String,
+    /// Schemas of operators that the statements may name without their schema; read from the source, not from here.
+    pub(crate) operators: Vec<String>,
     /// Entries that have to be restored before this one.
     pub(crate) dependencies: Vec<i32>,
 }
@@ -152,6 +154,7 @@ impl<'a> Reader<'a> {
             definition,
             namespace,
             access_method,
+            operators: Vec::new(),
             dependencies,
         })
     }

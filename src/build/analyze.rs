@@ -4,6 +4,7 @@ use futures_util::future::try_join_all;
 
 use crate::build::statements::{self, Statement};
 use crate::catalogue::Relation;
+use crate::catalogue::code::SearchPath;
 use crate::config::Schemas;
 use crate::error::{self, Error};
 use crate::server::session::{self, Session};
@@ -18,6 +19,7 @@ const ANALYZE_MAX: usize = 20;
 pub(crate) async fn run(
     sessions: &[Session],
     schemas: &Schemas,
+    path: &SearchPath,
     done: impl Fn(),
 ) -> Result<Vec<String>, Error> {
     let Some(first) = sessions.first() else {
@@ -42,7 +44,7 @@ pub(crate) async fn run(
     lists.extend(small.chunks(ANALYZE_MAX).map(<[String]>::to_vec));
     let all: Vec<&Session> = sessions.iter().collect();
     let failed = session::share_out(&all, lists, async |session, list| {
-        let failed = analyze(session, &list, schemas).await?;
+        let failed = analyze(session, &list, path).await?;
         done();
         Ok(failed)
     })
@@ -55,23 +57,20 @@ pub(crate) async fn run(
 }
 
 /// Analyzes some tables, one by one where that fails together, and returns those that it fails for.
-async fn analyze(session: &Session, list: &[String], schemas: &Schemas) -> Result<Vec<String>, Error> {
+async fn analyze(session: &Session, list: &[String], path: &SearchPath) -> Result<Vec<String>, Error> {
     let statement = |list: &[String]| {
         let list = list.join(", ");
-        Statement {
-            action: format!("analyze {list}"),
-            sql: format!("ANALYZE {list}"),
-        }
+        Statement::new(format!("analyze {list}"), format!("ANALYZE {list}"))
     };
     // Statistics on expressions call their functions.
-    match statements::run(session, &[statement(list)], schemas).await {
+    match statements::run(session, &[statement(list)], path).await {
         Err(error) if is_of_the_table(session, &error) => {}
         ended => return ended.map(|()| Vec::new()),
     }
     let mut failed = Vec::new();
     for name in list {
         let one = std::slice::from_ref(name);
-        match statements::run(session, &[statement(one)], schemas).await {
+        match statements::run(session, &[statement(one)], path).await {
             Err(error) if is_of_the_table(session, &error) => {
                 failed.push(format!("statistics of {name}: {}", error::chain(&error)));
             }

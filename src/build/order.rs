@@ -43,6 +43,14 @@ pub(crate) struct Step {
     pub(crate) locks: BTreeMap<u32, Mode>,
     /// Size of the largest table that it reads, in bytes.
     pub(crate) weight: u64,
+    /// It is one statement, and what it calls may fail before other steps are done.
+    pub(crate) may_pass_later: bool,
+}
+
+/// Whether building an entry calls functions of the user's own, which may read what is not there yet.
+pub(crate) fn may_pass_later(entry: &Entry, facts: &PostData) -> bool {
+    facts.all_rows.contains(&entry.oid)
+        || matches!(entry.desc.as_str(), "MATERIALIZED VIEW DATA" | "CHECK CONSTRAINT")
 }
 
 /// Steps for the entries of post-data, each needing only steps before it. `batches` tells for small tables with
@@ -177,7 +185,8 @@ impl Order<'_> {
             return self.attach(entry);
         };
         let needs = self.needs(entry, &[table]);
-        if let Some(batch) = self.batches.get(&table).copied() {
+        let later = may_pass_later(entry, self.facts);
+        if let Some(batch) = self.batches.get(&table).copied().filter(|_| !later) {
             let step = self.group(batch);
             self.append(step, entry, needs, table);
             return;
@@ -208,6 +217,7 @@ impl Order<'_> {
             let mut locks = BTreeMap::from([(table, mode)]);
             locks.extend(self.tree_above_leaves(table).map(|tree| (tree, Mode::Exclusive)));
             let step = self.push(Step {
+                may_pass_later: later && statements.len() == 1,
                 statements,
                 needs: std::mem::take(&mut needs),
                 locks,
@@ -234,7 +244,7 @@ impl Order<'_> {
             statements: vec![Statement::whole(entry)],
             needs,
             locks,
-            weight: 0,
+            ..Step::default()
         });
         self.last.insert(entry.dump_id, (step, 0));
     }
@@ -267,8 +277,8 @@ impl Order<'_> {
         let add = self.push(Step {
             statements: vec![parts.add],
             needs,
-            locks: BTreeMap::new(),
             weight,
+            ..Step::default()
         });
         self.lock(add, constraint);
         let last = match parts.validate {
@@ -281,6 +291,7 @@ impl Order<'_> {
                     (constraint.table, Mode::Exclusive),
                 ]),
                 weight,
+                may_pass_later: false,
             }),
         };
         self.last.insert(entry.dump_id, (last, constraint.table));
@@ -300,7 +311,12 @@ impl Order<'_> {
     /// What is not taken out of the archive's order. Materialized views, and what hangs on them, take time: they
     /// wait for what they need and for all that comes before, but nothing that takes no time waits for them.
     fn rest(&mut self, entries: &[&Entry]) {
-        let mut needs: BTreeSet<Need> = (0..self.steps.len()).map(Need::Step).collect();
+        let steps = self.steps.iter().enumerate();
+        // What is built by such a function may have to wait for these.
+        let mut needs: BTreeSet<Need> = steps
+            .filter(|(_, step)| !step.may_pass_later)
+            .map(|(place, _)| Need::Step(place))
+            .collect();
         needs.insert(Need::AllRows);
         let mut last = self.push(Step {
             needs,
@@ -308,7 +324,8 @@ impl Order<'_> {
         });
         let mut open = false;
         for entry in entries {
-            let takes_time = matches!(entry.desc.as_str(), "MATERIALIZED VIEW DATA" | "INDEX");
+            let later = may_pass_later(entry, self.facts);
+            let takes_time = later || entry.desc == "INDEX";
             let mut needs = self.needs(entry, &[]);
             needs.insert(Need::Step(last));
             let waits = needs.iter().any(|need| *need > Need::Step(last));
@@ -319,6 +336,7 @@ impl Order<'_> {
             let step = self.push(Step {
                 statements: vec![Statement::whole(entry)],
                 needs,
+                may_pass_later: later,
                 ..Step::default()
             });
             self.last.insert(entry.dump_id, (step, 0));
@@ -406,6 +424,7 @@ mod tests {
             definition: format!("{desc} {dump_id};\n"),
             namespace: "s".to_owned(),
             access_method: String::new(),
+            operators: Vec::new(),
             dependencies: dependencies.to_vec(),
         }
     }

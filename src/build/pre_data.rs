@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use crate::archive::toc::Entry;
 use crate::build::statements::{self, Statement};
-use crate::config::Schemas;
+use crate::catalogue::code::SearchPath;
 use crate::error::Error;
 use crate::server::session::{self, Session};
 
@@ -23,22 +23,22 @@ struct Parts<'a> {
 }
 
 /// Creates everything; `sessions` share what can be created side by side.
-pub(crate) async fn run(sessions: &[&Session], entries: &[&Entry], schemas: &Schemas) -> Result<(), Error> {
+pub(crate) async fn run(sessions: &[&Session], entries: &[&Entry], path: &SearchPath) -> Result<(), Error> {
     let Some(first) = sessions.first() else {
         return Ok(());
     };
     let whole =
         |entries: Vec<&Entry>| -> Vec<Statement> { entries.into_iter().map(Statement::whole).collect() };
     let parts = divide(entries);
-    statements::run(first, &whole(parts.before), schemas).await?;
+    statements::run(first, &whole(parts.before), path).await?;
     let beside = whole(parts.beside);
     session::share_out(
         sessions,
         beside.chunks(SHARE).collect(),
-        async |session, share| statements::run(session, share, schemas).await,
+        async |session, share| statements::run(session, share, path).await,
     )
     .await?;
-    statements::run(first, &whole(parts.after), schemas).await
+    statements::run(first, &whole(parts.after), path).await
 }
 
 /// A table that inherits locks its parents, and so does everything that alters one: done side by side, they could
@@ -78,6 +78,7 @@ mod tests {
             definition: format!("{desc} {dump_id};"),
             namespace: "s".to_owned(),
             access_method: String::new(),
+            operators: Vec::new(),
             dependencies: dependencies.to_vec(),
         };
         let entries = [

@@ -1,9 +1,11 @@
 //! Entries of the archive as statements, and their execution.
 
+use std::borrow::Cow;
+
 use crate::archive::statement;
 use crate::archive::toc::{Entry, Section};
-use crate::config::Schemas;
-use crate::error::Error;
+use crate::catalogue::code::{self, SearchPath};
+use crate::error::{Error, Side};
 use crate::server::session::{self, Session, quote_ident};
 
 /// Statements sent in one transaction. A table takes some four locks, and the lock table of a server with default
@@ -16,6 +18,8 @@ pub(crate) struct Statement {
     /// What it does, to be read after "failed to".
     pub(crate) action: String,
     pub(crate) sql: String,
+    /// Schemas of operators that it may name without their schema.
+    operators: Vec<String>,
 }
 
 impl Statement {
@@ -42,7 +46,34 @@ impl Statement {
         Self {
             action: action(entry),
             sql: with_literals(entry, sql),
+            operators: entry.operators.clone(),
         }
+    }
+
+    /// What is no entry's.
+    pub(crate) fn new(action: String, sql: String) -> Self {
+        Self {
+            action,
+            sql,
+            operators: Vec::new(),
+        }
+    }
+
+    /// It with its search path: what `schemas` hold, then its operators.
+    fn under(&self, schemas: &str) -> Cow<'_, str> {
+        let operators = code::list(&self.operators);
+        let path: Vec<&str> = [schemas, &operators]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect();
+        if path.is_empty() {
+            return Cow::Borrowed(&self.sql);
+        }
+        let path = path.join(", ");
+        Cow::Owned(format!(
+            "SET search_path = {path};\n{}\n;SET search_path = ''",
+            self.sql
+        ))
     }
 }
 
@@ -75,26 +106,62 @@ fn action(entry: &Entry) -> String {
 /// Runs statements in order, each in a transaction with its neighbours.
 ///
 /// Functions that name their tables without a schema fail under the empty search path that everything else needs;
-/// where a name is not found, statements are run again one by one, with the unit's schemas in the path.
-pub(crate) async fn run(session: &Session, statements: &[Statement], schemas: &Schemas) -> Result<(), Error> {
+/// where a name is not found, statements are run again one by one, with the source's schemas in the path.
+pub(crate) async fn run(session: &Session, statements: &[Statement], path: &SearchPath) -> Result<(), Error> {
     for chunk in statements.chunks(TRANSACTION_MAX) {
         match transaction(session, chunk).await {
-            Err(error) if is_name_not_found(&error) => one_by_one(session, chunk, schemas).await?,
+            Err(error) if is_name_not_found(&error) => one_by_one(session, chunk, path).await?,
             ended => ended?,
         }
     }
     Ok(())
 }
 
+/// The same, but those that `may_pass_later` come again, after all others, as long as one more of them passes in each round.
+pub(crate) async fn run_in_rounds(
+    session: &Session,
+    statements: Vec<(Statement, bool)>,
+    path: &SearchPath,
+) -> Result<(), Error> {
+    let mut left = Vec::new();
+    for group in statements.chunk_by(|(_, one), (_, next)| !one && !next) {
+        let all: Vec<Statement> = group.iter().map(|(statement, _)| statement.clone()).collect();
+        let later = !left.is_empty() || group.iter().any(|(_, later)| *later);
+        match run(session, &all, path).await {
+            Err(error) if later && may_depend_on_order(&error) => left.extend(all),
+            ended => ended?,
+        }
+    }
+    while !left.is_empty() {
+        let (before, mut refused, mut cause) = (left.len(), Vec::new(), None);
+        for statement in left {
+            match run(session, std::slice::from_ref(&statement), path).await {
+                Err(error) if may_depend_on_order(&error) => {
+                    refused.push(statement);
+                    cause.get_or_insert(error);
+                }
+                ended => ended?,
+            }
+        }
+        if let Some(error) = cause.filter(|_| refused.len() == before) {
+            return Err(error);
+        }
+        left = refused;
+    }
+    Ok(())
+}
+
 async fn transaction(session: &Session, statements: &[Statement]) -> Result<(), Error> {
     if let [alone] = statements {
-        return session.batch(&alone.action, &alone.sql).await;
+        return session.batch(&alone.action, &alone.under("")).await;
     }
+    let bodies: Vec<_> = statements.iter().map(|one| one.under("")).collect();
     let mut all = vec![("begin", "BEGIN")];
     all.extend(
         statements
             .iter()
-            .map(|one| (one.action.as_str(), one.sql.as_str())),
+            .zip(&bodies)
+            .map(|(one, body)| (one.action.as_str(), body.as_ref())),
     );
     all.push(("commit", "COMMIT"));
     let ended = session.pipeline(&all).await;
@@ -104,31 +171,16 @@ async fn transaction(session: &Session, statements: &[Statement]) -> Result<(), 
     ended
 }
 
-async fn one_by_one(session: &Session, statements: &[Statement], schemas: &Schemas) -> Result<(), Error> {
+async fn one_by_one(session: &Session, statements: &[Statement], path: &SearchPath) -> Result<(), Error> {
     for one in statements {
-        match session.batch(&one.action, &one.sql).await {
+        match session.batch(&one.action, &one.under("")).await {
             Err(error) if is_name_not_found(&error) => {
-                session
-                    .batch("set the search path", &search_path(schemas))
-                    .await?;
-                session.batch(&one.action, &one.sql).await?;
-                session
-                    .batch("reset the search path", "SET search_path = ''")
-                    .await?;
+                session.batch(&one.action, &one.under(&path.list()?)).await?;
             }
             ended => ended?,
         }
     }
     Ok(())
-}
-
-/// The statement that puts the unit's schemas into the search path.
-pub(crate) fn search_path(schemas: &Schemas) -> String {
-    let names: Vec<String> = schemas
-        .iter()
-        .map(|schema| quote_ident(schema.as_str()))
-        .collect();
-    format!("SET search_path = {}", names.join(", "))
 }
 
 /// Undefined table, function, type or operator, column: what another search path may cure.
@@ -137,4 +189,14 @@ pub(crate) fn is_name_not_found(error: &Error) -> bool {
         error.sqlstate(),
         Some("42P01" | "42883" | "42704" | "42703" | "3F000")
     )
+}
+
+/// Whether an error of the target may be one of a function of the user's own, which may pass when other rows are there: any
+/// but those of the connection and of the server itself.
+pub(crate) fn may_depend_on_order(error: &Error) -> bool {
+    const SERVER: [&str; 10] = ["08", "25", "28", "3D", "40001", "53", "57", "58", "F0", "XX"];
+    error.side() == Some(Side::Target)
+        && error
+            .sqlstate()
+            .is_some_and(|code| !SERVER.iter().any(|class| code.starts_with(class)))
 }

@@ -1,6 +1,7 @@
 //! What a server holds, on either side: tables and sequences, what has data of its own, and how it is counted.
 
 pub(crate) mod activity;
+pub(crate) mod code;
 pub(crate) mod deparsed;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -250,6 +251,16 @@ pub(crate) async fn post_data(
             .collect(),
         sizes: tables.iter().map(|table| (table.oid, table.size_bytes)).collect(),
     })
+}
+
+/// Schemas of the operators outside of pg_catalog that objects use, by catalogue and OID.
+pub(crate) async fn operators(session: &Session) -> Result<HashMap<(u32, u32), Vec<String>>, Error> {
+    let sql = include_str!("sql/operators.sql");
+    let rows = session.query("list operators", sql, &[]).await?;
+    Ok(rows
+        .iter()
+        .map(|row| ((row.get("class"), row.get("oid")), row.get("schemas")))
+        .collect())
 }
 
 /// Extensions with their versions.

@@ -11,6 +11,8 @@ use crate::build::order::Mode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rank {
     Build,
+    /// Nothing by itself: rows wait for it.
+    Gate,
     /// Rows before all else: the source is held until they are through.
     Rows,
 }
@@ -38,10 +40,23 @@ pub(crate) struct Taken {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Waiting,
-    /// To be tried once more after all others of its rank.
-    Postponed,
-    Running,
+    /// To be tried once more when nothing comes before it: the first time whatever has happened, then only if more was
+    /// done than when it was tried last.
+    Postponed {
+        tried: usize,
+        done_then: usize,
+    },
+    Running {
+        tried: usize,
+        done_then: usize,
+    },
     Done,
+}
+
+impl State {
+    fn is_running(&self) -> bool {
+        matches!(self, Self::Running { .. })
+    }
 }
 
 /// The work of one load.
@@ -56,8 +71,9 @@ pub(crate) struct Board {
     ready: Vec<usize>,
     held: BTreeMap<u32, (Mode, usize)>,
     rows_left: usize,
-    rows_postponed: usize,
     left: usize,
+    /// How much was done so far: pieces, and parts of pieces.
+    done: usize,
 }
 
 impl Board {
@@ -77,8 +93,8 @@ impl Board {
         Self {
             states: vec![State::Waiting; items.len()],
             rows_left: items.iter().filter(|item| item.rank == Rank::Rows).count(),
-            rows_postponed: 0,
             left: items.len(),
+            done: 0,
             open,
             waiters,
             ready,
@@ -97,33 +113,73 @@ impl Board {
         self.rows_left == 0
     }
 
+    /// Whether nothing is under way and nothing may be done any more, although not everything is done.
+    pub(crate) fn is_stuck(&self) -> bool {
+        !self.is_done() && !self.states.iter().any(State::is_running) && self.next().is_none()
+    }
+
     /// Takes the piece that comes first among those that may be done now.
     pub(crate) fn take(&mut self) -> Option<Taken> {
-        let only_postponed = self.rows_left == self.rows_postponed;
-        let (position, place) = self
-            .ready
-            .iter()
-            .copied()
-            .enumerate()
-            .filter(|(_, place)| self.may_run(*place, only_postponed))
-            .max_by_key(|(position, place)| {
-                let item = self.items.get(*place);
-                // Among equals the first stays first.
-                (
-                    item.map(|item| (item.rank, item.weight)),
-                    std::cmp::Reverse(*position),
-                )
-            })?;
+        let (position, place) = self.next()?;
         self.ready.remove(position);
-        let again = self.states.get(place) == Some(&State::Postponed);
-        if again {
-            self.rows_postponed -= 1;
-        }
-        self.set(place, State::Running);
+        let tried = match self.states.get(place) {
+            Some(State::Postponed { tried, .. }) => *tried,
+            _ => 0,
+        };
+        let running = State::Running {
+            tried: tried + 1,
+            done_then: self.done,
+        };
+        self.set(place, running);
         for (table, mode) in self.locks(place) {
             self.held.entry(table).or_insert((mode, 0)).1 += 1;
         }
-        Some(Taken { place, again })
+        Some(Taken {
+            place,
+            again: tried > 0,
+        })
+    }
+
+    /// What comes first, and where among those that are ready.
+    fn next(&self) -> Option<(usize, usize)> {
+        let first = |postponed: bool, rank: Option<Rank>| {
+            self.ready
+                .iter()
+                .copied()
+                .enumerate()
+                .filter(|(_, place)| self.is_postponed(*place) == postponed && self.may_run(*place))
+                .filter(|(_, place)| rank.is_none_or(|rank| self.rank(*place) == Some(rank)))
+                .max_by_key(|(position, place)| {
+                    let item = self.items.get(*place);
+                    // Among equals the first stays first.
+                    (
+                        item.map(|item| (item.rank, item.weight)),
+                        std::cmp::Reverse(*position),
+                    )
+                })
+        };
+        let fresh = first(false, None);
+        if !self.ready.iter().any(|place| self.is_postponed(*place)) {
+            return fresh;
+        }
+        // Rows come again before anything is built, as soon as no others are on their way for the first time or can be;
+        // what is built comes again alone.
+        let of_rows = |place: usize| self.rank(place).is_some_and(|rank| rank != Rank::Build);
+        let rows_first = fresh.is_some_and(|(_, place)| of_rows(place))
+            || (0..self.states.len()).any(|place| {
+                of_rows(place) && matches!(self.states.get(place), Some(State::Running { tried: 1, .. }))
+            });
+        let rows = || first(true, Some(Rank::Rows)).filter(|_| !rows_first);
+        let alone = || first(true, Some(Rank::Build)).filter(|_| !self.states.iter().any(State::is_running));
+        rows().or(fresh).or_else(alone)
+    }
+
+    fn is_postponed(&self, place: usize) -> bool {
+        matches!(self.states.get(place), Some(State::Postponed { .. }))
+    }
+
+    fn rank(&self, place: usize) -> Option<Rank> {
+        self.items.get(place).map(|item| item.rank)
     }
 
     /// Marks a piece as done, which may set others free.
@@ -131,6 +187,7 @@ impl Board {
         self.release(place);
         self.set(place, State::Done);
         self.left -= 1;
+        self.done += 1;
         if self.items.get(place).is_some_and(|item| item.rank == Rank::Rows) {
             self.rows_left -= 1;
         }
@@ -144,16 +201,21 @@ impl Board {
         }
     }
 
-    /// Puts rows back that could not be loaded yet: they are tried once more when all others have landed.
-    pub(crate) fn postpone(&mut self, place: usize) {
+    /// Puts a piece back that could not be done yet; `better` if a part of it was.
+    pub(crate) fn postpone(&mut self, place: usize, better: bool) {
         self.release(place);
-        self.set(place, State::Postponed);
-        self.rows_postponed += 1;
+        if let Some(State::Running { tried, done_then }) = self.states.get(place).copied() {
+            self.set(place, State::Postponed { tried, done_then });
+        }
+        self.done += usize::from(better);
         self.ready.push(place);
     }
 
-    fn may_run(&self, place: usize, only_postponed: bool) -> bool {
-        if self.states.get(place) == Some(&State::Postponed) && !only_postponed {
+    fn may_run(&self, place: usize) -> bool {
+        if let Some(State::Postponed { tried, done_then }) = self.states.get(place)
+            && *tried > 1
+            && *done_then == self.done
+        {
             return false;
         }
         let Some(item) = self.items.get(place) else {
@@ -254,7 +316,7 @@ mod tests {
     fn postponed_rows_come_again_when_all_others_have_landed() {
         let mut board = Board::new(vec![item(Rank::Rows, 9, &[], &[]), item(Rank::Rows, 1, &[], &[])]);
         assert_eq!(take(&mut board), Some(0));
-        board.postpone(0);
+        board.postpone(0, false);
         assert_eq!(take(&mut board), Some(1));
         assert_eq!(take(&mut board), None);
         board.done(1);
@@ -267,5 +329,49 @@ mod tests {
         );
         board.done(0);
         assert!(board.is_done());
+    }
+
+    #[test]
+    fn rounds_go_on_while_something_gets_better() {
+        let mut board = Board::new(vec![
+            item(Rank::Rows, 9, &[], &[]),
+            item(Rank::Rows, 8, &[], &[]),
+            item(Rank::Build, 7, &[1], &[]),
+        ]);
+        for place in [0, 1] {
+            assert_eq!(take(&mut board), Some(place));
+            board.postpone(place, false);
+        }
+        assert_eq!([take(&mut board), take(&mut board)], [Some(0), Some(1)]);
+        board.postpone(0, false);
+        assert!(!board.is_stuck());
+        board.postpone(1, true);
+        // Each of them may need the part of the second that was done.
+        assert_eq!(take(&mut board), Some(0));
+        board.postpone(0, false);
+        assert_eq!(take(&mut board), Some(1));
+        board.postpone(1, false);
+        assert!(board.is_stuck());
+    }
+
+    #[test]
+    fn what_rows_wait_for_behind_a_gate_may_be_tried_again_and_builds_come_last() {
+        let mut board = Board::new(vec![
+            item(Rank::Rows, 9, &[], &[]),
+            item(Rank::Gate, u64::MAX, &[0], &[]),
+            item(Rank::Rows, 8, &[1], &[]),
+            item(Rank::Build, 1, &[], &[]),
+        ]);
+        assert_eq!([take(&mut board), take(&mut board)], [Some(0), Some(3)]);
+        board.postpone(3, false);
+        board.postpone(0, false);
+        assert_eq!(take(&mut board), Some(0));
+        assert_eq!(take(&mut board), None);
+        board.done(0);
+        assert_eq!(take(&mut board), Some(1));
+        board.done(1);
+        assert_eq!(take(&mut board), Some(2));
+        board.done(2);
+        assert_eq!(take(&mut board), Some(3));
     }
 }

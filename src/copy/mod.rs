@@ -12,6 +12,7 @@ use crate::archive::parts::Parts;
 use crate::archive::toc::Section;
 use crate::build::order::{self, Mode, Need, Step};
 use crate::build::pre_data;
+use crate::catalogue::code::Code;
 use crate::catalogue::{self, Counted, Format, PostData, SequenceState, Table};
 use crate::config::Config;
 use crate::copy::board::{Board, Item, Rank};
@@ -47,19 +48,21 @@ impl Copy<'_> {
         snapshot: Snapshot,
         contents: Contents,
     ) -> Result<(Expected, Vec<Session>), Error> {
-        let schemas = &self.config.schemas;
         let Contents {
             tables,
             formats,
             facts,
             features,
+            code,
+            operators: _,
         } = contents;
         let terms = Terms {
             jobs: u64::from(self.config.jobs),
             split: self.config.split,
             source_major: snapshot.session.major(),
         };
-        let tasks = plan::plan(&tables, &formats, terms);
+        let waves = code.waves(&tables);
+        let tasks = plan::plan(&tables, &formats, &waves, terms);
         self.explain(&tables, &formats);
         let steps = order::order(
             &self.archive.restored(Section::PostData, self.parts),
@@ -72,7 +75,7 @@ impl Copy<'_> {
             pieces: pieces(&tasks),
             toast: self.config.toast_compression,
             has_lz4: features.lz4,
-            schemas,
+            code: &code,
             lock: self.lock,
             progress: self.progress,
         };
@@ -84,18 +87,20 @@ impl Copy<'_> {
             lock_timeout: self.config.lock_timeout,
             without_encoding: features.without_encoding,
         };
-        let board = Board::new(items(&tables, &tasks, &steps));
+        let gates = waves.values().max().copied().unwrap_or(0);
+        let board = Board::new(items((&tables, &waves), &tasks, &steps, gates));
         let work = tasks
             .into_iter()
             .map(Work::Rows)
-            .chain(steps.into_iter().map(Work::Build));
+            .chain(steps.into_iter().map(Work::Build))
+            .chain((0..gates).map(|_| Work::Build(Step::default())));
         let crew = Crew::new(&servers, &rows, work.collect(), board);
         let loaders = crew.open_loaders(self.config.jobs).await?;
         let sessions: Vec<&Session> = std::iter::once(self.session).chain(&loaders).collect();
         let entries = self.archive.restored(Section::PreData, self.parts);
         tokio::try_join!(
             crew.open_readers(self.config.jobs),
-            pre_data::run(&sessions, &entries, schemas)
+            pre_data::run(&sessions, &entries, &code.path)
         )?;
 
         self.progress.enter(Phase::Rows);
@@ -145,8 +150,13 @@ pub(crate) struct Contents {
     /// Tables with rows of their own, largest first.
     pub(crate) tables: Vec<Table>,
     formats: HashMap<u32, Format>,
-    facts: PostData,
+    /// What the archive does not say of post-data.
+    pub(crate) facts: PostData,
     features: Features,
+    /// Functions that the load will call.
+    pub(crate) code: Code,
+    /// Schemas of operators, by catalogue and OID of what uses them.
+    pub(crate) operators: HashMap<(u32, u32), Vec<String>>,
 }
 
 impl Contents {
@@ -164,13 +174,20 @@ impl Contents {
             let facts = catalogue::post_data(source, schemas, &tables).await?;
             Ok::<_, Error>((tables, facts))
         };
-        let (formats, (tables, facts), features) =
-            tokio::try_join!(formats, facts, Features::of(source, target))?;
+        let (formats, (tables, facts), features, code, operators) = tokio::try_join!(
+            formats,
+            facts,
+            Features::of(source, target),
+            Code::read(source, target, schemas),
+            catalogue::operators(source)
+        )?;
         Ok(Self {
             tables,
             formats,
             facts,
             features,
+            code,
+            operators,
         })
     }
 }
@@ -215,8 +232,23 @@ fn pieces(tasks: &[Task]) -> HashMap<usize, usize> {
     pieces
 }
 
-/// The work as the board wants it: tasks first, then steps, each place that of the work itself.
-fn items(tables: &[Table], tasks: &[Task], steps: &[Step]) -> Vec<Item> {
+/// The work as the board wants it: tasks first, then steps, then a gate between each wave and the next; each place that of
+/// the work itself.
+fn items(
+    (tables, waves): (&[Table], &HashMap<u32, usize>),
+    tasks: &[Task],
+    steps: &[Step],
+    gates: usize,
+) -> Vec<Item> {
+    let first_gate = tasks.len() + steps.len();
+    let mut before_gates: Vec<Vec<usize>> = (0..gates)
+        .map(|gate| {
+            gate.checked_sub(1)
+                .map(|before| first_gate + before)
+                .into_iter()
+                .collect()
+        })
+        .collect();
     let mut landing: HashMap<u32, Vec<usize>> = HashMap::new();
     let mut items = Vec::new();
     for (place, task) in tasks.iter().enumerate() {
@@ -225,8 +257,20 @@ fn items(tables: &[Table], tasks: &[Task], steps: &[Step]) -> Vec<Item> {
             landing.entry(table.oid).or_default().push(place);
         }
         let size: u64 = carried().map(|table| table.size_bytes).sum();
+        let wave = carried()
+            .filter_map(|table| waves.get(&table.oid))
+            .max()
+            .copied()
+            .unwrap_or(0);
+        if let Some(needs) = before_gates.get_mut(wave) {
+            needs.push(place);
+        }
         items.push(Item {
-            needs: Vec::new(),
+            needs: wave
+                .checked_sub(1)
+                .map(|gate| first_gate + gate)
+                .into_iter()
+                .collect(),
             locks: BTreeMap::<u32, Mode>::new(),
             rank: Rank::Rows,
             weight: size,
@@ -263,6 +307,12 @@ fn items(tables: &[Table], tasks: &[Task], steps: &[Step]) -> Vec<Item> {
             weight: step.weight,
         });
     }
+    items.extend(before_gates.into_iter().map(|needs| Item {
+        needs,
+        locks: BTreeMap::new(),
+        rank: Rank::Gate,
+        weight: 0,
+    }));
     items
 }
 

@@ -1,6 +1,6 @@
 //! Which rows travel together, which are cut, and in which form: pure.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::catalogue::{Format, Relation, Table};
 use crate::config::{Split, ToastCompression};
@@ -58,10 +58,16 @@ pub(crate) struct Terms {
     pub(crate) source_major: u32,
 }
 
-/// Divides all tables that hold anything; an empty file holds no rows under any snapshot.
-pub(crate) fn plan(tables: &[Table], formats: &HashMap<u32, Format>, terms: Terms) -> Vec<Task> {
+/// Divides all tables that hold anything; an empty file holds no rows under any snapshot. Tables of several `waves` do not
+/// travel together.
+pub(crate) fn plan(
+    tables: &[Table],
+    formats: &HashMap<u32, Format>,
+    waves: &HashMap<u32, usize>,
+    terms: Terms,
+) -> Vec<Task> {
     let total: u64 = tables.iter().map(|table| table.size_bytes).sum();
-    let mut small = Vec::new();
+    let mut small: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     let mut tasks = Vec::new();
     for (place, table) in tables.iter().enumerate() {
         let Some(format) = formats.get(&table.oid).filter(|format| format.pages > 0) else {
@@ -69,7 +75,8 @@ pub(crate) fn plan(tables: &[Table], formats: &HashMap<u32, Format>, terms: Term
         };
         // What others compute must not see the settings that one is read under.
         if table.size_bytes <= SMALL_BYTES && format.pins.is_empty() {
-            small.push(place);
+            let wave = waves.get(&table.oid).copied().unwrap_or(0);
+            small.entry(wave).or_default().push(place);
             continue;
         }
         match pieces(table, format, total, terms) {
@@ -78,8 +85,10 @@ pub(crate) fn plan(tables: &[Table], formats: &HashMap<u32, Format>, terms: Term
         }
     }
     let each = usize::try_from(terms.jobs * PIECES_EACH).unwrap_or(1).max(1);
-    let size = small.len().div_ceil(each).clamp(1, BATCH_MAX);
-    tasks.extend(small.chunks(size).map(|chunk| Task::Batch(chunk.to_vec())));
+    for small in small.values() {
+        let size = small.len().div_ceil(each).clamp(1, BATCH_MAX);
+        tasks.extend(small.chunks(size).map(|chunk| Task::Batch(chunk.to_vec())));
+    }
     tasks
 }
 
@@ -227,21 +236,25 @@ mod tests {
     #[test]
     fn only_a_table_that_would_outlast_the_others_is_cut() {
         let (even, formats) = tables(&[200, 200, 200, 200, 100]);
-        let tasks = plan(&even, &formats, TERMS);
+        let tasks = plan(&even, &formats, &HashMap::new(), TERMS);
         assert_eq!(tasks, (0..5).map(Task::Whole).collect::<Vec<_>>());
 
         let (lopsided, mut formats) = tables(&[2000, 100, 100]);
-        let tasks = plan(&lopsided, &formats, TERMS);
+        let tasks = plan(&lopsided, &formats, &HashMap::new(), TERMS);
         let ranges: Vec<&Task> = tasks
             .iter()
             .filter(|task| matches!(task, Task::Range { .. }))
             .collect();
         assert_eq!((ranges.len(), tasks.len()), (15, 17));
-        assert_eq!(plan(&lopsided, &formats, Terms { jobs: 1, ..TERMS }).len(), 3);
+        assert_eq!(
+            plan(&lopsided, &formats, &HashMap::new(), Terms { jobs: 1, ..TERMS }).len(),
+            3
+        );
         assert_eq!(
             plan(
                 &lopsided,
                 &formats,
+                &HashMap::new(),
                 Terms {
                     source_major: 13,
                     ..TERMS
@@ -254,6 +267,7 @@ mod tests {
             plan(
                 &lopsided,
                 &formats,
+                &HashMap::new(),
                 Terms {
                     split: Split::Never,
                     ..TERMS
@@ -263,11 +277,12 @@ mod tests {
             3
         );
         formats.get_mut(&0).unwrap().ordered = true;
-        assert_eq!(plan(&lopsided, &formats, TERMS).len(), 3);
+        assert_eq!(plan(&lopsided, &formats, &HashMap::new(), TERMS).len(), 3);
         assert!(
             plan(
                 &lopsided,
                 &formats,
+                &HashMap::new(),
                 Terms {
                     split: Split::Always,
                     ..TERMS
@@ -311,7 +326,7 @@ mod tests {
             table.size_bytes = 8192;
         }
         formats.get_mut(&7).unwrap().pages = 0;
-        let tasks = plan(&small, &formats, TERMS);
+        let tasks = plan(&small, &formats, &HashMap::new(), TERMS);
         assert_eq!(tasks.len(), 20);
         assert_eq!(tasks.iter().map(|task| task.tables().len()).sum::<usize>(), 999);
     }

@@ -4,15 +4,16 @@
 //! the same rows: an end of the stream alone proves nothing, a cut one looks the same.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::pin::pin;
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio_postgres::{CopyInSink, CopyOutStream};
 
-use crate::build::statements;
+use crate::catalogue::code::Code;
 use crate::catalogue::{Format, Relation, Table};
-use crate::config::{Schemas, ToastCompression};
+use crate::config::ToastCompression;
 use crate::copy::plan::{self, Span, Task};
 use crate::error::{Error, Stop};
 use crate::lock::Lock;
@@ -33,7 +34,7 @@ pub(crate) struct Rows<'a> {
     pub(crate) toast: ToastCompression,
     /// Whether the target can compress with lz4.
     pub(crate) has_lz4: bool,
-    pub(crate) schemas: &'a Schemas,
+    pub(crate) code: &'a Code,
     pub(crate) lock: &'a Lock,
     pub(crate) progress: &'a Progress,
 }
@@ -60,8 +61,8 @@ impl<'a> Ends<'a> {
 /// How the rows of one table go.
 #[derive(Clone, Copy)]
 struct Way<'a> {
-    /// The statement that begins the transaction.
-    begin: &'static str,
+    /// The statements that begin the transaction.
+    begin: &'a str,
     /// Places of the source's table; all of it where there is none.
     range: Option<Span>,
     into: &'a Relation,
@@ -100,28 +101,27 @@ impl Rows<'_> {
         }
     }
 
-    /// Moves the rows of one table once more, after all others, with the unit's schemas in the search path; rows of
-    /// a leaf are given to its root, which is told too.
+    /// Moves the rows of one table once more, after others, with the source's search path if a name was not found; rows
+    /// of a leaf are given to its root, which is told too.
     pub(crate) async fn again(
         &self,
-        source: &Session,
-        target: &Session,
+        (source, target): (&Session, &Session),
         place: usize,
         range: Option<Span>,
+        named: bool,
     ) -> Result<(u64, bool), Error> {
         let (table, _) = self.table(place)?;
+        let mut begin = "BEGIN".to_owned();
+        if named {
+            write!(begin, "; SET LOCAL search_path = {}", self.code.path.list()?).ok();
+        }
         let way = Way {
-            begin: "BEGIN",
+            begin: &begin,
             range,
             into: table.root.as_ref().unwrap_or(&table.relation),
             freeze: false,
         };
-        let path = statements::search_path(self.schemas);
-        target.batch("set the search path", &path).await?;
         let rows = self.alone((source, target), place, way).await?;
-        target
-            .batch("reset the search path", "SET search_path = ''")
-            .await?;
         Ok((rows, table.root.is_some()))
     }
 
@@ -228,6 +228,12 @@ impl Rows<'_> {
             self.progress.end(name, Some(*rows));
         }
         Ok(landed)
+    }
+
+    /// Whether writing rows of any of these tables calls functions of the user's own.
+    pub(crate) fn call_code(&self, places: &[usize]) -> bool {
+        let tables = places.iter().filter_map(|place| self.tables.get(*place));
+        tables.into_iter().any(|table| self.code.is_called_by(table.oid))
     }
 
     fn table(&self, place: usize) -> Result<(&Table, &Format), Error> {

@@ -2,7 +2,7 @@
 //!
 //! All of them are polled by one task, so that none outlives the load: dropping the future ends everything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::build::statements;
 use crate::copy::board::{Board, Taken};
 use crate::copy::plan::Task;
 use crate::copy::task::{Landed, Rows};
-use crate::error::{Error, Side};
+use crate::error::Error;
 use crate::progress::{Phase, Progress};
 use crate::server::session::Session;
 use crate::server::{ApplicationName, Server, Sides};
@@ -95,6 +95,26 @@ pub(crate) struct Crew<'a> {
     readers: Mutex<Vec<Session>>,
     landed: Mutex<Landed>,
     rooted: Mutex<BTreeSet<usize>>,
+    postponed: Mutex<BTreeMap<usize, Postponed>>,
+}
+
+/// Why a piece of work has to come again.
+struct Postponed {
+    cause: Error,
+    /// Whether a name was not found at any time.
+    named: bool,
+    /// Places of the tables that have not landed yet.
+    left: Vec<usize>,
+}
+
+impl Postponed {
+    fn by(cause: Error, left: Vec<usize>) -> Self {
+        Self {
+            named: statements::is_name_not_found(&cause),
+            cause,
+            left,
+        }
+    }
 }
 
 impl<'a> Crew<'a> {
@@ -109,6 +129,7 @@ impl<'a> Crew<'a> {
             readers: Mutex::new(Vec::new()),
             landed: Mutex::new(Vec::new()),
             rooted: Mutex::new(BTreeSet::new()),
+            postponed: Mutex::new(BTreeMap::new()),
         }
     }
 
@@ -153,13 +174,18 @@ impl<'a> Crew<'a> {
 
     async fn work_with(&self, mut loader: Session) -> Result<Session, Error> {
         loader.compute().await?;
-        while let Some(taken) = self.next().await {
+        while let Some(taken) = self.next().await? {
             match self.work.get(taken.place) {
                 Some(Work::Rows(task)) => loader = self.move_rows(loader, taken, task).await?,
-                Some(Work::Build(step)) => {
-                    self.build(&loader, step).await?;
-                    locked(&self.board).done(taken.place);
-                }
+                Some(Work::Build(step)) => match self.build(&loader, step).await {
+                    Err(error) if step.may_pass_later && statements::may_depend_on_order(&error) => {
+                        self.postpone(taken.place, Postponed::by(error, Vec::new()), false);
+                    }
+                    ended => {
+                        ended?;
+                        self.done(taken.place);
+                    }
+                },
                 None => {
                     return Err(Error::Internal(
                         "the board names work that is not there".to_owned(),
@@ -171,17 +197,31 @@ impl<'a> Crew<'a> {
         Ok(loader)
     }
 
-    /// The next piece of work; `None` when all is done.
-    async fn next(&self) -> Option<Taken> {
+    /// The next piece of work; `None` when all is done. Where what is left was refused and nothing has become better since,
+    /// the first cause ends the load.
+    async fn next(&self) -> Result<Option<Taken>, Error> {
         loop {
             let changed = self.changed.notified();
             {
                 let mut board = locked(&self.board);
                 if let Some(taken) = board.take() {
-                    return Some(taken);
+                    return Ok(Some(taken));
                 }
                 if board.is_done() {
-                    return None;
+                    return Ok(None);
+                }
+                if board.is_stuck() {
+                    let first = locked(&self.postponed).pop_first();
+                    let built = first
+                        .as_ref()
+                        .is_some_and(|(place, _)| matches!(self.work.get(*place), Some(Work::Build(_))));
+                    if built {
+                        self.enter_post_data();
+                    }
+                    return Err(first.map_or_else(
+                        || Error::Internal("what is left to do waits for itself".to_owned()),
+                        |(_, postponed)| postponed.cause,
+                    ));
                 }
             }
             changed.await;
@@ -197,10 +237,10 @@ impl<'a> Crew<'a> {
             Ok(landed) => {
                 locked(&self.readers).push(reader);
                 locked(&self.landed).extend(landed);
-                locked(&self.board).done(taken.place);
+                self.done(taken.place);
                 Ok(loader)
             }
-            Err(error) if may_depend_on_order(&error) => {
+            Err(error) if self.may_land_later(&error, task.tables()) => {
                 tracing::warn!(
                     phase = Phase::Rows.word(),
                     reason = crate::error::chain(&error),
@@ -208,48 +248,80 @@ impl<'a> Crew<'a> {
                 );
                 // A session whose COPY failed is not used again.
                 drop((reader, loader));
-                locked(&self.board).postpone(taken.place);
+                self.postpone(taken.place, Postponed::by(error, task.tables().to_vec()), false);
                 self.renewed().await
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Tables that were refused, one by one, as long as one more of them lands in each round.
+    /// Tables that were refused, one by one.
     async fn move_again(&self, mut loader: Session, place: usize, task: &Task) -> Result<Session, Error> {
         let range = match task {
             Task::Range { from, to, .. } => Some((*from, *to)),
             Task::Batch(_) | Task::Whole(_) => None,
         };
-        let mut left = task.tables().to_vec();
-        while !left.is_empty() {
-            let mut refused = Vec::new();
-            let mut cause = None;
-            for table in &left {
-                let reader = self.take_reader().await?;
-                match self.rows.again(&reader, &loader, *table, range).await {
-                    Ok((rows, by_root)) => {
-                        locked(&self.readers).push(reader);
-                        locked(&self.landed).push((*table, rows));
-                        if by_root {
-                            locked(&self.rooted).insert(*table);
-                        }
+        let (left, mut named) = locked(&self.postponed)
+            .get(&place)
+            .map(|postponed| (postponed.left.clone(), postponed.named))
+            .unwrap_or_default();
+        let (mut refused, mut cause) = (Vec::new(), None);
+        for table in &left {
+            let reader = self.take_reader().await?;
+            match self.rows.again((&reader, &loader), *table, range, named).await {
+                Ok((rows, by_root)) => {
+                    locked(&self.readers).push(reader);
+                    locked(&self.landed).push((*table, rows));
+                    if by_root {
+                        locked(&self.rooted).insert(*table);
                     }
-                    Err(error) if may_depend_on_order(&error) => {
-                        refused.push(*table);
-                        cause.get_or_insert(error);
-                        loader = self.renewed().await?;
-                    }
-                    Err(error) => return Err(error),
                 }
+                Err(error) if self.may_land_later(&error, &[*table]) => {
+                    named |= statements::is_name_not_found(&error);
+                    refused.push(*table);
+                    cause.get_or_insert(error);
+                    loader = self.renewed().await?;
+                }
+                Err(error) => return Err(error),
             }
-            if let Some(error) = cause.filter(|_| refused.len() == left.len()) {
-                return Err(error);
-            }
-            left = refused;
         }
-        locked(&self.board).done(place);
+        match cause {
+            None => self.done(place),
+            Some(cause) => {
+                let better = refused.len() < left.len();
+                let left = refused;
+                self.postpone(place, Postponed { cause, named, left }, better);
+            }
+        }
         Ok(loader)
+    }
+
+    /// Marks a piece of work as done.
+    fn done(&self, place: usize) {
+        locked(&self.postponed).remove(&place);
+        locked(&self.board).done(place);
+    }
+
+    /// Puts a piece of work back; `better` if a part of it is done.
+    fn postpone(&self, place: usize, why: Postponed, better: bool) {
+        locked(&self.postponed).insert(place, why);
+        locked(&self.board).postpone(place, better);
+    }
+
+    /// Whether rows that were refused now may be taken when other tables are there and no longer locked, by another leaf,
+    /// or under another search path: functions may look into other tables, and collations may sort otherwise than on the
+    /// source.
+    fn may_land_later(&self, error: &Error, tables: &[usize]) -> bool {
+        let of_order = matches!(error.sqlstate(), Some("23514" | "55P03" | "40P01"));
+        statements::may_depend_on_order(error)
+            && (of_order || statements::is_name_not_found(error) || self.rows.call_code(tables))
+    }
+
+    /// Where something was built in vain, rows of other tables may still have been on their way.
+    fn enter_post_data(&self) {
+        if self.progress.phase() != Phase::PostData {
+            self.progress.enter(Phase::PostData);
+        }
     }
 
     /// A loader in the place of one whose COPY failed.
@@ -279,10 +351,9 @@ impl<'a> Crew<'a> {
         };
         let started = Instant::now();
         let _busy = self.progress.busy(&what);
-        let ended = statements::run(loader, &step.statements, self.rows.schemas).await;
-        if ended.is_err() && self.progress.phase() != Phase::PostData {
-            // Rows of other tables may still have been on their way.
-            self.progress.enter(Phase::PostData);
+        let ended = statements::run(loader, &step.statements, &self.rows.code.path).await;
+        if ended.is_err() && !step.may_pass_later {
+            self.enter_post_data();
         }
         ended?;
         if started.elapsed() >= RECORDED {
@@ -295,15 +366,6 @@ impl<'a> Crew<'a> {
         }
         Ok(())
     }
-}
-
-/// Whether rows that were refused now may be taken when other tables are there and no longer locked, by another leaf,
-/// or under another search path: checks may look into other tables, and collations may sort otherwise than on the
-/// source.
-fn may_depend_on_order(error: &Error) -> bool {
-    let refused = |code: &str| matches!(code, "23514" | "55P03" | "40P01") || code.starts_with("P0");
-    error.side() == Some(Side::Target)
-        && (statements::is_name_not_found(error) || error.sqlstate().is_some_and(refused))
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

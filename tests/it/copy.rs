@@ -306,3 +306,37 @@ fn an_index_that_looks_into_another_table_is_built_when_all_rows_are_there() {
         assert_eq!(rig.at_target(found), "77", "{method}");
     }
 }
+
+#[test]
+fn what_a_name_without_a_schema_means_is_not_guessed() {
+    let sql = "CREATE SCHEMA s; CREATE FUNCTION public.rate() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 100'; CREATE FUNCTION s.rate() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';
+               CREATE FUNCTION s.price(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 * rate(); END';
+               CREATE TABLE s.t (a int, p int GENERATED ALWAYS AS (s.price(a)) STORED); INSERT INTO s.t VALUES (1), (2)";
+    let elsewhere = "CREATE FUNCTION public.rate() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 100'";
+    let sum = "SELECT sum(p) FROM s.t";
+
+    // The database says it.
+    let rig = Rig::new("");
+    rig.at_source(&format!(
+        "ALTER DATABASE {} SET search_path = public, s",
+        rig.database
+    ));
+    rig.at_source(sql);
+    rig.at_target(elsewhere);
+    assert_exit(&rig.worker("s").run(), 0);
+    assert_eq!(rig.at_target(sum), "300");
+
+    // Nothing says it.
+    let rig = Rig::new(&format!("SET search_path = s; {sql}"));
+    rig.at_target(elsewhere);
+    let refused = rig.worker("s").run();
+    assert_exit(&refused, 78);
+    let reason = text(refused.last(), "reason");
+    assert!(reason.contains("s.price(integer) names rate"), "{reason}");
+    let cure = "ALTER ROUTINE s.price(integer) SET search_path = \"public\", \"s\"";
+    assert!(reason.contains(cure), "{reason}");
+    rig.at_source(cure);
+    rig.at_source("UPDATE s.t SET a = a");
+    assert_exit(&rig.worker("s").run(), 0);
+    assert_eq!(rig.at_target(sum), "300");
+}

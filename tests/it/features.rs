@@ -91,11 +91,38 @@ const CASES: &[(&str, &str)] = &[
         INSERT INTO t VALUES (1, 'int', '0003-02-01', '12:00+05:30', '4713-01-02 BC', '1880-01-01', ARRAY['-1 year 2 mons -3 days 04:05:06.7', '1 year -2 mons', '-1 day', '-00:00:01', '-1 mon 2 days', '1 day -1 sec']::interval[], 1::float8 / 3, '\\x00ff5c', '[2024-01-01 02:03,infinity)', 1234.5, ARRAY['NULL', NULL, '', 'a\\b']), (2, 'text', 'infinity', '00:00-15:59', 'infinity', '-infinity', '{}', '-0', '', 'empty', -0.01, '{}')"),
     ("foreign_partitions", "CREATE TABLE t (a int, b int) PARTITION BY LIST (a); CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1); CREATE FOREIGN TABLE f PARTITION OF t FOR VALUES IN (2) SERVER nowhere; CREATE TABLE t3 PARTITION OF t FOR VALUES IN (3) PARTITION BY LIST (b); CREATE TABLE t31 PARTITION OF t3 FOR VALUES IN (1); INSERT INTO t VALUES (1, 1), (3, 1); CREATE TABLE p (a int); CREATE FOREIGN TABLE c () INHERITS (p) SERVER nowhere; INSERT INTO p VALUES (1)"),
     ("failing_statistics", "CREATE TABLE t (x int, y int); INSERT INTO t SELECT g, g FROM generate_series(0, 200) g; CREATE STATISTICS s ON (100 / x), y FROM t; CREATE TABLE u (a int); INSERT INTO u VALUES (1)"),
+    ("generated_from_others", "CREATE TABLE a_rate (k int, f int); INSERT INTO a_rate VALUES (1, 10), (2, 20); CREATE FUNCTION rate(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (SELECT f FROM f_generated_from_others.a_rate WHERE k = $1); END $$;
+        CREATE TABLE y_sale (id int, k int, total int GENERATED ALWAYS AS (id * rate(k)) STORED, pad text); INSERT INTO y_sale (id, k, pad) SELECT g, 1 + g % 2, repeat('x', 300) FROM generate_series(1, 2000) g; CREATE FUNCTION most() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT max(total) FROM f_generated_from_others.y_sale';
+        CREATE FUNCTION share(int) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT round($1::numeric / f_generated_from_others.most(), 2)'; CREATE TABLE z_share (a int, b numeric GENERATED ALWAYS AS (share(a)) STORED, pad text); INSERT INTO z_share (a, pad) SELECT g, repeat('y', 500) FROM generate_series(1, 2000) g"),
+    ("code_that_fails_at_first", "CREATE TABLE a_kind (k text PRIMARY KEY); INSERT INTO a_kind VALUES ('x'); CREATE FUNCTION one(text) RETURNS bool LANGUAGE sql AS $$ SELECT 1 / (SELECT count(*) FROM f_code_that_fails_at_first.a_kind WHERE k = $1) = 1 $$;
+        CREATE FUNCTION known(text) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN IF NOT EXISTS (SELECT FROM f_code_that_fails_at_first.a_kind WHERE k = $1) THEN RAISE EXCEPTION USING ERRCODE = 'KIND1'; END IF; RETURN true; END $$; CREATE DOMAIN kind AS text CHECK (known(VALUE));
+        CREATE TABLE y (k kind[], pad text); INSERT INTO y SELECT '{x}', repeat('p', 300) FROM generate_series(1, 2000); CREATE TABLE z (k text CHECK (one(k)), pad text); INSERT INTO z SELECT 'x', repeat('p', 300) FROM generate_series(1, 2000);
+        CREATE MATERIALIZED VIEW z_base AS SELECT count(*) AS n FROM y; CREATE FUNCTION total() RETURNS bigint LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (SELECT n FROM f_code_that_fails_at_first.z_base); END $$; CREATE MATERIALIZED VIEW a_top AS SELECT total(); CREATE MATERIALIZED VIEW b_top AS SELECT total + 1 AS n FROM a_top; CREATE UNIQUE INDEX ON b_top (n); COMMENT ON INDEX b_top_n_idx IS 'i'"),
+    ("operators_without_their_schema", "CREATE TYPE c AS ENUM ('x', 'X', 'y'); CREATE FUNCTION eq(c, c) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT lower($1::text) = lower($2::text)'; CREATE OPERATOR = (LEFTARG = c, RIGHTARG = c, FUNCTION = eq);
+        CREATE DOMAIN d AS c CHECK (VALUE IS DISTINCT FROM 'y'::c); CREATE TABLE t (id int, a c, b c, e bool GENERATED ALWAYS AS (a IS NOT DISTINCT FROM b) STORED, CHECK (NULLIF(a, b) IS NULL), f d); INSERT INTO t VALUES (1, 'x', 'X', DEFAULT, 'X'); CREATE TABLE u (a c, n int); INSERT INTO u VALUES ('X', 7);
+        CREATE VIEW v AS SELECT a IS DISTINCT FROM b AS changed, CASE a WHEN 'X'::c THEN 'hit' ELSE 'miss' END AS w FROM t; CREATE VIEW j AS SELECT n FROM t JOIN u USING (a); CREATE MATERIALIZED VIEW m AS SELECT * FROM v; CREATE INDEX i ON t (id) WHERE a IS DISTINCT FROM b; CREATE FUNCTION pass() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''fired''; END';
+        CREATE TRIGGER tr BEFORE UPDATE ON t FOR EACH ROW WHEN (OLD.a IS DISTINCT FROM OLD.b) EXECUTE FUNCTION pass(); CREATE FUNCTION same(c, c) RETURNS bool LANGUAGE sql BEGIN ATOMIC SELECT $1 IS NOT DISTINCT FROM $2; END; CREATE RULE r AS ON DELETE TO u WHERE OLD.a IS DISTINCT FROM 'x'::c DO INSTEAD NOTHING"),
     ("empty", "SELECT 1"),
 ];
 
 /// What is asked of the target, and the right answer.
 const ANSWERS: &[(&str, &str)] = &[
+    (
+        "SELECT sum(total), (SELECT sum(b) FROM f_generated_from_others.z_share) FROM f_generated_from_others.y_sale",
+        "30010000|50.05",
+    ),
+    (
+        "SELECT n, (SELECT total FROM f_code_that_fails_at_first.a_top) FROM f_code_that_fails_at_first.b_top",
+        "2001|2000",
+    ),
+    (
+        "SELECT v.*, e, n, f_operators_without_their_schema.same(t.a, t.b), (SELECT count(*) FROM f_operators_without_their_schema.m WHERE NOT changed) FROM f_operators_without_their_schema.v, f_operators_without_their_schema.j, f_operators_without_their_schema.t",
+        "f|hit|t|7|t|1",
+    ),
+    (
+        "SELECT string_agg(DISTINCT classid::regclass::text, ',') FROM pg_depend WHERE refobjid = 'f_operators_without_their_schema.=(f_operators_without_their_schema.c,f_operators_without_their_schema.c)'::regoperator",
+        "pg_attrdef,pg_class,pg_constraint,pg_proc,pg_rewrite,pg_trigger",
+    ),
     (
         "SELECT string_agg(to_char(day, 'YYYY-MM-DD ') || sum, ',' ORDER BY day) FROM f_local_time.m",
         "2024-01-01 3,2024-01-02 12,2024-01-03 21,2024-01-04 42,2024-01-05 42,2024-01-06 70,2024-01-07 20",

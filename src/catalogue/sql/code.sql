@@ -1,0 +1,147 @@
+-- Functions of the user's own that the server calls by itself while rows are written, and while indexes, statistics and
+-- materialized views are made: those of the first kind by table, and what the text of each tells.
+-- $1 text[]: schemas of the unit
+-- $2 text[]: schemas in which a name without a schema may be looked for
+-- $3 text[]: those of them that decide, where they hold the name
+-- Functions in C are taken at their word. A body is read as words: whatever bears such a name may be meant.
+-- written: tables whose generated columns call it; checked: whose checks, domains or partition keys do
+-- calls: other functions; tables: plain tables of the unit without children
+-- reads: it may read a table; opaque: which, its text does not tell
+-- ambiguous: names without a schema that are found in more than one
+WITH RECURSIVE unit AS (
+    SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = ANY ($1)
+), relation AS (
+    SELECT c.oid, c.relkind FROM pg_catalog.pg_class c WHERE c.relnamespace IN (SELECT u.oid FROM unit u)
+), own AS (
+    SELECT p.oid, p.proname, p.prokind
+    FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    WHERE l.lanname NOT IN ('internal', 'c') AND p.oid >= 16384
+), needed AS (
+    SELECT d.classid, d.objid, d.objsubid, coalesce(o.oprcode, d.refobjid) AS function
+    FROM pg_catalog.pg_depend d
+    LEFT JOIN pg_catalog.pg_operator o
+      ON d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid = d.refobjid
+    WHERE d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)
+      AND coalesce(o.oprcode, d.refobjid) IN (SELECT w.oid FROM own w)
+), type (relation, oid) AS (
+    SELECT a.attrelid, a.atttypid
+    FROM relation r
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384
+    WHERE r.relkind IN ('r', 'p')
+    UNION
+    SELECT t.relation, u.oid
+    FROM type t
+    JOIN pg_catalog.pg_type p ON p.oid = t.oid
+    CROSS JOIN LATERAL (
+        SELECT p.typelem
+        UNION ALL
+        SELECT p.typbasetype
+        UNION ALL
+        SELECT g.rngsubtype FROM pg_catalog.pg_range g WHERE g.rngtypid = p.oid
+        UNION ALL
+        SELECT a.atttypid FROM pg_catalog.pg_attribute a
+        WHERE p.typrelid <> 0 AND a.attrelid = p.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+    ) AS u (oid)
+    WHERE u.oid >= 16384
+), called (relation, written, function) AS (
+    SELECT a.attrelid, true, n.function
+    FROM relation r
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attgenerated = 's'
+    JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    JOIN needed n
+      ON (n.classid, n.objid) = ('pg_catalog.pg_attrdef'::pg_catalog.regclass, d.oid)
+      -- Before 15 it is the column that depends.
+      OR (n.classid, n.objid, n.objsubid) = ('pg_catalog.pg_class'::pg_catalog.regclass, a.attrelid, a.attnum)
+    UNION
+    SELECT r.oid, false, n.function
+    FROM relation r
+    JOIN pg_catalog.pg_constraint k ON k.conrelid = r.oid AND k.contype = 'c'
+    JOIN needed n ON (n.classid, n.objid) = ('pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid)
+    UNION
+    SELECT t.relation, false, n.function
+    FROM type t
+    JOIN pg_catalog.pg_constraint k ON k.contypid = t.oid
+    JOIN needed n ON (n.classid, n.objid) = ('pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid)
+    UNION
+    SELECT r.oid, false, n.function
+    FROM needed n
+    JOIN pg_catalog.pg_class p ON p.oid = n.objid AND p.relkind = 'p'
+    CROSS JOIN LATERAL pg_catalog.pg_partition_tree(p.oid) t
+    JOIN relation r ON r.oid = t.relid
+    WHERE n.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND n.objsubid = 0
+), root AS (
+    SELECT c.function FROM called c
+    UNION
+    SELECT n.function
+    FROM needed n
+    WHERE n.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND n.objid IN (SELECT r.oid FROM relation r)
+       OR n.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+          AND n.objid IN (SELECT w.oid FROM pg_catalog.pg_rewrite w JOIN relation r ON r.oid = w.ev_class)
+       OR n.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass
+          AND n.objid IN (SELECT s.oid FROM pg_catalog.pg_statistic_ext s JOIN relation r ON r.oid = s.stxrelid)
+), reached (oid, words) AS (
+    SELECT w.oid, b.words
+    FROM own w
+    CROSS JOIN LATERAL (
+        SELECT ARRAY(SELECT DISTINCT coalesce(m[2], pg_catalog.lower(m[1]))
+                     FROM pg_catalog.regexp_matches(
+                         pg_catalog.pg_get_functiondef(w.oid), '([[:alpha:]_][[:alnum:]_$]*)|"([^"]+)"', 'g') m)
+        WHERE w.prokind <> 'a'
+        UNION ALL
+        SELECT '{}' WHERE w.prokind = 'a') AS b (words)
+    WHERE w.oid IN (SELECT r.function FROM root r)
+    UNION
+    SELECT w.oid, b.words
+    FROM reached f
+    JOIN own w ON w.oid <> f.oid
+              AND (w.proname = ANY (f.words)
+                   OR w.oid IN (SELECT n.function FROM needed n
+                                WHERE (n.classid, n.objid) = ('pg_catalog.pg_proc'::pg_catalog.regclass, f.oid)))
+    CROSS JOIN LATERAL (
+        SELECT ARRAY(SELECT DISTINCT coalesce(m[2], pg_catalog.lower(m[1]))
+                     FROM pg_catalog.regexp_matches(
+                         pg_catalog.pg_get_functiondef(w.oid), '([[:alpha:]_][[:alnum:]_$]*)|"([^"]+)"', 'g') m)
+        WHERE w.prokind <> 'a'
+        UNION ALL
+        SELECT '{}' WHERE w.prokind = 'a') AS b (words)
+), named AS (
+    SELECT p.proname AS name, n.nspname AS schema
+    FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    WHERE n.nspname = ANY ($2)
+    UNION
+    SELECT c.relname, n.nspname
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = ANY ($2) AND c.relkind NOT IN ('i', 'I', 't')
+), open AS (
+    SELECT name
+    FROM named
+    GROUP BY name
+    HAVING pg_catalog.count(DISTINCT schema) > 1 AND NOT pg_catalog.bool_or(schema = ANY ($3))
+)
+SELECT f.oid, pg_catalog.format('%I.%I(%s)', n.nspname, p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid)) AS name,
+       ARRAY(SELECT c.relation FROM called c WHERE c.function = f.oid AND c.written) AS written,
+       ARRAY(SELECT c.relation FROM called c WHERE c.function = f.oid AND NOT c.written) AS checked,
+       ARRAY(SELECT r.oid FROM reached r JOIN own w ON w.oid = r.oid
+             WHERE w.proname = ANY (f.words)
+                OR w.oid IN (SELECT d.function FROM needed d
+                             WHERE (d.classid, d.objid) = ('pg_catalog.pg_proc'::pg_catalog.regclass, f.oid))) AS calls,
+       ARRAY(SELECT r.oid FROM relation r JOIN pg_catalog.pg_class c ON c.oid = r.oid
+             WHERE c.relname = ANY (f.words) AND c.relkind = 'r' AND NOT c.relhassubclass) AS tables,
+       f.words && ARRAY['from', 'join', 'table', 'update', 'insert', 'delete', 'merge', 'execute']
+       OR l.lanname NOT IN ('sql', 'plpgsql') AND p.prokind <> 'a' AS reads,
+       'execute' = ANY (f.words)
+       OR l.lanname NOT IN ('sql', 'plpgsql') AND p.prokind <> 'a'
+       OR EXISTS (SELECT 1 FROM pg_catalog.pg_class c
+                  WHERE c.relname = ANY (f.words) AND c.oid >= 16384
+                    AND (c.relkind IN ('v', 'm', 'f', 'p') OR c.relhassubclass)) AS opaque,
+       CASE WHEN NOT EXISTS (SELECT 1 FROM pg_catalog.unnest(p.proconfig) s WHERE s LIKE 'search_path=%')
+            THEN ARRAY(SELECT DISTINCT o.name::text
+                       FROM pg_catalog.regexp_matches(
+                           p.prosrc, '(?<![.[:alnum:]_$])(?:([[:alpha:]_][[:alnum:]_$]*)|"([^"]+)")', 'g') m
+                       JOIN open o ON o.name = coalesce(m[2], pg_catalog.lower(m[1]))
+                       ORDER BY 1)
+            ELSE '{}' END AS ambiguous
+FROM reached f
+JOIN pg_catalog.pg_proc p ON p.oid = f.oid
+JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+JOIN pg_catalog.pg_language l ON l.oid = p.prolang
