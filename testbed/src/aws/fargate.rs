@@ -22,6 +22,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Characters of a task's overrides.
 const OVERRIDES_MAX: usize = 8192;
+/// Bytes of a message, all protocols together.
+const MESSAGE_MAX: usize = 256 * 1024;
 
 /// What becomes of a task.
 pub enum Fate {
@@ -104,8 +106,10 @@ pub struct Seen {
     pub providers: Vec<String>,
     /// Lines of standard output and standard error by log stream.
     pub logs: BTreeMap<String, Vec<String>>,
-    /// Messages to the topic.
+    /// Messages to the topic, as machines get them.
     pub published: Vec<String>,
+    /// The same as people get them by mail.
+    pub mails: Vec<String>,
     running: usize,
     /// The most tasks that ran at once.
     pub peak: usize,
@@ -242,19 +246,28 @@ impl Account {
     }
 
     fn publish(&self, arguments: &Value) -> Value {
-        check_fields(arguments, "publish", &["TopicArn", "Subject", "Message"]);
-        let subject = text(&arguments["Subject"]);
-        assert!(
-            subject.is_ascii() && (1..=100).contains(&subject.len()),
-            "{subject}"
-        );
-        self.seen
-            .lock()
-            .unwrap()
-            .published
-            .push(text(&arguments["Message"]).to_owned());
+        let message = message(arguments);
+        let mut seen = self.seen.lock().unwrap();
+        seen.published.push(text(&message["default"]).to_owned());
+        seen.mails.push(text(&message["email"]).to_owned());
         json!({"MessageId": "1"})
     }
+}
+
+/// A request's message by protocol. Panics where SNS would refuse it.
+#[must_use]
+pub fn message(arguments: &Value) -> Value {
+    let known = ["TopicArn", "Subject", "Message", "MessageStructure"];
+    check_fields(arguments, "publish", &known);
+    let subject = text(&arguments["Subject"]);
+    assert!(
+        subject.is_ascii() && (1..=100).contains(&subject.len()),
+        "{subject}"
+    );
+    assert_eq!(arguments["MessageStructure"], "json");
+    let message = text(&arguments["Message"]);
+    assert!(message.len() <= MESSAGE_MAX, "{} bytes of message", message.len());
+    serde_json::from_str(message).unwrap()
 }
 
 impl Services for Account {
@@ -269,7 +282,7 @@ impl Services for Account {
 }
 
 /// Panics where ECS would refuse the request, or where a field is not known here.
-fn check_request(arguments: &Value) {
+pub fn check_request(arguments: &Value) {
     let known = [
         "Cluster",
         "TaskDefinition",
@@ -291,7 +304,10 @@ fn check_request(arguments: &Value) {
     }
     let overrides = &arguments["Overrides"];
     check_fields(overrides, "Overrides", &["Cpu", "Memory", "ContainerOverrides"]);
-    assert!(overrides.to_string().len() <= OVERRIDES_MAX, "{overrides}");
+    assert!(
+        overrides.to_string().chars().count() <= OVERRIDES_MAX,
+        "{overrides}"
+    );
     for container in list(&overrides["ContainerOverrides"]) {
         check_fields(
             container,

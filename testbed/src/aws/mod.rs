@@ -2,5 +2,7 @@
 
 pub mod fargate;
 pub mod ldap;
+pub mod policy;
 pub mod secrets;
 pub mod states;
+pub mod template;

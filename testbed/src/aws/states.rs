@@ -375,6 +375,7 @@ impl Run<'_> {
         let bound: &Bound<'_> = &[("input", input)];
         let resource = text(&state["Resource"]);
         let arguments = self.render(&state["Arguments"], scope, bound)?;
+        limited(&arguments)?;
         let seconds = number(&self.render(&state["TimeoutSeconds"], scope, bound)?);
         self.record("TaskScheduled", &arguments);
         self.record("TaskStarted", &Value::Null);
@@ -419,7 +420,7 @@ impl Run<'_> {
     fn evaluate(&self, expression: &str, scope: &Scope, bound: &Bound<'_>) -> Result<Value, Failure> {
         let failed = |reason: String| evaluation(&format!("{reason} in {expression}"));
         let mut states = json!({"context": {
-            "Execution": {"Name": self.name},
+            "Execution": {"Id": format!("arn:aws:states:eu-central-1:123456789012:execution:schemaferry:{}", self.name), "Name": self.name},
             "Map": scope.item,
         }});
         for (name, value) in bound {

@@ -18,15 +18,24 @@ impl Tmpfs {
     /// Mounts one of so many KiB over a directory that is there; `None` where this process may not mount.
     #[must_use]
     pub fn mount(path: &Path, kib: u32) -> Option<Self> {
-        let size = format!("size={kib}k,mode=0755");
-        mount(
-            Some("tmpfs"),
-            path,
-            Some("tmpfs"),
-            MsFlags::empty(),
-            Some(size.as_str()),
-        )
-        .ok()?;
+        Self::mount_with(path, &format!("size={kib}k,mode=0755"))
+    }
+
+    /// Mounts one with the options of an `fstab`, separated by commas.
+    #[must_use]
+    pub fn mount_with(path: &Path, options: &str) -> Option<Self> {
+        let mut flags = MsFlags::empty();
+        let mut own = Vec::new();
+        for option in options.split(',') {
+            match option {
+                "nosuid" => flags |= MsFlags::MS_NOSUID,
+                "nodev" => flags |= MsFlags::MS_NODEV,
+                "noexec" => flags |= MsFlags::MS_NOEXEC,
+                option => own.push(option),
+            }
+        }
+        let own = own.join(",");
+        mount(Some("tmpfs"), path, Some("tmpfs"), flags, Some(own.as_str())).ok()?;
         Some(Self {
             path: path.to_owned(),
         })
