@@ -310,6 +310,19 @@ const CASES: &[Case] = &[
         ("refused-by-ecs", 1, None),
         "RESOURCE:CAPACITY",
     ),
+    // Spot has none for as long as it is asked, nine times; then on demand is.
+    (
+        "no_spot",
+        |n| {
+            if n <= 9 {
+                Fate::Refused("AmazonECS.Unknown", "RESOURCE:CAPACITY")
+            } else {
+                Fate::Undisturbed
+            }
+        },
+        ("ok", 1, OK),
+        "",
+    ),
 ];
 
 /// The first `times` tasks get a signal while rows move.
@@ -368,13 +381,13 @@ fn every_end_of_a_task_has_its_outcome_and_stops_no_other() {
             execution.waits
         );
     }
-    // The last two attempts are not left to Spot.
+    // The last two attempts are not left to Spot, nor is what Spot has had no capacity for: nine requests and one.
     assert_eq!(
         seen.providers
             .iter()
             .filter(|provider| *provider == "FARGATE")
             .count(),
-        2 * 3
+        2 * 3 + 9 + 1
     );
     assert!(
         seen.overrides

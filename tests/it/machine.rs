@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use testbed::Machine;
+use testbed::fargate::message;
 use testbed::states::{Execution, Failure, Services};
 
 use crate::aws::{SCALE, machine, outcomes};
@@ -44,11 +45,16 @@ impl Scripted {
         }
     }
 
+    /// The last report, as machines get it.
+    fn report(&self) -> Value {
+        let message = self.published.lock().unwrap().last().cloned().unwrap_or_default();
+        serde_json::from_str(text(&message, "default")).unwrap_or_default()
+    }
+
     fn run(&self, input: &Value) -> (Execution, Value) {
         let machine = machine(&[("MaxConcurrency", "40"), ("WindowSeconds", "500000")]);
         let execution = machine.execute("scripted", input, self, 1000.0);
-        let report = self.published.lock().unwrap().pop();
-        (execution, report.unwrap_or_default())
+        (execution, self.report())
     }
 }
 
@@ -67,8 +73,7 @@ impl Services for Scripted {
                 Ok(json!({"Events": [{"Message": record}]}))
             }
             _ => {
-                let message = serde_json::from_str(text(arguments, "Message")).unwrap();
-                self.published.lock().unwrap().push(message);
+                self.published.lock().unwrap().push(message(arguments));
                 Ok(json!({}))
             }
         }
@@ -119,9 +124,8 @@ fn nothing_begins_after_the_window() {
         // Slowly: the time that the attempts take by themselves must not count.
         let execution = machine.execute("late", &json!({"schemas": ["s"]}), &account, SCALE / 10.0);
         assert!(execution.ended.is_err());
-        let report = account.published.into_inner().unwrap().pop().unwrap();
         assert_eq!(
-            outcomes(&report),
+            outcomes(&account.report()),
             [("s".to_owned(), outcome.to_owned(), attempts)]
         );
     }
@@ -186,5 +190,82 @@ fn an_input_that_cannot_be_meant_starts_nothing() {
         };
         assert_eq!(error, "BadInput", "{input}: {cause}");
         assert!(cause.ends_with(words), "{input}: {cause}");
+    }
+}
+
+/// What AWS itself puts into an input is no mistake.
+#[test]
+fn fields_of_aws_are_let_be() {
+    let input = json!({
+        "schemas": ["a"], "Comment": "Insert your JSON here",
+        "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": "arn:aws:states:eu-central-1:123456789012:execution:outer:1",
+    });
+    let (execution, report) = Scripted::new(0, "").run(&input);
+    assert!(execution.ended.is_ok(), "{:?}", execution.ended);
+    assert_eq!(report["loaded"], 1);
+}
+
+/// Text of any kind is cut by its bytes, and no further than it has to be.
+#[test]
+fn a_report_of_any_script_fits() {
+    for (reason, shown) in [
+        ("x".repeat(2000), 120),
+        ("ü".repeat(2000), 30),
+        ("😀".repeat(2000), 30),
+        (format!("{}ü{}", "x".repeat(60), "x".repeat(2000)), 119),
+    ] {
+        let names: Vec<String> = (0..500).map(|number| format!("schema{number}")).collect();
+        let (_, report) = Scripted::new(77, &reason).run(&json!({"schemas": names}));
+        let said = text(&report["schemas"][0], "reason");
+        assert!(said.len() <= 120, "{said}");
+        assert_eq!(said.chars().count(), shown, "{said}");
+    }
+}
+
+/// People get a line a schema: first what waits for them, then what passes by itself, then what is done.
+#[test]
+fn a_mail_begins_with_the_worst() {
+    let account = Scripted::new(0, "why it has failed");
+    let machine = machine(&[("MaxConcurrency", "1"), ("Schemas", "done,later,wrong")]);
+    let ends = |arguments: &Value| match text(
+        &arguments["Overrides"]["ContainerOverrides"][0]["Environment"][0],
+        "Value",
+    ) {
+        "done" => 0,
+        "later" => 75,
+        _ => 77,
+    };
+    let execution = machine.execute("sunday", &json!({}), &By(&account, ends), 10_000.0);
+    let mail = account.published.lock().unwrap().pop().unwrap()["email"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let lines: Vec<&str> = mail.lines().collect();
+    let begins = [
+        "load sunday: 2 of 3 schemas have failed",
+        "",
+        "denied              wrong: 1 attempt, ",
+        "transient           later: 5 attempts, ",
+        "ok                  done: 1 attempt, ",
+        "",
+        "arn:aws:states:",
+    ];
+    assert_eq!(lines.len(), begins.len(), "{mail}");
+    for (line, begins) in lines.iter().zip(begins) {
+        assert!(line.starts_with(begins), "{mail}");
+    }
+    assert!(lines[2].ends_with(", exit code 77: why it has failed"), "{mail}");
+    assert!(execution.ended.is_err());
+}
+
+/// An account in which each task's request says how it ends.
+struct By<'a>(&'a Scripted, fn(&Value) -> u64);
+
+impl Services for By<'_> {
+    fn request(&self, resource: &str, arguments: &Value, deadline: Instant) -> Result<Value, Failure> {
+        if resource.ends_with("runTask.sync") {
+            return Scripted::new((self.1)(arguments), "").request(resource, arguments, deadline);
+        }
+        self.0.request(resource, arguments, deadline)
     }
 }
