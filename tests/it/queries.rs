@@ -8,8 +8,7 @@ use testbed::Output;
 use crate::iam::{METADATA, metadata};
 use crate::rig::{Rig, assert_exit, text};
 use crate::slow::SLOW_ROWS;
-
-const QUERIES: &str = include_str!("../../deploy/logs-insights.txt");
+use crate::template::stack;
 
 /// Words of the language that are used here.
 const WORDS: [&str; 13] = [
@@ -26,15 +25,30 @@ fn queries_name_fields_that_the_worker_writes() {
     let runs = [worker.clone().env("TARGET_PASSWORD", "wrong").run(), worker.run()];
     assert_exit(&runs[0], 77);
     assert_exit(&runs[1], 0);
-    let queries: Vec<String> = QUERIES.split("\n\n").map(without_comments).collect();
-    for query in queries.iter().filter(|query| !query.is_empty()) {
-        check(query, &runs);
+    let stack = stack();
+    let definitions = stack.of_type("AWS::Logs::QueryDefinition");
+    assert_eq!(definitions.len(), 6);
+    for name in definitions {
+        let query = &stack.resource(name).unwrap()["QueryString"];
+        check(&query.as_str().unwrap().replace('\n', " "), &runs);
+    }
+    for name in stack.of_type("AWS::Logs::MetricFilter") {
+        check_metric(&stack.resource(name).unwrap(), &runs);
     }
 }
 
-fn without_comments(query: &str) -> String {
-    let lines = query.lines().filter(|line| !line.starts_with('#'));
-    lines.collect::<Vec<_>>().join(" ")
+/// A metric counts records that are there, or takes a number from them.
+fn check_metric(filter: &Value, runs: &[Output]) {
+    let pattern = text(filter, "FilterPattern");
+    let message = pattern.split('"').nth(1).unwrap();
+    let value = text(filter.pointer("/MetricTransformations/0").unwrap(), "MetricValue");
+    let fields = pattern.split("$.").skip(1).chain(value.strip_prefix("$."));
+    let fields = fields.map(|rest| rest.split(' ').next().unwrap());
+    let mut records = runs.iter().flat_map(|run| &run.records);
+    let picked = records.find(|record| text(record, "msg") == message).unwrap();
+    for field in fields {
+        assert!(!picked[field].is_null(), "{field} is not in {picked}");
+    }
 }
 
 fn check(query: &str, runs: &[Output]) {
