@@ -75,7 +75,7 @@ pub(crate) enum Refusal {
     Config,
 }
 
-/// One answer of preflight that stands in the way.
+/// What stands in the way, and what takes it away.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) refusal: Refusal,
@@ -83,14 +83,43 @@ pub(crate) struct Refused {
     /// What is wrong, a lowercase fragment.
     pub(crate) reason: String,
     /// The statement or setting that cures it; empty where only a person can tell.
-    pub(crate) cure: String,
+    pub(crate) hint: String,
+}
+
+macro_rules! refusals {
+    ($($(#[$doc:meta])* $name:ident: $refusal:ident;)*) => {
+        impl Refused {
+            $($(#[$doc])*
+            pub(crate) fn $name(side: Side, reason: impl Into<String>, hint: impl Into<String>) -> Self {
+                Self {
+                    refusal: Refusal::$refusal,
+                    side,
+                    reason: reason.into(),
+                    hint: hint.into(),
+                }
+            })*
+        }
+    };
+}
+
+refusals! {
+    /// What passes by itself.
+    transient: Transient;
+    /// Room that a person has to make.
+    resources: Resources;
+    /// What is on the target is not ours to replace.
+    occupied: Occupied;
+    /// A privilege that is missing.
+    denied: Denied;
+    /// The environment, a server's kind or version, an object that has to exist first.
+    config: Config;
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.side, self.reason)?;
-        if !self.cure.is_empty() {
-            write!(f, " (cure: {})", self.cure)?;
+        if !self.hint.is_empty() {
+            write!(f, " (hint: {})", self.hint)?;
         }
         Ok(())
     }

@@ -50,7 +50,7 @@ const LEADING: &[&str] = &[
     "side",
     "found",
     "reason",
-    "cure",
+    "hint",
     "rows",
     "bytes",
     "elapsed_ms",

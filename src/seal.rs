@@ -2,7 +2,7 @@
 
 use crate::config::{Config, SchemaName};
 use crate::credentials;
-use crate::error::{Error, Refusal, Refused, Side};
+use crate::error::{Error, Refused, Side};
 use crate::ledger::{self, State};
 use crate::lock::Lock;
 use crate::progress::{Phase, Progress};
@@ -73,14 +73,7 @@ async fn mark(config: &Config, progress: &Progress, wish: Wish) -> Result<(), Er
 
 /// `None` where the schema is as wanted now, else why it cannot be.
 async fn set(target: &Session, schema: &SchemaName, sealed: bool) -> Result<Option<Refused>, Error> {
-    let refused = |reason: String, cure: &str| {
-        Some(Refused {
-            refusal: Refusal::Occupied,
-            side: Side::Target,
-            reason,
-            cure: cure.to_owned(),
-        })
-    };
+    let refused = |reason: String, hint: &str| Some(Refused::occupied(Side::Target, reason, hint));
     let Some(load) = ledger::latest(target, schema.as_str()).await? else {
         return Ok(refused(
             format!("schema \"{schema}\" was not made by a load of ours"),

@@ -9,7 +9,7 @@ use crate::archive::parts::Parts;
 use crate::archive::program::{Client, Invocation, KEEPALIVES};
 use crate::archive::toc::{self, Entry, Section};
 use crate::config::{Method, Schemas};
-use crate::error::{Error, Program, Refusal, Refused, Side};
+use crate::error::{Error, Program, Refused, Side};
 use crate::server::passfile::Passfile;
 use crate::server::session::quote_ident;
 use crate::server::{Server, Sides, SslMode};
@@ -72,21 +72,16 @@ pub(crate) fn choose(
             .iter()
             .map(|client| format!("{}{}", client.major, if client.tls { "" } else { " without TLS" }))
             .collect();
-        Refused {
-            refusal: Refusal::Config,
-            side: Side::Source,
-            reason: format!(
+        Refused::config(Side::Source, format!(
                 "no installed pg_dump and pg_restore serve a source of major {} and a target of major {} (installed: {})",
                 source.0,
                 target.0,
                 if installed.is_empty() { "none".to_owned() } else { installed.join(", ") }
-            ),
-            cure: if lowest > highest {
+            ), if lowest > highest {
                 "set METHOD=copy".to_owned()
             } else {
                 format!("install the PostgreSQL client programs of major {lowest}")
-            },
-        }
+            })
     })
 }
 

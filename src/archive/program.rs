@@ -17,7 +17,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 
 use crate::archive::oom;
-use crate::error::{Error, Program, Refusal, Refused, Side, withhold_quoted};
+use crate::error::{Error, Program, Refused, Side, withhold_quoted};
 use crate::server::connect::CONNECT_TIMEOUT;
 use crate::server::passfile::Passfile;
 use crate::server::{Server, SslRootCert};
@@ -160,15 +160,14 @@ impl Running {
             return Ok(());
         }
         if status.signal() == Some(Signal::SIGKILL as i32) && oom::kills() > self.kills_before {
-            return Err(Error::Refused(Refused {
-                refusal: Refusal::Resources,
-                side: self.side,
-                reason: format!(
+            return Err(Error::Refused(Refused::resources(
+                self.side,
+                format!(
                     "{} was killed because the container has reached its memory limit",
                     self.program
                 ),
-                cure: "give it more memory; under METHOD=copy no row is held whole".to_owned(),
-            }));
+                "give it more memory; under METHOD=copy no row is held whole",
+            )));
         }
         Err(Error::Program {
             program: self.program,

@@ -226,17 +226,16 @@ fn refused(ambiguous: &Vec<(String, Vec<String>)>, path: &[String]) -> Option<Re
         .iter()
         .map(|(function, names)| format!("{function} names {}", names.join(", ")))
         .collect();
-    Some(Refused {
-        refusal: Refusal::Config,
-        side: Side::Source,
-        reason: format!(
+    Some(Refused::config(
+        Side::Source,
+        format!(
             "functions name without a schema what is in several of {}, and the search path of the database does not tell \
              which is meant: {}",
             path.join(", "),
             named.join("; ")
         ),
-        cure: format!("ALTER ROUTINE {function} SET search_path = {}", list(path)),
-    })
+        format!("ALTER ROUTINE {function} SET search_path = {}", list(path)),
+    ))
 }
 
 #[cfg(test)]

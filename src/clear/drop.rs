@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::clear::{Existing, become_owner, contents, named, occupied, refuse_dependents, settle};
 use crate::config::SchemaName;
-use crate::error::{Error, Refusal, Refused, Side};
+use crate::error::{Error, Refused, Side};
 use crate::ledger::{self, Entry, Load};
 use crate::server::session::Session;
 
@@ -170,10 +170,9 @@ impl Emptying<'_> {
             .query("look who holds the locks", sql, &[&self.existing.oid])
             .await?;
         let holders: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-        Ok(Error::Refused(Refused {
-            refusal: Refusal::Transient,
-            side: Side::Target,
-            reason: format!(
+        Ok(Error::Refused(Refused::transient(
+            Side::Target,
+            format!(
                 "objects of schema \"{}\" could not be locked within LOCK_TIMEOUT ({} s): {}",
                 self.schema,
                 waited.as_secs(),
@@ -183,8 +182,8 @@ impl Emptying<'_> {
                     named(holders)
                 }
             ),
-            cure: "wait until that session is done, or end it".to_owned(),
-        }))
+            "wait until that session is done, or end it",
+        )))
     }
 }
 

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clear::drop::{Emptying, Object, changed};
 use crate::config::{Config, OnExisting, SchemaName};
-use crate::error::{Error, Refusal, Refused, Side};
+use crate::error::{Error, Refused, Side};
 use crate::ledger::{self, Entry, Load, State};
 use crate::lock::Lock;
 use crate::server::session::{Session, quote_ident};
@@ -211,13 +211,8 @@ fn named(mut items: Vec<String>) -> String {
     items.join(", ")
 }
 
-fn occupied(reason: String, cure: &str) -> Error {
-    Error::Refused(Refused {
-        refusal: Refusal::Occupied,
-        side: Side::Target,
-        reason,
-        cure: cure.to_owned(),
-    })
+fn occupied(reason: String, hint: &str) -> Error {
+    Error::Refused(Refused::occupied(Side::Target, reason, hint))
 }
 
 /// A schema of the unit with what is to be done.

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Refusal, Refused, Side};
+use crate::error::{Error, Refused, Side};
 use crate::ledger::Load;
 use crate::server::session::Session;
 
@@ -38,15 +38,14 @@ pub(super) async fn wait(outside: &Session, load: &Load, limit: Option<Duration>
             return Ok(());
         };
         if limit.is_some_and(|limit| started.elapsed() >= limit) {
-            return Err(Error::Refused(Refused {
-                refusal: Refusal::Transient,
-                side: Side::Target,
-                reason: format!(
+            return Err(Error::Refused(Refused::transient(
+                Side::Target,
+                format!(
                     "{} may have written to the schema, and the server does not know yet",
                     pending.description
                 ),
-                cure: "wait until that session is idle, or end it".to_owned(),
-            }));
+                "wait until that session is idle, or end it",
+            )));
         }
         tokio::time::sleep(INTERVAL).await;
     }

@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 
 use crate::catalogue::activity::Activity;
 use crate::config::{Config, SchemaName, Schemas};
-use crate::error::{Error, Refusal, Refused};
+use crate::error::{Error, Refused};
 use crate::lock::Lock;
 use crate::server::session::Session;
 use crate::word::Word as _;
@@ -182,12 +182,11 @@ async fn exists(target: &Session) -> Result<bool, Error> {
     if row.get("may_read") {
         return Ok(row.get("is_there"));
     }
-    Err(Error::Refused(Refused {
-        refusal: Refusal::Denied,
-        side: target.side(),
-        reason: "the ledger may not be read".to_owned(),
-        cure: row.get("cure"),
-    }))
+    Err(Error::Refused(Refused::denied(
+        target.side(),
+        "the ledger may not be read",
+        row.get::<_, String>("hint"),
+    )))
 }
 
 /// Adds a row in state `clearing` and returns its id.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::config::{SchemaName, Schemas};
-use crate::error::{Error, Refusal, Refused, Side, Stop};
+use crate::error::{Error, Refused, Side, Stop};
 use crate::server::session::Session;
 use crate::server::{ApplicationName, Server};
 use crate::shutdown::Shutdown;
@@ -53,25 +53,23 @@ impl Lock {
             while let Some(holder) = in_time(try_lock(&session, schema)).await? {
                 if holder.silence >= DEAD {
                     if dead_since.get_or_insert_with(Instant::now).elapsed() >= BURIAL_LIMIT {
-                        return Err(Error::Refused(Refused {
-                            refusal: Refusal::Transient,
-                            side: Side::Target,
-                            reason: format!(
+                        return Err(Error::Refused(Refused::transient(
+                            Side::Target,
+                            format!(
                                 "a dead worker holds schema \"{schema}\" and does not end: {}",
                                 holder.description
                             ),
-                            cure: "look at that backend on the target's host".to_owned(),
-                        }));
+                            "look at that backend on the target's host",
+                        )));
                     }
                     in_time(bury(&session, schema, &holder)).await?;
                     tokio::time::sleep(BURIAL_INTERVAL).await;
                 } else if holder.silence < OVERDUE && started.elapsed() >= wait {
-                    return Err(Error::Refused(Refused {
-                        refusal: Refusal::Transient,
-                        side: Side::Target,
-                        reason: format!("another worker holds schema \"{schema}\": {}", holder.description),
-                        cure: "let it finish, or set WAIT_TIMEOUT to wait for it".to_owned(),
-                    }));
+                    return Err(Error::Refused(Refused::transient(
+                        Side::Target,
+                        format!("another worker holds schema \"{schema}\": {}", holder.description),
+                        "let it finish, or set WAIT_TIMEOUT to wait for it",
+                    )));
                 } else {
                     tokio::time::sleep(RETRY_INTERVAL).await;
                 }
@@ -201,18 +199,17 @@ async fn bury(session: &Session, schema: &SchemaName, holder: &Holder) -> Result
         .await;
     let silent_s = holder.silence.as_secs();
     match ended {
-        Err(error) if error.sqlstate() == Some("42501") => Err(Error::Refused(Refused {
-            refusal: Refusal::Transient,
-            side: Side::Target,
-            reason: format!(
+        Err(error) if error.sqlstate() == Some("42501") => Err(Error::Refused(Refused::transient(
+            Side::Target,
+            format!(
                 "another worker holds schema \"{schema}\", was silent for {silent_s} s and may not be ended by us: {}",
                 holder.description
             ),
-            cure: format!(
+            format!(
                 "SELECT pg_terminate_backend({}) as its user or a superuser",
                 holder.pid
             ),
-        })),
+        ))),
         ended => {
             ended?;
             tracing::warn!(
@@ -263,12 +260,11 @@ pub(crate) async fn sweep(control: &Session, names: &ApplicationName, which: Swe
             return Ok(ended.unwrap_or(0));
         }
         if started.elapsed() >= SWEEP_TIMEOUT {
-            return Err(Error::Refused(Refused {
-                refusal: Refusal::Transient,
-                side: control.side(),
-                reason: format!("{found} backends of an earlier attempt do not end"),
-                cure: "run again; terminate them by application_name if it stays so".to_owned(),
-            }));
+            return Err(Error::Refused(Refused::transient(
+                control.side(),
+                format!("{found} backends of an earlier attempt do not end"),
+                "run again; terminate them by application_name if it stays so",
+            )));
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

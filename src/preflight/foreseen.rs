@@ -11,7 +11,7 @@ struct Foreseen {
     needs: String,
     object: String,
     reason: String,
-    cure: String,
+    hint: String,
 }
 
 pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
@@ -30,7 +30,7 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
             needs: row.get("needs"),
             object: row.get("object"),
             reason: row.get("reason"),
-            cure: row.get("cure"),
+            hint: row.get("hint"),
         })
         .collect();
     let casts: Vec<&str> = of(&foreseen, "cast").map(|one| one.object.as_str()).collect();
@@ -61,12 +61,7 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
                 format!("{} {}, which pg_dump cannot carry", one.object, one.reason),
             ),
         };
-        let refused = Refused {
-            refusal: Refusal::Config,
-            side,
-            reason,
-            cure: one.cure.clone(),
-        };
+        let refused = Refused::config(side, reason, one.hint.clone());
         answers.refuse("objects", refused);
     }
     Ok(answers)
@@ -88,11 +83,10 @@ fn refuse_privileged(foreseen: &[Foreseen], answers: &mut Answers) {
     if more > 0 {
         named.push(format!("and {more} more"));
     }
-    let refused = Refused {
-        refusal: Refusal::Denied,
-        side: Side::Target,
-        reason: format!("only a superuser may create {}", named.join(", ")),
-        cure: "set TARGET_USER to a superuser, or move the schema without them".to_owned(),
-    };
+    let refused = Refused::denied(
+        Side::Target,
+        format!("only a superuser may create {}", named.join(", ")),
+        "set TARGET_USER to a superuser, or move the schema without them",
+    );
     answers.refuse("objects", refused);
 }

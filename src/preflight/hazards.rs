@@ -3,7 +3,7 @@
 use futures_util::future::try_join_all;
 use strum::VariantArray as _;
 
-use crate::error::{Error, Refusal, Refused, Side};
+use crate::error::{Error, Refused, Side};
 use crate::hazard::Hazard;
 use crate::preflight::{Answers, Questions};
 use crate::server::session::Session;
@@ -72,12 +72,11 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
         } else {
             answers.refuse(
                 hazard.word(),
-                Refused {
-                    refusal: Refusal::Config,
-                    side: hazard.side(),
-                    reason: text,
-                    cure: format!("see to it, then set ACCEPT={}", hazard.word()),
-                },
+                Refused::config(
+                    hazard.side(),
+                    text,
+                    format!("see to it, then set ACCEPT={}", hazard.word()),
+                ),
             );
         }
     }

@@ -189,7 +189,7 @@ impl Answers {
                     check,
                     side = %refused.side,
                     reason = refused.reason,
-                    cure = refused.cure,
+                    hint = refused.hint,
                     "refused"
                 ),
             }
@@ -204,12 +204,12 @@ impl Answers {
                 Verdict::Fine(found) => format!("  ok      {check}: {found}"),
                 Verdict::Noted(found) => format!("  note    {check}: {found}"),
                 Verdict::Refused(refused) => {
-                    let cure = if refused.cure.is_empty() {
+                    let hint = if refused.hint.is_empty() {
                         String::new()
                     } else {
-                        format!("\n          → {}", refused.cure)
+                        format!("\n          → {}", refused.hint)
                     };
-                    format!("  REFUSED {check}: {}: {}{cure}", refused.side, refused.reason)
+                    format!("  REFUSED {check}: {}: {}{hint}", refused.side, refused.reason)
                 }
             };
             writeln!(text, "{line}").ok();
@@ -231,6 +231,6 @@ impl Answers {
 impl Refused {
     /// The refusal as a field of the last record.
     pub(crate) fn record(&self) -> serde_json::Value {
-        json!({"side": self.side.to_string(), "reason": self.reason, "cure": self.cure})
+        json!({"side": self.side.to_string(), "reason": self.reason, "hint": self.hint})
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::error::{Error, Refusal, Refused, Side};
+use crate::error::{Error, Refused, Side};
 use crate::ledger::{self, State};
 use crate::preflight::{Answers, Questions};
 use crate::server::session::{Session, quote_ident};
@@ -77,11 +77,8 @@ async fn partitions_of_others(questions: &Questions<'_>) -> Result<Answers, Erro
         let (leaf, root, schema): (String, String, String) =
             (row.get("leaf"), row.get("root"), row.get("schema"));
         let reason = format!("{leaf} is a partition of {root}, which has indexes");
-        let cure = together(unit.iter().copied().chain([schema.as_str()]).collect());
-        let refused = Refused {
-            side: Side::Source,
-            ..missing(reason, cure)
-        };
+        let hint = together(unit.iter().copied().chain([schema.as_str()]).collect());
+        let refused = Refused::config(Side::Source, reason, hint);
         answers.refuse("other schemas", refused);
     }
     Ok(answers)
@@ -95,15 +92,6 @@ async fn resident_extensions(source: &Session, schemas: &[&str]) -> Result<BTree
         .iter()
         .map(|row| (row.get("extension"), row.get("schema")))
         .collect())
-}
-
-fn missing(reason: String, cure: String) -> Refused {
-    Refused {
-        refusal: Refusal::Config,
-        side: Side::Target,
-        reason,
-        cure,
-    }
 }
 
 async fn extensions(
@@ -136,9 +124,9 @@ async fn extensions(
             Some(there) if there == *schema => answers.fine(CHECK, format!("{name} is there")),
             Some(there) if needed.contains(&name) => {
                 let reason = format!("extension \"{name}\" is in schema \"{there}\" instead of \"{schema}\"");
-                let cure =
+                let hint =
                     format!("CREATE SCHEMA IF NOT EXISTS {home}; ALTER EXTENSION {quoted} SET SCHEMA {home}");
-                answers.refuse(CHECK, missing(reason, cure));
+                answers.refuse(CHECK, Refused::config(Side::Target, reason, hint));
             }
             Some(there) => answers.note(
                 CHECK,
@@ -159,7 +147,7 @@ async fn extensions(
                         "extension \"{name}\" is not available on this server: its package has to be added first"
                     )
                 };
-                answers.refuse(CHECK, missing(reason, create));
+                answers.refuse(CHECK, Refused::config(Side::Target, reason, create));
             }
         }
     }
@@ -174,7 +162,7 @@ async fn servers(
     let names: Vec<&String> = wanted.keys().collect();
     let sql = "SELECT w.name, s.oid IS NOT NULL AS there, \
                coalesce(pg_catalog.has_server_privilege(s.oid, 'USAGE'), false) AS usable, \
-               pg_catalog.format('GRANT USAGE ON FOREIGN SERVER %s TO %I', w.name, current_user) AS cure \
+               pg_catalog.format('GRANT USAGE ON FOREIGN SERVER %s TO %I', w.name, current_user) AS hint \
                FROM pg_catalog.unnest($1::text[]) AS w (name) \
                LEFT JOIN pg_catalog.pg_foreign_server s ON pg_catalog.quote_ident(s.srvname) = w.name";
     for row in questions
@@ -184,17 +172,17 @@ async fn servers(
         .await?
     {
         let name: String = row.get("name");
-        let grant: String = row.get("cure");
+        let grant: String = row.get("hint");
         if !row.get::<_, bool>("there") {
             let create = wanted.get(&name).cloned().unwrap_or_default();
             let reason = format!("foreign server {name} does not exist");
-            answers.refuse("foreign servers", missing(reason, format!("{create}; {grant}")));
+            answers.refuse(
+                "foreign servers",
+                Refused::config(Side::Target, reason, format!("{create}; {grant}")),
+            );
         } else if !row.get::<_, bool>("usable") {
             let reason = format!("no USAGE on foreign server {name}");
-            let refused = Refused {
-                refusal: Refusal::Denied,
-                ..missing(reason, grant)
-            };
+            let refused = Refused::denied(Side::Target, reason, grant);
             answers.refuse("foreign servers", refused);
         }
     }
@@ -227,7 +215,7 @@ async fn objects(
     for row in rows {
         let schema: String = row.get("schema");
         if row.get("lacks_usage") {
-            grants.insert(schema, row.get::<_, String>("usage_cure"));
+            grants.insert(schema, row.get::<_, String>("usage_hint"));
         } else {
             let (kind, identity): (String, String) = (row.get("type"), row.get("identity"));
             lacking
@@ -236,14 +224,12 @@ async fn objects(
                 .push(format!("{kind} {identity}"));
         }
     }
-    for (schema, cure) in grants {
-        let refused = Refused {
-            refusal: Refusal::Denied,
-            ..missing(
-                format!("no USAGE on schema \"{schema}\", which the unit needs"),
-                cure,
-            )
-        };
+    for (schema, hint) in grants {
+        let refused = Refused::denied(
+            Side::Target,
+            format!("no USAGE on schema \"{schema}\", which the unit needs"),
+            hint,
+        );
         answers.refuse(CHECK, refused);
     }
     let needed: BTreeSet<&String> = schemas.into_iter().collect();
@@ -257,11 +243,8 @@ async fn objects(
         let objects = lacking.remove(schema);
         if on_its_way {
             let reason = format!("schema \"{schema}\", which the unit needs, is still loading");
-            let cure = "let it finish, or set WAIT_TIMEOUT to wait for it".to_owned();
-            let refused = Refused {
-                refusal: Refusal::Transient,
-                ..missing(reason, cure)
-            };
+            let hint = "let it finish, or set WAIT_TIMEOUT to wait for it";
+            let refused = Refused::transient(Side::Target, reason, hint);
             answers.refuse(CHECK, refused);
         } else if let Some(mut objects) = objects {
             objects.truncate(NAMED_MAX);
@@ -269,8 +252,8 @@ async fn objects(
                 "schema \"{schema}\", which the unit needs, lacks {}",
                 objects.join(", ")
             );
-            let cure = order(questions, schema).await?;
-            answers.refuse(CHECK, missing(reason, cure));
+            let hint = order(questions, schema).await?;
+            answers.refuse(CHECK, Refused::config(Side::Target, reason, hint));
         } else {
             answers.fine(CHECK, format!("what is needed of {schema} is there"));
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::clear::{self, Decision};
 use crate::config::{Privileges, SchemaName};
-use crate::error::{Error, Refusal, Refused, Side};
+use crate::error::{Error, Refused, Side};
 use crate::preflight::{Answers, Questions};
 use crate::privileges::{self, Need};
 use crate::server::session::{Param, Session};
@@ -33,15 +33,6 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     Ok(answers)
 }
 
-fn denied(side: Side, reason: String, cure: String) -> Refused {
-    Refused {
-        refusal: Refusal::Denied,
-        side,
-        reason,
-        cure,
-    }
-}
-
 /// Refuses those that do not.
 async fn schemas_exist(questions: &Questions<'_>) -> Result<Answers, Error> {
     let mut answers = Answers::default();
@@ -65,12 +56,11 @@ async fn schemas_exist(questions: &Questions<'_>) -> Result<Answers, Error> {
             .map_or_else(String::new, |similar| format!(" (there is {similar})"));
         answers.refuse(
             "source schema",
-            Refused {
-                refusal: Refusal::Config,
-                side: Side::Source,
-                reason: format!("schema \"{name}\" does not exist{similar}"),
-                cure: "correct SCHEMA_NAME or SOURCE_DBNAME".to_owned(),
-            },
+            Refused::config(
+                Side::Source,
+                format!("schema \"{name}\" does not exist{similar}"),
+                "correct SCHEMA_NAME or SOURCE_DBNAME",
+            ),
         );
     }
     Ok(answers)
@@ -90,7 +80,14 @@ async fn source(questions: &Questions<'_>) -> Result<Answers, Error> {
         answers.fine(CHECK, "everything can be read".to_owned());
     }
     for row in rows {
-        answers.refuse(CHECK, denied(Side::Source, row.get("reason"), row.get("cure")));
+        answers.refuse(
+            CHECK,
+            Refused::denied(
+                Side::Source,
+                row.get::<_, String>("reason"),
+                row.get::<_, String>("hint"),
+            ),
+        );
     }
     Ok(answers)
 }
@@ -144,12 +141,18 @@ async fn target(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), 
         .iter()
         .any(|(_, decision)| matches!(decision, Decision::Create | Decision::Replace(_)));
     if !row.get::<_, bool>("may_create") && (creates || !row.get::<_, bool>("has_ledger")) {
-        let reason = "no CREATE on the database".to_owned();
-        answers.refuse(CHECK, denied(Side::Target, reason, row.get("create_cure")));
+        let reason = "no CREATE on the database";
+        answers.refuse(
+            CHECK,
+            Refused::denied(Side::Target, reason, row.get::<_, String>("create_hint")),
+        );
     }
     if !row.get::<_, bool>("may_write_ledger") {
-        let reason = "no access to the ledger".to_owned();
-        answers.refuse(CHECK, denied(Side::Target, reason, row.get("ledger_cure")));
+        let reason = "no access to the ledger";
+        answers.refuse(
+            CHECK,
+            Refused::denied(Side::Target, reason, row.get::<_, String>("ledger_hint")),
+        );
     }
     for (schema, decision) in answers.decisions.clone() {
         schema_rights(questions, answers, &schema, &decision).await?;
@@ -179,11 +182,17 @@ async fn schema_rights(
     match decision {
         Decision::Replace(_) | Decision::Empty(_) if !may_own => {
             let reason = format!("schema \"{schema}\" belongs to a role that the user is not a member of");
-            answers.refuse(CHECK, denied(Side::Target, reason, row.get("own_cure")));
+            answers.refuse(
+                CHECK,
+                Refused::denied(Side::Target, reason, row.get::<_, String>("own_hint")),
+            );
         }
         Decision::Adopt(_) | Decision::Empty(_) if !may_fill => {
             let reason = format!("no CREATE and USAGE on schema \"{schema}\"");
-            answers.refuse(CHECK, denied(Side::Target, reason, row.get("fill_cure")));
+            answers.refuse(
+                CHECK,
+                Refused::denied(Side::Target, reason, row.get::<_, String>("fill_hint")),
+            );
         }
         Decision::Create | Decision::Adopt(_) | Decision::Empty(_) | Decision::Replace(_) => {}
     }
@@ -230,23 +239,22 @@ async fn roles(
         let (create, grant): (String, String) = (row.get("create_role"), row.get("grant_role"));
         let becomes = needs.get(&name) == Some(&Need::Become);
         if !row.get::<_, bool>("exists") {
-            let cure = if becomes {
+            let hint = if becomes {
                 format!("{create}; {grant}")
             } else {
                 create
             };
             answers.refuse(
                 CHECK,
-                Refused {
-                    refusal: Refusal::Config,
-                    side: Side::Target,
-                    reason: format!("role \"{name}\" does not exist (ROLE_MAP can name another)"),
-                    cure,
-                },
+                Refused::config(
+                    Side::Target,
+                    format!("role \"{name}\" does not exist (ROLE_MAP can name another)"),
+                    hint,
+                ),
             );
         } else if becomes {
             let reason = format!("role \"{name}\" owns or grants something, and the user may not become it");
-            answers.refuse(CHECK, denied(Side::Target, reason, grant));
+            answers.refuse(CHECK, Refused::denied(Side::Target, reason, grant));
         }
     }
     for schema in &adopted {
@@ -275,7 +283,7 @@ async fn lenders(
     if rows.first().is_none_or(|row| row.get("may_own")) {
         return Ok(());
     }
-    let sql = "SELECT r.role, pg_catalog.format('GRANT CREATE, USAGE ON SCHEMA %I TO %I', $1::text, r.role) AS cure \
+    let sql = "SELECT r.role, pg_catalog.format('GRANT CREATE, USAGE ON SCHEMA %I TO %I', $1::text, r.role) AS hint \
                FROM pg_catalog.unnest($2::text[]) AS r (role) JOIN pg_catalog.pg_roles o ON o.rolname = r.role \
                WHERE NOT (pg_catalog.has_schema_privilege(o.oid, $1, 'CREATE') \
                AND pg_catalog.has_schema_privilege(o.oid, $1, 'USAGE'))";
@@ -290,7 +298,10 @@ async fn lenders(
         let role: String = row.get("role");
         let reason =
             format!("role \"{role}\" owns or grants something in schema \"{schema}\" and lacks rights on it");
-        answers.refuse("roles", denied(Side::Target, reason, row.get("cure")));
+        answers.refuse(
+            "roles",
+            Refused::denied(Side::Target, reason, row.get::<_, String>("hint")),
+        );
     }
     Ok(())
 }

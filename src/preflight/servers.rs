@@ -1,7 +1,7 @@
 //! What kind of servers they are, whether they fit each other, and whether there is room.
 
 use crate::config::{Method, ToastCompression, Verify};
-use crate::error::{Error, Refusal, Refused, Side};
+use crate::error::{Error, Refused, Side};
 use crate::preflight::{Answers, Questions};
 use crate::server::session::Session;
 use crate::word::Word as _;
@@ -119,22 +119,10 @@ async fn compression(questions: &Questions<'_>) -> Result<Answers, Error> {
     if config.method == Method::Copy && !there.get::<_, bool>(0) {
         let reason =
             format!("the target cannot be told to compress with {wanted} (14 and newer, built with it)");
-        let cure = "set TOAST_COMPRESSION=auto".to_owned();
-        answers.refuse(
-            "compression",
-            refused(Refusal::Config, Side::Target, reason, cure),
-        );
+        let hint = "set TOAST_COMPRESSION=auto";
+        answers.refuse("compression", Refused::config(Side::Target, reason, hint));
     }
     Ok(answers)
-}
-
-fn refused(refusal: Refusal, side: Side, reason: String, cure: String) -> Refused {
-    Refused {
-        refusal,
-        side,
-        reason,
-        cure,
-    }
 }
 
 fn versions(questions: &Questions<'_>, answers: &mut Answers) {
@@ -150,7 +138,7 @@ fn versions(questions: &Questions<'_>, answers: &mut Answers) {
             let reason = format!("PostgreSQL {major} is older than {OLDEST_MAJOR}");
             answers.refuse(
                 CHECK,
-                refused(Refusal::Config, side, reason, format!("upgrade the {side}")),
+                Refused::config(side, reason, format!("upgrade the {side}")),
             );
         }
     }
@@ -159,9 +147,9 @@ fn versions(questions: &Questions<'_>, answers: &mut Answers) {
 fn endpoints(source: &Description, target: &Description, answers: &mut Answers) {
     const CHECK: &str = "endpoint";
     if source.in_recovery && source.is_aurora {
-        let reason = "this is an Aurora reader, which exports no snapshot".to_owned();
-        let cure = "set SOURCE_HOST to the cluster's writer endpoint".to_owned();
-        answers.refuse(CHECK, refused(Refusal::Config, Side::Source, reason, cure));
+        let reason = "this is an Aurora reader, which exports no snapshot";
+        let hint = "set SOURCE_HOST to the cluster's writer endpoint";
+        answers.refuse(CHECK, Refused::config(Side::Source, reason, hint));
     } else if source.in_recovery {
         answers.note(
             CHECK,
@@ -175,8 +163,8 @@ fn endpoints(source: &Description, target: &Description, answers: &mut Answers) 
     if target.in_recovery || target.read_only {
         let reason =
             "the target does not accept writes (a reader, a standby, or default_transaction_read_only)";
-        let cure = "set TARGET_HOST to the endpoint of the writer";
-        let refused = refused(Refusal::Config, Side::Target, reason.to_owned(), cure.to_owned());
+        let hint = "set TARGET_HOST to the endpoint of the writer";
+        let refused = Refused::config(Side::Target, reason, hint);
         answers.refuse(CHECK, refused);
     }
 }
@@ -210,9 +198,9 @@ async fn same_database(questions: &Questions<'_>) -> Result<Answers, Error> {
         .query_one("release the lock", release, &[&key])
         .await?;
     if same {
-        let reason = "source and target are one and the same database".to_owned();
-        let cure = "set TARGET_HOST and TARGET_DBNAME to another database".to_owned();
-        answers.refuse(CHECK, refused(Refusal::Config, Side::Target, reason, cure));
+        let reason = "source and target are one and the same database";
+        let hint = "set TARGET_HOST and TARGET_DBNAME to another database";
+        answers.refuse(CHECK, Refused::config(Side::Target, reason, hint));
     } else {
         answers.fine(CHECK, "source and target are two".to_owned());
     }
@@ -266,12 +254,9 @@ async fn collations(questions: &Questions<'_>) -> Result<Answers, Error> {
         .await?
     {
         let reason = format!("collation \"{}\" does not exist", row.get::<_, String>(0));
-        let cure = "install the locale on the target's machine, then \
+        let hint = "install the locale on the target's machine, then \
                     SELECT pg_import_system_collations('pg_catalog')";
-        answers.refuse(
-            "collations",
-            refused(Refusal::Config, Side::Target, reason, cure.to_owned()),
-        );
+        answers.refuse("collations", Refused::config(Side::Target, reason, hint));
     }
     Ok(answers)
 }
@@ -299,9 +284,8 @@ fn lock_table(source: &Description, tables: i64, holders: i64, answers: &mut Ans
             "the lock table holds {capacity} locks, {} are in use, and the schema needs {needed}",
             source.locks_used
         );
-        let cure = format!("ALTER SYSTEM SET max_locks_per_transaction = {each}; then restart the server");
-        let refused = refused(Refusal::Resources, Side::Source, reason, cure);
-        answers.refuse("lock table", refused);
+        let hint = format!("ALTER SYSTEM SET max_locks_per_transaction = {each}; then restart the server");
+        answers.refuse("lock table", Refused::resources(Side::Source, reason, hint));
     } else {
         let found = format!("{needed} of {capacity} locks are needed on the source");
         answers.fine("lock table", found);
@@ -316,15 +300,15 @@ fn connections(side: Side, server: &Description, streams: i32, answers: &mut Ans
             server.connection_limit
         );
         let user = server.user.replace('"', "\"\"");
-        let cure = format!("ALTER ROLE \"{user}\" CONNECTION LIMIT {most}");
-        answers.refuse("connections", refused(Refusal::Config, side, reason, cure));
+        let hint = format!("ALTER ROLE \"{user}\" CONNECTION LIMIT {most}");
+        answers.refuse("connections", Refused::config(side, reason, hint));
     } else if server.connections_free < more && !server.is_superuser {
         let reason = format!(
             "{} connections are free, and a run needs {more} more",
             server.connections_free.max(0)
         );
-        let cure = "wait until others are closed, or raise max_connections".to_owned();
-        answers.refuse("connections", refused(Refusal::Transient, side, reason, cure));
+        let hint = "wait until others are closed, or raise max_connections";
+        answers.refuse("connections", Refused::transient(side, reason, hint));
     } else {
         answers.fine(
             "connections",

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::catalogue::Relation;
 use crate::config::Schemas;
-use crate::error::{Error, Refusal, Refused, Stop};
+use crate::error::{Error, Refused, Stop};
 use crate::server::session::{Session, quote_literal};
 
 /// Between two attempts to lock: long enough to stay out of the way, short beside any `LOCK_TIMEOUT`.
@@ -207,10 +207,9 @@ async fn blocked(session: &Session, schemas: &Schemas, waited: Duration) -> Resu
             )
         })
         .collect();
-    Ok(Error::Refused(Refused {
-        refusal: Refusal::Transient,
-        side: session.side(),
-        reason: format!(
+    Ok(Error::Refused(Refused::transient(
+        session.side(),
+        format!(
             "tables could not be locked within LOCK_TIMEOUT ({} s): {}",
             waited.as_secs(),
             if holders.is_empty() {
@@ -219,6 +218,6 @@ async fn blocked(session: &Session, schemas: &Schemas, waited: Duration) -> Resu
                 holders.join(", ")
             }
         ),
-        cure: "wait until that statement is done".to_owned(),
-    }))
+        "wait until that statement is done",
+    )))
 }

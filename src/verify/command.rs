@@ -9,7 +9,7 @@ use crate::catalogue;
 use crate::catalogue::activity;
 use crate::config::{Config, Privileges, SchemaName, Schemas, Verify};
 use crate::credentials;
-use crate::error::{Error, Problem, Refusal, Refused, Side};
+use crate::error::{Error, Problem, Refused, Side};
 use crate::ledger::{self, State};
 use crate::lock;
 use crate::privileges;
@@ -153,12 +153,11 @@ impl<'a> Ends<'a> {
         let Some(holder) = lock::holder(target, &self.config.schemas).await? else {
             return Ok(());
         };
-        Err(Error::Refused(Refused {
-            refusal: Refusal::Transient,
-            side: Side::Target,
-            reason: format!("a load is under way: {holder}"),
-            cure: "let it finish".to_owned(),
-        }))
+        Err(Error::Refused(Refused::transient(
+            Side::Target,
+            format!("a load is under way: {holder}"),
+            "let it finish",
+        )))
     }
 
     /// What the ledger knows of each schema, which has to be there on both sides.
@@ -168,12 +167,11 @@ impl<'a> Ends<'a> {
         for schema in &self.config.schemas {
             for session in [&self.outside.source, &self.outside.target] {
                 if ledger::oid(session, schema.as_str()).await?.is_none() {
-                    return Err(Error::Refused(Refused {
-                        refusal: Refusal::Config,
-                        side: session.side(),
-                        reason: format!("schema \"{schema}\" does not exist"),
-                        cure: String::new(),
-                    }));
+                    return Err(Error::Refused(Refused::config(
+                        session.side(),
+                        format!("schema \"{schema}\" does not exist"),
+                        "",
+                    )));
                 }
             }
             let load = ledger::latest(target, schema.as_str()).await?;

@@ -333,9 +333,9 @@ fn what_a_name_without_a_schema_means_is_not_guessed() {
     assert_exit(&refused, 78);
     let reason = text(refused.last(), "reason");
     assert!(reason.contains("s.price(integer) names rate"), "{reason}");
-    let cure = "ALTER ROUTINE s.price(integer) SET search_path = \"public\", \"s\"";
-    assert!(reason.contains(cure), "{reason}");
-    rig.at_source(cure);
+    let hint = "ALTER ROUTINE s.price(integer) SET search_path = \"public\", \"s\"";
+    assert!(reason.contains(hint), "{reason}");
+    rig.at_source(hint);
     rig.at_source("UPDATE s.t SET a = a");
     assert_exit(&rig.worker("s").run(), 0);
     assert_eq!(rig.at_target(sum), "300");

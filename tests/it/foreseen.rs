@@ -95,7 +95,7 @@ fn every_hint_works_as_it_is_printed() {
 }
 
 fn follow(rig: &Rig, finding: &Value, unit: &mut String) {
-    let hint = ["hint", "cure"]
+    let hint = ["hint", "hint"]
         .into_iter()
         .find_map(|field| finding[field].as_str())
         .unwrap();

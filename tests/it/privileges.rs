@@ -133,23 +133,23 @@ fn roles_can_have_another_name_on_the_target() {
 }
 
 /// The statements that a refusal names; what it names for SCHEMA_NAME is none.
-fn cures(output: &testbed::Output) -> Vec<(String, String)> {
+fn hints(output: &testbed::Output) -> Vec<(String, String)> {
     let findings = output.last()["findings"].as_array().cloned().unwrap_or_default();
     findings
         .iter()
-        .map(|finding| (text(finding, "side").to_owned(), text(finding, "cure").to_owned()))
+        .map(|finding| (text(finding, "side").to_owned(), text(finding, "hint").to_owned()))
         .collect()
 }
 
 #[test]
-fn following_the_cures_of_one_refusal_leads_to_no_other() {
+fn following_the_hints_of_one_refusal_leads_to_no_other() {
     for rig in Rig::of_both_majors() {
-        let worker = aurora_like(&rig, "cure");
+        let worker = aurora_like(&rig, "hint");
         rig.at_target(&format!("ALTER DATABASE {} OWNER TO postgres", rig.database));
-        rig.at_source(&roles("cure"));
+        rig.at_source(&roles("hint"));
         rig.at_source("CREATE EXTENSION citext; CREATE SCHEMA s; CREATE EXTENSION hstore SCHEMA s; CREATE EXTENSION lo SCHEMA s; CREATE TABLE s.t (a int, h s.hstore, c citext);
         CREATE TABLE s.secured (a int); ALTER TABLE s.secured ENABLE ROW LEVEL SECURITY; CREATE SEQUENCE s.q;
-        ALTER TABLE s.t OWNER TO cure_owner; CREATE TABLE s.u (id int); GRANT SELECT ON s.u TO cure_other; ALTER SCHEMA s OWNER TO cure_owner");
+        ALTER TABLE s.t OWNER TO hint_owner; CREATE TABLE s.u (id int); GRANT SELECT ON s.u TO hint_other; ALTER SCHEMA s OWNER TO hint_owner");
         for command in ["check", "load"] {
             let refused = worker.clone().arg(command).run();
             assert_exit(&refused, 78);
@@ -160,21 +160,21 @@ fn following_the_cures_of_one_refusal_leads_to_no_other() {
         }
         let refused = worker.run();
         let mut last = Vec::new();
-        for (side, cure) in cures(&refused) {
-            assert!(!cure.is_empty());
+        for (side, hint) in hints(&refused) {
+            assert!(!hint.is_empty());
             if side == "source" {
-                rig.at_source(&cure)
+                rig.at_source(&hint)
             } else {
-                rig.at_target(&cure)
+                rig.at_target(&hint)
             };
-            last.push(cure);
+            last.push(hint);
         }
         assert!(last.len() >= 8, "{last:#?}");
         let output = worker.run();
         assert_exit(&output, 0);
         assert_eq!(
             rig.at_target("SELECT relowner::regrole FROM pg_class WHERE oid = 's.t'::regclass"),
-            "cure_owner"
+            "hint_owner"
         );
         assert_exit(&worker.run(), 0);
     }
@@ -207,21 +207,21 @@ fn each_missing_privilege_is_named_alone() {
             "ALTER ROLE lack_reader BYPASSRLS",
         ),
     ];
-    for (statement, cure) in cases {
+    for (statement, hint) in cases {
         rig.at_source(statement);
         let output = worker.clone().arg("check").run();
         assert_exit(&output, 77);
-        let cures = cures(&output);
-        assert_eq!(cures.len(), 1, "{cures:#?}");
-        assert_eq!(cures[0].1, cure);
-        rig.at_source(cure);
+        let hints = hints(&output);
+        assert_eq!(hints.len(), 1, "{hints:#?}");
+        assert_eq!(hints[0].1, hint);
+        rig.at_source(hint);
         assert_exit(&worker.clone().arg("check").run(), 0);
     }
     rig.at_target(&format!("ALTER DATABASE {database} OWNER TO postgres; REVOKE postgres FROM lack_master; ALTER ROLE lack_master INHERIT"));
     let output = worker.clone().arg("check").env("PRIVILEGES", "skip").run();
     assert_exit(&output, 77);
     let expected = format!("GRANT CREATE ON DATABASE {database} TO lack_master");
-    assert_eq!(cures(&output), [("target".to_owned(), expected.clone())]);
+    assert_eq!(hints(&output), [("target".to_owned(), expected.clone())]);
     rig.at_target(&expected);
     assert_exit(&worker.clone().env("PRIVILEGES", "skip").run(), 0);
 

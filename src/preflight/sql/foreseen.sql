@@ -46,7 +46,7 @@ WITH namespace AS (
     WHERE c.relnamespace IN (SELECT oid FROM namespace) AND p.relnamespace IN (SELECT oid FROM namespace)
       AND c.relkind IN ('r', 'p', 'f')
 )
-SELECT 'superuser' AS needs, i.type || ' ' || i.identity AS object, p.why AS reason, '' AS cure
+SELECT 'superuser' AS needs, i.type || ' ' || i.identity AS object, p.why AS reason, '' AS hint
 FROM privileged p, LATERAL pg_catalog.pg_identify_object(p.classid, p.objid, 0) i
 WHERE NOT EXISTS (SELECT 1 FROM member m WHERE m.classid = p.classid AND m.objid = p.objid)
 

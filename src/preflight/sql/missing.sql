@@ -26,7 +26,7 @@ WITH there (type, identity) AS MATERIALIZED (
 )
 SELECT o.type, o.identity, o.schema, n.oid IS NULL AS lacks_schema,
        n.oid IS NOT NULL AND NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS lacks_usage,
-       pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', o.schema, current_user) AS usage_cure
+       pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', o.schema, current_user) AS usage_hint
 FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::text[]))
      AS o (type, identity, schema)
 LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = o.schema

@@ -13,7 +13,7 @@ WITH namespace AS (
           WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
 )
 SELECT pg_catalog.format('no USAGE on schema %I', n.nspname) AS reason,
-       pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', n.nspname, current_user) AS cure
+       pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', n.nspname, current_user) AS hint
 FROM namespace n
 WHERE NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE')
 UNION ALL

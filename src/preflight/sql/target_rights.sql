@@ -1,6 +1,6 @@
 -- What the user may not do to the ledger, and whether it may create schemas.
 SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS may_create,
-       pg_catalog.format('GRANT CREATE ON DATABASE %I TO %I', pg_catalog.current_database(), current_user) AS create_cure,
+       pg_catalog.format('GRANT CREATE ON DATABASE %I TO %I', pg_catalog.current_database(), current_user) AS create_hint,
        l.oid IS NOT NULL AS has_ledger,
        CASE
        WHEN s.oid IS NULL THEN true
@@ -13,7 +13,7 @@ SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'
        pg_catalog.format(
            CASE WHEN l.oid IS NULL THEN 'GRANT CREATE, USAGE ON SCHEMA schemaferry TO %1$I'
                 ELSE 'GRANT USAGE ON SCHEMA schemaferry TO %1$I; GRANT SELECT, INSERT, UPDATE ON schemaferry.load TO %1$I' END,
-           current_user) AS ledger_cure
+           current_user) AS ledger_hint
 FROM (SELECT 1) one
 LEFT JOIN pg_catalog.pg_namespace s ON s.nspname = 'schemaferry'
 LEFT JOIN pg_catalog.pg_class l ON l.relnamespace = s.oid AND l.relname = 'load'
