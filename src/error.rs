@@ -142,8 +142,10 @@ pub(crate) enum Stop {
     LockLost(String),
     /// The session that exported the snapshot is gone.
     SnapshotLost(String),
-    /// A name of the source stands for another table than the one that is locked.
+    /// A name of the source stands for another relation than the one that was locked, or did so meanwhile.
     Renamed(String),
+    /// Definitions of the source have changed since the snapshot; the text is what came of it.
+    Redefined(String),
 }
 
 impl fmt::Display for Stop {
@@ -173,8 +175,14 @@ impl fmt::Display for Stop {
             Self::SnapshotLost(why) => write!(f, "the session that exported the snapshot was lost: {why}"),
             Self::Renamed(table) => write!(
                 f,
-                "{table} is another table on the source now than at the beginning: its schema was renamed"
+                "{table} is another table on the source than the one that was locked: something was renamed meanwhile"
             ),
+            Self::Redefined(outcome) => {
+                write!(
+                    f,
+                    "definitions of the source were changed during the load, which then ended: {outcome}"
+                )
+            }
         }
     }
 }
@@ -348,7 +356,9 @@ impl Error {
             | Self::Stopped(Stop::LockWait { side, .. }) => Some(*side),
             Self::Preflight(refused) => refused.first().map(|first| first.side),
             Self::Stopped(Stop::LockLost(_)) => Some(Side::Target),
-            Self::Stopped(Stop::SnapshotLost(_) | Stop::Renamed(_)) => Some(Side::Source),
+            Self::Stopped(Stop::SnapshotLost(_) | Stop::Renamed(_) | Stop::Redefined(_)) => {
+                Some(Side::Source)
+            }
             Self::Config(_)
             | Self::Spawn { .. }
             | Self::Archive(_)

@@ -127,7 +127,8 @@ pub(crate) fn classify(error: &Error, established: bool, changing: bool) -> Exit
             | Stop::LockWait { .. }
             | Stop::LockLost(_)
             | Stop::SnapshotLost(_)
-            | Stop::Renamed(_) => Exit::Transient,
+            | Stop::Renamed(_)
+            | Stop::Redefined(_) => Exit::Transient,
         },
     }
 }

@@ -41,10 +41,14 @@ pub(crate) async fn load(config: &Config, shutdown: &Shutdown, progress: &Progre
             }
         })
         .await;
-    if ended.is_err() {
-        unit.sweep().await;
+    match ended {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            let error = unit.explain(error).await;
+            unit.sweep().await;
+            Err(error)
+        }
     }
-    ended
 }
 
 /// The line.
@@ -70,6 +74,7 @@ async fn line(
     // Before the snapshot: what is written in between counts as written since.
     let source_activity = activity::read(&source, &config.schemas).await?;
     let snapshot = Snapshot::export(source, &config.schemas, config.lock_timeout).await?;
+    unit.remember_definitions(&snapshot.session).await?;
 
     progress.enter(Phase::Archive);
     let endpoints = unit.endpoints(&answers, majors)?;

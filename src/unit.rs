@@ -2,13 +2,16 @@
 //! nothing of it goes on running on either server.
 
 use std::convert::Infallible;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::archive::dump::{Dump, Endpoint};
 use crate::archive::program::{self, Client};
+use crate::catalogue;
 use crate::config::Config;
 use crate::credentials;
-use crate::error::{Error, Side};
+use crate::error::{self, Error, Side, Stop};
+use crate::exit::{self, Exit};
 use crate::ledger;
 use crate::lock::{Lock, Sweep, sweep};
 use crate::preflight::{Answers, Questions};
@@ -41,6 +44,8 @@ pub(crate) struct Unit<'a> {
     controls: Sides<Control>,
     pub(crate) run_dir: RunDir,
     passfiles: Sides<Passfile>,
+    /// Of the source's definitions, as they were before anything was read of them.
+    definitions: OnceLock<String>,
 }
 
 impl<'a> Reached<'a> {
@@ -107,6 +112,7 @@ impl<'a> Reached<'a> {
             run_dir,
             names,
             servers,
+            definitions: OnceLock::new(),
         };
         Ok((unit, sessions))
     }
@@ -179,6 +185,31 @@ impl Unit<'_> {
         let swept = async { tokio::join!(source.sweep_attempt(), target.sweep_attempt()) };
         if tokio::time::timeout(SWEEP_LIMIT, swept).await.is_err() {
             tracing::warn!("the run's backends could not be ended in time; the next attempt does it");
+        }
+    }
+
+    /// Remembers the source's definitions under the snapshot.
+    pub(crate) async fn remember_definitions(&self, source: &Session) -> Result<(), Error> {
+        let found = catalogue::fingerprint(source, &self.config.schemas).await?;
+        self.definitions.get_or_init(|| found);
+        Ok(())
+    }
+
+    /// The cause of a failure that would be the data's or a bug's, where definitions of the source have changed meanwhile:
+    /// no lock on tables stops that, and it passes by itself.
+    pub(crate) async fn explain(&self, error: Error) -> Error {
+        let permanent = matches!(exit::classify(&error, true, true), Exit::Data | Exit::Internal);
+        let Some(before) = self.definitions.get().filter(|_| permanent) else {
+            return error;
+        };
+        let look = async {
+            let role = self.names.role("explain");
+            let session = Session::open(&self.servers.source, &role, self.config.lock_timeout).await?;
+            catalogue::fingerprint(&session, &self.config.schemas).await
+        };
+        match tokio::time::timeout(SWEEP_LIMIT, look).await {
+            Ok(Ok(now)) if now != *before => Error::Stopped(Stop::Redefined(error::chain(&error))),
+            _ => error,
         }
     }
 

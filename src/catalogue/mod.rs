@@ -370,3 +370,12 @@ pub(crate) async fn leaving_foreign_keys(
         .await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
+
+/// A text that is another one after every change of a definition in the schemas.
+pub(crate) async fn fingerprint(session: &Session, schemas: &Schemas) -> Result<String, Error> {
+    let sql = include_str!("sql/fingerprint.sql");
+    let row = session
+        .query_one("look at the definitions", sql, &[&schemas.names()])
+        .await?;
+    Ok(row.get(0))
+}

@@ -70,6 +70,7 @@ impl Copy<'_> {
             &batches(&tables, &tasks),
         );
         let rows = Rows {
+            schemas: &self.config.schemas,
             tables: &tables,
             formats: &formats,
             pieces: pieces(&tasks),

@@ -13,13 +13,14 @@ use tokio_postgres::{CopyInSink, CopyOutStream};
 
 use crate::catalogue::code::Code;
 use crate::catalogue::{Format, Relation, Table};
-use crate::config::ToastCompression;
+use crate::config::{Schemas, ToastCompression};
 use crate::copy::plan::{self, Span, Task};
 use crate::error::{Error, Stop};
 use crate::lock::Lock;
 use crate::progress::Progress;
 use crate::server::reframe::Copying;
 use crate::server::session::{Session, answer, start};
+use crate::snapshot;
 
 /// A table that is emptied first is locked until its rows are in. A check of another table that looks into it gives up
 /// soon, and is tried again when nothing else of the run is under way.
@@ -27,6 +28,7 @@ const BEGIN_IMPATIENT: &str = "BEGIN; SET LOCAL lock_timeout = '10s'";
 
 /// What every task of a load shares.
 pub(crate) struct Rows<'a> {
+    pub(crate) schemas: &'a Schemas,
     pub(crate) tables: &'a [Table],
     pub(crate) formats: &'a HashMap<u32, Format>,
     /// How many pieces each table is cut into, by its place.
@@ -168,7 +170,7 @@ impl Rows<'_> {
         let ends = Ends::new(source, target);
         let (stream, sink) = tokio::try_join!(reading, writing)?;
         let rows = self.relay(&ends, (stream, sink), &name).await?;
-        self.commit(target).await?;
+        self.commit(source, target).await?;
         self.progress.end(&name, Some(rows));
         if !freeze {
             self.progress.not_frozen(name);
@@ -223,7 +225,7 @@ impl Rows<'_> {
             let rows = self.relay(&ends, (stream, sink), name).await?;
             landed.push((*place, rows));
         }
-        self.commit(target).await?;
+        self.commit(source, target).await?;
         for ((_, _, _, name), (_, rows)) in tables.iter().zip(&landed) {
             self.progress.end(name, Some(*rows));
         }
@@ -294,8 +296,9 @@ impl Rows<'_> {
         }
     }
 
-    /// Commits, unless the lock may have gone to another worker meanwhile.
-    async fn commit(&self, target: &Session) -> Result<(), Error> {
+    /// Commits, unless something else was read than what was locked, or the lock may have gone to another worker meanwhile.
+    async fn commit(&self, source: &Session, target: &Session) -> Result<(), Error> {
+        snapshot::refuse_strangers(source, self.schemas).await?;
         if !self.lock.is_held() {
             return Err(Error::Stopped(Stop::LockLost("no heartbeat".to_owned())));
         }

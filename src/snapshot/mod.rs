@@ -127,11 +127,31 @@ pub(crate) async fn hold(session: &Session, schemas: &Schemas) -> Result<(), Err
     Ok(())
 }
 
+/// Where the server has it (releases since August 2024), a session that only reads runs no code of whoever puts a view in a
+/// table's place.
+const TABLES_ONLY: &str = "SELECT pg_catalog.set_config(name, 'view, foreign-table', true) FROM pg_catalog.pg_settings \
+                           WHERE name = 'restrict_nonsystem_relation_kind'";
+
 /// Makes a session read under an exported snapshot until its transaction ends.
 pub(crate) async fn import(session: &Session, id: &str) -> Result<(), Error> {
     let id = quote_literal(id);
-    let sql = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {id}");
+    let sql = format!(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {id}; {TABLES_ONLY}"
+    );
     session.batch("import the snapshot", &sql).await
+}
+
+/// Makes sure that a session that has imported the snapshot has read nothing but the unit's tables. No lock on a table stops
+/// the renaming of its schema, so what was locked by name is looked up by OID afterwards.
+pub(crate) async fn refuse_strangers(session: &Session, schemas: &Schemas) -> Result<(), Error> {
+    let sql = include_str!("sql/strangers.sql");
+    let rows = session
+        .query("look what was read", sql, &[&schemas.names()])
+        .await?;
+    match rows.first() {
+        None => Ok(()),
+        Some(row) => Err(Error::Stopped(Stop::Renamed(row.get(0)))),
+    }
 }
 
 /// OID and name of every table that has to be locked.

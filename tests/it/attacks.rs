@@ -3,6 +3,7 @@
 use testbed::Psql;
 
 use crate::rig::{Rig, assert_exit, text};
+use crate::slow::SLOW_ROWS;
 
 /// Who waits for the load with a transaction open, what he has done in it, and what the load's reason says then.
 struct Row {
@@ -154,4 +155,69 @@ fn a_schema_of_more_than_one_chunk_is_replaced() {
     for _ in 0..3 {
         assert_exit(&rig.worker("s").run(), 0);
     }
+}
+
+/// Definitions that no lock on a table protects: a load that meets one passes it by or is run again, and never ends for good.
+#[test]
+fn what_is_redefined_on_the_source_meanwhile_never_ends_a_load_for_good() {
+    let rig = Rig::new("");
+    for (number, change) in [
+        "DROP FUNCTION s.f()",
+        "DROP TYPE s.e",
+        "DROP SEQUENCE s.q",
+        "DROP VIEW s.v",
+        "ALTER VIEW s.v RENAME TO w",
+        "ALTER FUNCTION s.f() RENAME TO g",
+        "ALTER TYPE s.e RENAME TO d",
+        "ALTER TYPE s.e ADD VALUE 'y'",
+        "DROP AGGREGATE s.top(int)",
+        "DROP COLLATION s.c",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        rig.at_source(
+            "DROP SCHEMA IF EXISTS s CASCADE; CREATE SCHEMA s; CREATE TABLE s.t (a int); CREATE SEQUENCE s.q;
+             CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TYPE s.e AS ENUM ('x');
+             CREATE VIEW s.v AS SELECT a FROM s.t; CREATE COLLATION s.c (LOCALE = 'C');
+             CREATE AGGREGATE s.top(int) (SFUNC = int4larger, STYPE = int)",
+        );
+        let phase = ["preflight", "snapshot", "archive"][number % 3];
+        let load = rig.worker("s").env("ON_EXISTING", "replace").spawn();
+        crate::slow::wait_for_phase(&load, phase);
+        rig.at_source(change);
+        let output = load.wait();
+        assert!([0, 75].contains(&output.exit), "{change}\n{}", output.stdout);
+    }
+}
+
+/// While the first table takes its time, the schema changes places with another one, and back before the load is over.
+#[test]
+fn schemas_that_change_places_and_back_are_noticed() {
+    const TABLES: &str =
+        "CREATE TABLE m (v text); INSERT INTO m SELECT md5(i::text) FROM generate_series(1, 4500) i";
+    let rig = Rig::new(&format!(
+        "{SLOW_ROWS}; SET search_path = s; {TABLES}; CREATE TABLE z (a int, b int GENERATED ALWAYS AS (s.slow(a)) STORED);
+         INSERT INTO z SELECT i FROM generate_series(1, 300) i;
+         CREATE SCHEMA o; SET search_path = o; {TABLES}; UPDATE m SET v = 'of another'; CREATE TABLE z (a int); CREATE TABLE first (v text)"
+    ));
+    let load = rig.worker("s").env("JOBS", "1").spawn();
+    crate::slow::wait_for_phase(&load, "pre-data");
+    let swap =
+        "BEGIN; ALTER SCHEMA s RENAME TO x; ALTER SCHEMA o RENAME TO s; ALTER SCHEMA x RENAME TO o; COMMIT";
+    rig.at_source(swap);
+    let moved = |record: &serde_json::Value| {
+        text(record, "msg") == "run ended"
+            || text(record, "msg") == "table moved" && text(record, "table") == "s.m"
+    };
+    let _seen = load.wait_for_record(moved, crate::slow::PATIENCE);
+    rig.at_source(swap);
+    let output = load.wait();
+    assert_exit(&output, 75);
+    assert!(text(output.last(), "reason").contains("something was renamed meanwhile"));
+    assert_exit(&rig.worker("s").run(), 0);
+    assert_eq!(
+        rig.at_target("SELECT count(*) FROM s.m WHERE v = 'of another'"),
+        "0"
+    );
 }

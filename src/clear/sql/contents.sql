@@ -19,6 +19,8 @@ FROM (
                                  WHERE c.oid = e.refobjid AND c.relnamespace <> $1
                                     OR e.classid = e.refclassid AND c.oid = e.objid AND c.relispartition)))
 ) o, LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, 0) i
+-- What is gone by now has none.
+WHERE i.identity IS NOT NULL
 ORDER BY o.classid <> 'pg_catalog.pg_class'::pg_catalog.regclass,
          CASE WHEN o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
          THEN (SELECT pg_catalog.count(*) FROM pg_catalog.pg_partition_ancestors(o.objid)) END DESC,

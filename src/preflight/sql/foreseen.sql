@@ -48,7 +48,8 @@ WITH namespace AS (
 )
 SELECT 'superuser' AS needs, i.type || ' ' || i.identity AS object, p.why AS reason, '' AS hint
 FROM privileged p, LATERAL pg_catalog.pg_identify_object(p.classid, p.objid, 0) i
-WHERE NOT EXISTS (SELECT 1 FROM member m WHERE m.classid = p.classid AND m.objid = p.objid)
+WHERE i.identity IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM member m WHERE m.classid = p.classid AND m.objid = p.objid)
 
 UNION ALL
 -- A child gets its parent's NOT NULL with the parent's columns.

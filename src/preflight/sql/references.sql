@@ -79,8 +79,8 @@ LEFT JOIN pg_catalog.pg_namespace xn ON xn.oid = x.extnamespace
 LEFT JOIN pg_catalog.pg_foreign_server f
   ON r.classid = 'pg_catalog.pg_foreign_server'::pg_catalog.regclass AND f.oid = r.objid
 LEFT JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = f.srvfdw
-WHERE x.oid IS NOT NULL
+WHERE i.identity IS NOT NULL AND (x.oid IS NOT NULL
    OR f.oid IS NOT NULL
    OR (n.nspname <> ALL ($1) AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-       AND i.type <> 'index')
+       AND i.type <> 'index'))
 ORDER BY 1, 2, 3

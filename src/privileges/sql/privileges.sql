@@ -69,6 +69,8 @@ SELECT o.nspname AS schema, i.type, i.identity, o.attname::text AS column,
                       'grantable', g.is_grantable))
            FROM pg_catalog.aclexplode(coalesce(o.acl, pg_catalog.acldefault(o.kind, o.owner))) g), '[]') AS grants
 FROM object o, LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, 0) i
-WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend e
+-- What was dropped since the snapshot has no identity.
+WHERE i.identity IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend e
                   WHERE e.classid = o.classid AND e.objid = o.objid AND e.deptype = 'e')
 ORDER BY o.classid, o.objid, o.attname
