@@ -96,6 +96,7 @@ async fn line(
 
     progress.enter(Phase::Clear);
     let room = clear::make_room(&target, lock, (config, &unit.entry), &parts.schema_comments).await?;
+    progress.not_carried(room.not_carried);
     preflight::create_extensions(&target, &answers.extensions).await?;
 
     progress.enter(Phase::PreData);

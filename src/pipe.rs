@@ -57,12 +57,14 @@ impl Pipe<'_> {
         let entries = self.archive.restored(Section::PreData, self.parts);
         pre_data::run(&[self.session], &entries, path).await?;
 
+        // pg_dump would take rows of extensions' tables along.
+        let others = catalogue::configuration_tables(&self.counter).await?;
         self.progress.enter(Phase::Rows);
         self.progress.expect(tables);
         let counted = tokio::select! {
             biased;
             lost = snapshot.lost() => return Err(lost),
-            moved = async { tokio::try_join!(self.count(tables), self.rows()) } => moved?.0,
+            moved = async { tokio::try_join!(self.count(tables), self.rows(&others)) } => moved?.0,
         };
         self.progress.counted(&counted);
 
@@ -104,8 +106,8 @@ impl Pipe<'_> {
 
     /// One stream from program to program. pg_restore sees its end only after pg_dump has ended well: whatever
     /// cuts the stream cannot look like its end.
-    async fn rows(&self) -> Result<(), Error> {
-        let mut dump = self.source.dump_rows(self.dump).await?;
+    async fn rows(&self, others: &[String]) -> Result<(), Error> {
+        let mut dump = self.source.dump_rows(self.dump, others).await?;
         let mut restore = self.target.restore_rows().await?;
         let (Some(stdout), Some(mut stdin)) = (dump.stdout.take(), restore.stdin.take()) else {
             return Err(Error::Internal("a program started without its pipe".to_owned()));

@@ -153,12 +153,18 @@ impl<'a> Endpoint<'a> {
         }
     }
 
-    /// Starts pg_dump for the rows, to be read from its standard output. Not compressed: the bytes go no further
-    /// than this machine's memory.
-    pub(crate) async fn dump_rows(&self, dump: Dump<'_>) -> Result<crate::archive::program::Running, Error> {
+    /// Starts pg_dump for the rows, to be read from its standard output; those of `others`, names in quotes, are left out.
+    /// Not compressed: the bytes go no further than this machine's memory.
+    pub(crate) async fn dump_rows(
+        &self,
+        dump: Dump<'_>,
+        others: &[String],
+    ) -> Result<crate::archive::program::Running, Error> {
         let mut args = dump_args(dump.schemas, dump.snapshot, dump.lock_wait_ms);
         args.push("--section=data".to_owned());
         args.push("--compress=0".to_owned());
+        let excluded = others.iter().map(|other| format!("--exclude-table-data={other}"));
+        args.extend(excluded);
         self.invocation(Program::PgDump, args)
             .spawn(Stdio::null(), Stdio::piped())
             .await

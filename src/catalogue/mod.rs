@@ -263,6 +263,20 @@ pub(crate) async fn operators(session: &Session) -> Result<HashMap<(u32, u32), V
         .collect())
 }
 
+/// Tables and sequences whose rows extensions hand to pg_dump, their names in quotes.
+pub(crate) async fn configuration_tables(session: &Session) -> Result<Vec<String>, Error> {
+    let sql = "SELECT n.nspname AS schema, c.relname AS name \
+               FROM pg_catalog.pg_extension e \
+               JOIN pg_catalog.pg_class c ON c.oid = ANY (e.extconfig) \
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace";
+    let rows = session.query("list tables of extensions", sql, &[]).await?;
+    let relation = |row: &tokio_postgres::Row| Relation {
+        schema: row.get("schema"),
+        name: row.get("name"),
+    };
+    Ok(rows.iter().map(|row| relation(row).quoted()).collect())
+}
+
 /// Extensions with their versions.
 pub(crate) async fn extensions(session: &Session) -> Result<BTreeSet<(String, String)>, Error> {
     let sql = "SELECT extname::text, extversion FROM pg_catalog.pg_extension";

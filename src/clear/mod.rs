@@ -228,6 +228,8 @@ struct Planned {
 pub(crate) struct Room {
     /// Ledger row and OID of each.
     pub(crate) loads: Vec<(i64, u32)>,
+    /// Comments that its user may not give.
+    pub(crate) not_carried: Vec<String>,
     /// Those that were there before and keep their owner.
     pub(crate) adopted: BTreeSet<SchemaName>,
 }
@@ -268,7 +270,7 @@ pub(crate) async fn make_room(
         });
     }
     target.batch("begin", "BEGIN").await?;
-    let mut loads = Vec::new();
+    let (mut loads, mut not_carried) = (Vec::new(), Vec::new());
     for (one, row) in planned.iter().zip(rows) {
         let id = match row {
             Some(id) => id,
@@ -276,13 +278,14 @@ pub(crate) async fn make_room(
         };
         let oid = one.provide(target).await?;
         ledger::loading(target, id, oid).await?;
-        comment(target, one, comments).await?;
+        not_carried.extend(comment(target, one, comments).await?);
         loads.push((id, oid));
     }
     target.batch("commit", "COMMIT").await?;
     let adopted = planned.into_iter().filter(|one| one.decision.adopts());
     Ok(Room {
         loads,
+        not_carried,
         adopted: adopted.map(|one| one.schema).collect(),
     })
 }
@@ -324,18 +327,31 @@ impl Planned {
     }
 }
 
-/// The comment that a schema of ours has on the source; one that is kept may have another.
-async fn comment(target: &Session, one: &Planned, comments: &BTreeMap<String, String>) -> Result<(), Error> {
-    if one.decision.adopts() {
-        return Ok(());
-    }
+/// The comment that a schema has on the source; one of ours that is kept may have another. Only its owner may give it:
+/// returns what is not carried.
+async fn comment(
+    target: &Session,
+    one: &Planned,
+    comments: &BTreeMap<String, String>,
+) -> Result<Option<String>, Error> {
+    const OWNED: &str =
+        "SELECT pg_catalog.pg_has_role(nspowner, 'USAGE') FROM pg_catalog.pg_namespace WHERE nspname = $1";
     let schema = one.schema.as_str();
     let none = || format!("COMMENT ON SCHEMA {} IS NULL", quote_ident(schema));
-    let kept = matches!(one.decision, Decision::Empty(_));
-    match comments.get(schema).cloned().or_else(|| kept.then(none)) {
-        Some(statement) => target.batch("comment on the schema", &statement).await,
-        None => Ok(()),
+    let kept = matches!(one.decision, Decision::Empty(_)) && !one.decision.adopts();
+    let Some(statement) = comments.get(schema).cloned().or_else(|| kept.then(none)) else {
+        return Ok(None);
+    };
+    let owned = target
+        .query_one("ask for the schema's owner", OWNED, &[&schema])
+        .await?;
+    if !owned.get::<_, bool>(0) {
+        return Ok(Some(format!(
+            "comment of schema {schema}, which belongs to another role"
+        )));
     }
+    target.batch("comment on the schema", &statement).await?;
+    Ok(None)
 }
 
 async fn create(target: &Session, schema: &SchemaName) -> Result<u32, Error> {

@@ -57,7 +57,12 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     let notes = async {
         let sql = include_str!("sql/notes.sql");
         let source = &questions.sessions.source;
-        source.query("list what is not carried", sql, &[&schemas]).await
+        let mut notes = source.query("list what is not carried", sql, &[&schemas]).await?;
+        if source.major() >= 15 {
+            let sql = include_str!("sql/notes_of_publications.sql");
+            notes.extend(source.query("list what is not carried", sql, &[&schemas]).await?);
+        }
+        Ok(notes)
     };
     let (found, notes) = tokio::try_join!(try_join_all(asked), notes)?;
     let mut answers = Answers::default();

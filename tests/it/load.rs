@@ -1,6 +1,6 @@
 //! One schema, end to end.
 
-use crate::rig::{Rig, assert_exit};
+use crate::rig::{METHODS, Rig, assert_exit};
 
 #[test]
 fn a_schema_arrives_whole() {
@@ -23,4 +23,69 @@ fn databases_may_have_different_names() {
     rig.target.create_database("of another name");
     assert_exit(&rig.worker("s").env("TARGET_DBNAME", "of another name").run(), 0);
     assert_eq!(rig.target.psql("of another name", "SELECT a FROM s.t"), "1");
+}
+
+#[test]
+fn what_is_not_carried_is_named() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; SET search_path = s; CREATE TYPE mood AS ENUM ('a'); CREATE TABLE t (id int PRIMARY KEY, m mood); CREATE TABLE c (t int CONSTRAINT k REFERENCES t); ALTER TABLE c DISABLE TRIGGER ALL;
+         CREATE FUNCTION et() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER mine ON ddl_command_end EXECUTE FUNCTION et(); CREATE PUBLICATION whole FOR TABLES IN SCHEMA s; CREATE PUBLICATION one FOR TABLE t;
+         CREATE FUNCTION f(internal) RETURNS internal LANGUAGE internal IMMUTABLE AS 'int4pl'; CREATE TRANSFORM FOR mood LANGUAGE sql (FROM SQL WITH FUNCTION f(internal)); CREATE FUNCTION am(internal) RETURNS table_am_handler LANGUAGE internal AS 'heap_tableam_handler'; CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER am;
+         CREATE FUNCTION call() RETURNS language_handler LANGUAGE c AS '$libdir/plpgsql', 'plpgsql_call_handler'; CREATE LANGUAGE words HANDLER call; CREATE FUNCTION valid(text[], oid) RETURNS void LANGUAGE plpgsql AS 'BEGIN END'; CREATE FOREIGN DATA WRAPPER w VALIDATOR valid;
+         CREATE FUNCTION eq(mood, int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT true'; CREATE FUNCTION cmp(mood, int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 0'; CREATE OPERATOR = (LEFTARG = mood, RIGHTARG = int, FUNCTION = eq);
+         ALTER OPERATOR FAMILY pg_catalog.integer_ops USING btree ADD OPERATOR 3 s.= (s.mood, int), FUNCTION 1 (s.mood, int) s.cmp(s.mood, int); CREATE FUNCTION num(mood) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1'; CREATE CAST (mood AS int) WITH FUNCTION num(mood);
+         CREATE MATERIALIZED VIEW base AS SELECT id FROM t; CREATE MATERIALIZED VIEW top AS SELECT sum(id) FROM base; REFRESH MATERIALIZED VIEW base WITH NO DATA",
+    );
+    let output = rig.worker("s").run();
+    assert_exit(&output, 0);
+    let named = output.last()["not_carried"].as_array().unwrap();
+    let expected = [
+        "access method heap2",
+        "cast s.mood as integer",
+        "disabled triggers of foreign key k of s.c",
+        "event trigger mine",
+        "foreign data wrapper w",
+        "function of another schema's family s.cmp(s.mood,integer) in pg_catalog.integer_ops",
+        "language words",
+        "membership of publication one: s.t",
+        "operator of another schema's family s.=(s.mood,integer) in pg_catalog.integer_ops",
+        "rows of materialized view over an unpopulated one s.top",
+        "rows of unpopulated materialized view s.base",
+        "schema of publication whole: s",
+        "transform for s.mood language sql",
+    ];
+    let mut named: Vec<&str> = named.iter().map(|one| one.as_str().unwrap()).collect();
+    named.sort_unstable();
+    assert_eq!(named, expected);
+}
+
+#[test]
+fn an_adopted_schema_gets_its_comment_where_that_is_allowed() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; COMMENT ON SCHEMA s IS 'the source''s'; CREATE TABLE s.t (a int); GRANT USAGE ON SCHEMA s TO PUBLIC",
+    );
+    rig.at_target("CREATE ROLE other_owner; CREATE SCHEMA s AUTHORIZATION other_owner");
+    assert_exit(&rig.worker("s").run(), 0);
+    let asked = "SELECT obj_description(oid), nspowner::regrole, has_schema_privilege('public', oid, 'USAGE') FROM pg_namespace WHERE nspname = 's'";
+    assert_eq!(rig.at_target(asked), "the source's|other_owner|t");
+}
+
+#[test]
+fn rows_of_extensions_stay_where_they_are() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; CREATE EXTENSION hstore SCHEMA s; CREATE TABLE s.conf (a int); INSERT INTO s.conf VALUES (1); CREATE TABLE s.t (a int); INSERT INTO s.t VALUES (1);
+         ALTER EXTENSION hstore ADD TABLE s.conf; UPDATE pg_extension SET extconfig = ARRAY['s.conf'::regclass::oid], extcondition = ARRAY[''] WHERE extname = 'hstore'",
+    );
+    for method in METHODS {
+        let worker = rig
+            .worker("s")
+            .env("METHOD", method)
+            .env("ACCEPT", "extension-rows");
+        assert_exit(&worker.run(), 0);
+        assert_eq!(
+            rig.at_target("SELECT to_regclass('s.conf') IS NULL, count(*) FROM s.t"),
+            "t|1",
+            "{method}"
+        );
+    }
 }

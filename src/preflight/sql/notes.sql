@@ -1,9 +1,25 @@
 -- What a load does not carry and what does no harm by its absence.
 -- $1 text[]: schemas
-WITH relation AS (
+WITH RECURSIVE unit AS (
+    SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = ANY ($1)
+), member AS (
+    SELECT d.classid, d.objid FROM pg_catalog.pg_depend d WHERE d.deptype IN ('e', 'i')
+), function AS (
+    SELECT p.oid FROM pg_catalog.pg_proc p WHERE p.pronamespace IN (SELECT u.oid FROM unit u)
+), relation AS (
     SELECT c.*, n.nspname
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = ANY ($1)
+), unpopulated (oid, by_itself) AS (
+    -- What reads one that holds nothing cannot be filled either.
+    SELECT c.oid, true FROM pg_catalog.pg_class c WHERE c.relkind = 'm' AND NOT c.relispopulated
+    UNION
+    SELECT r.ev_class, false
+    FROM unpopulated u
+    JOIN pg_catalog.pg_depend d
+      ON (d.classid, d.refclassid, d.refobjid)
+       = ('pg_catalog.pg_rewrite'::pg_catalog.regclass, 'pg_catalog.pg_class'::pg_catalog.regclass, u.oid)
+    JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid AND r.ev_class <> u.oid
 )
 SELECT 'invalid index' AS what, pg_catalog.format('%I.%I', r.nspname, r.relname) AS name
 FROM relation r JOIN pg_catalog.pg_index i ON i.indexrelid = r.oid
@@ -33,6 +49,59 @@ WHERE EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n
               WHERE n.oid IN (s.typnamespace, t.typnamespace) AND n.nspname = ANY ($1))
   AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
                   WHERE d.classid = 'pg_catalog.pg_cast'::pg_catalog.regclass AND d.objid = k.oid AND d.deptype IN ('e', 'i'))
+UNION ALL
+SELECT 'event trigger', pg_catalog.quote_ident(e.evtname)
+FROM pg_catalog.pg_event_trigger e
+WHERE e.evtfoid IN (SELECT f.oid FROM function f)
+  AND (e.oid, 'pg_catalog.pg_event_trigger'::pg_catalog.regclass::oid) NOT IN (SELECT m.objid, m.classid FROM member m)
+UNION ALL
+SELECT 'transform', pg_catalog.format('for %s language %I', pg_catalog.format_type(t.trftype, NULL), l.lanname)
+FROM pg_catalog.pg_transform t
+JOIN pg_catalog.pg_language l ON l.oid = t.trflang
+JOIN pg_catalog.pg_type y ON y.oid = t.trftype
+WHERE (y.typnamespace IN (SELECT u.oid FROM unit u)
+       OR t.trffromsql IN (SELECT f.oid FROM function f) OR t.trftosql IN (SELECT f.oid FROM function f))
+  AND (t.oid, 'pg_catalog.pg_transform'::pg_catalog.regclass::oid) NOT IN (SELECT m.objid, m.classid FROM member m)
+UNION ALL
+SELECT 'operator of another schema''s family', pg_catalog.format('%s in %I.%I', o.oid::pg_catalog.regoperator, n.nspname, f.opfname)
+FROM pg_catalog.pg_amop a
+JOIN pg_catalog.pg_operator o ON o.oid = a.amopopr
+JOIN pg_catalog.pg_opfamily f ON f.oid = a.amopfamily
+JOIN pg_catalog.pg_namespace n ON n.oid = f.opfnamespace
+WHERE o.oprnamespace IN (SELECT u.oid FROM unit u) AND n.oid NOT IN (SELECT u.oid FROM unit u)
+  AND (o.oid, 'pg_catalog.pg_operator'::pg_catalog.regclass::oid) NOT IN (SELECT m.objid, m.classid FROM member m)
+UNION ALL
+SELECT 'function of another schema''s family', pg_catalog.format('%s in %I.%I', a.amproc::pg_catalog.regprocedure, n.nspname, f.opfname)
+FROM pg_catalog.pg_amproc a
+JOIN pg_catalog.pg_opfamily f ON f.oid = a.amprocfamily
+JOIN pg_catalog.pg_namespace n ON n.oid = f.opfnamespace
+WHERE a.amproc IN (SELECT p.oid FROM function p) AND n.oid NOT IN (SELECT u.oid FROM unit u)
+  AND (a.amproc::oid, 'pg_catalog.pg_proc'::pg_catalog.regclass::oid) NOT IN (SELECT m.objid, m.classid FROM member m)
+UNION ALL
+SELECT 'access method', pg_catalog.quote_ident(a.amname)
+FROM pg_catalog.pg_am a
+WHERE a.amhandler IN (SELECT f.oid FROM function f)
+  AND (a.oid, 'pg_catalog.pg_am'::pg_catalog.regclass::oid) NOT IN (SELECT m.objid, m.classid FROM member m)
+UNION ALL
+SELECT 'language', pg_catalog.quote_ident(l.lanname)
+FROM pg_catalog.pg_language l
+JOIN function f ON f.oid IN (l.lanplcallfoid, l.laninline, l.lanvalidator)
+WHERE (l.oid, 'pg_catalog.pg_language'::pg_catalog.regclass::oid) NOT IN (SELECT m.objid, m.classid FROM member m)
+UNION
+SELECT 'foreign data wrapper', pg_catalog.quote_ident(w.fdwname)
+FROM pg_catalog.pg_foreign_data_wrapper w
+JOIN function f ON f.oid IN (w.fdwhandler, w.fdwvalidator)
+WHERE (w.oid, 'pg_catalog.pg_foreign_data_wrapper'::pg_catalog.regclass::oid) NOT IN (SELECT m.objid, m.classid FROM member m)
+UNION
+SELECT 'disabled triggers of foreign key', pg_catalog.format('%I of %s', k.conname, k.conrelid::pg_catalog.regclass)
+FROM pg_catalog.pg_trigger t
+JOIN relation r ON r.oid = t.tgrelid
+JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint AND k.contype = 'f'
+WHERE t.tgisinternal AND t.tgenabled <> 'O'
+UNION
+SELECT 'rows of materialized view over an unpopulated one', pg_catalog.format('%I.%I', r.nspname, r.relname)
+FROM relation r
+WHERE r.relkind = 'm' AND r.relispopulated AND r.oid IN (SELECT u.oid FROM unpopulated u)
 UNION ALL
 SELECT 'rows of unpopulated materialized view', pg_catalog.format('%I.%I', nspname, relname)
 FROM relation WHERE relkind = 'm' AND NOT relispopulated
