@@ -92,7 +92,8 @@ fn with_literals(entry: &Entry, sql: String) -> String {
     let set = session::assignments(&names).map(|assignment| format!("SET {assignment};\n"));
     let set: String = set.collect();
     let reset = names.iter().filter(|name| !name.is_empty());
-    let reset: String = reset.map(|name| format!(";\nRESET {name}")).collect();
+    let reset: Vec<String> = reset.map(|name| format!(";\nRESET {name}")).collect();
+    let reset = reset.concat();
     format!("{set}{sql}{reset}")
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::catalogue::Table;
 use crate::config::Schemas;
-use crate::error::{Error, Refusal, Refused, Side};
+use crate::error::{Error, Refused, Side};
 use crate::server::session::{Session, quote_ident};
 
 /// Functions that are called while rows are written and while indexes and materialized views are made, and whatever
@@ -105,7 +105,7 @@ impl Code {
         Ok(Self {
             functions: rows.iter().map(function).collect(),
             path: SearchPath {
-                refused: refused(&ambiguous.collect(), &path),
+                refused: refused(&ambiguous.collect::<Vec<_>>(), &path),
                 schemas: path,
             },
         })
@@ -220,7 +220,7 @@ fn elements(setting: &str, user: &str) -> Vec<String> {
 }
 
 /// Says which names could mean several things, and how one of them is chosen.
-fn refused(ambiguous: &Vec<(String, Vec<String>)>, path: &[String]) -> Option<Refused> {
+fn refused(ambiguous: &[(String, Vec<String>)], path: &[String]) -> Option<Refused> {
     let (function, _) = ambiguous.first()?;
     let named: Vec<String> = ambiguous
         .iter()

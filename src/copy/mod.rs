@@ -282,32 +282,10 @@ fn items(
         .filter(|table| table.by_root)
         .flat_map(|table| landing.get(&table.oid).into_iter().flatten().copied())
         .collect();
-    for step in steps {
-        let mut needs = BTreeSet::new();
-        for need in &step.needs {
-            match need {
-                Need::Rows(table) => {
-                    let own = landing.get(table).into_iter().flatten();
-                    needs.extend(own.copied());
-                    // Rows of such a leaf may come from any other one, and all of them go through the root, which has
-                    // none of its own.
-                    if !landing.contains_key(table) || needs.intersection(&by_root).next().is_some() {
-                        needs.extend(&by_root);
-                    }
-                }
-                Need::AllRows => needs.extend(0..tasks.len()),
-                Need::Step(step) => {
-                    needs.insert(tasks.len() + step);
-                }
-            }
-        }
-        items.push(Item {
-            needs: needs.into_iter().collect(),
-            locks: step.locks.clone(),
-            rank: Rank::Build,
-            weight: step.weight,
-        });
-    }
+    let builds = steps
+        .iter()
+        .map(|step| build(step, &landing, &by_root, tasks.len()));
+    items.extend(builds);
     items.extend(before_gates.into_iter().map(|needs| Item {
         needs,
         locks: BTreeMap::new(),
@@ -315,6 +293,35 @@ fn items(
         weight: 0,
     }));
     items
+}
+
+/// A step as the board wants it. `landing`: the tasks that carry each table's rows; `by_root`: those of leaves whose rows go
+/// through their root; `tasks`: how many there are.
+fn build(step: &Step, landing: &HashMap<u32, Vec<usize>>, by_root: &BTreeSet<usize>, tasks: usize) -> Item {
+    let mut needs = BTreeSet::new();
+    for need in &step.needs {
+        match need {
+            Need::Rows(table) => {
+                let own = landing.get(table).into_iter().flatten();
+                needs.extend(own.copied());
+                // Rows of such a leaf may come from any other one, and all of them go through the root, which has none of
+                // its own.
+                if !landing.contains_key(table) || needs.intersection(by_root).next().is_some() {
+                    needs.extend(by_root);
+                }
+            }
+            Need::AllRows => needs.extend(0..tasks),
+            Need::Step(step) => {
+                needs.insert(tasks + step);
+            }
+        }
+    }
+    Item {
+        needs: needs.into_iter().collect(),
+        locks: step.locks.clone(),
+        rank: Rank::Build,
+        weight: step.weight,
+    }
 }
 
 /// Rows by what they are counted under, largest table first; tables that nothing was sent of among them.

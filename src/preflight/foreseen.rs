@@ -1,6 +1,6 @@
 //! What the target would refuse when the old load is gone, and could be known before.
 
-use crate::error::{Error, Refusal, Refused, Side};
+use crate::error::{Error, Refused, Side};
 use crate::preflight::{Answers, Questions};
 
 /// Objects named in a refusal.
