@@ -136,7 +136,7 @@ async fn extensions(
                 answers.fine(CHECK, format!("{name} will be created in schema {schema}"));
                 answers.extensions.push((name, schema.clone()));
             }
-            None if !needed.contains(&name) && !(lives_here && !available) => {
+            None if !needed.contains(&name) && (!lives_here || available) => {
                 answers.note(CHECK, format!("extension {name} is not carried"));
             }
             None => {
