@@ -29,6 +29,26 @@ pub(crate) fn split(sql: &str) -> Vec<&str> {
     statements
 }
 
+/// What stands before and behind the first `word` that is a keyword: in no quotes, comment or parentheses.
+pub(crate) fn split_at_word<'a>(sql: &'a str, word: &str) -> Option<(&'a str, &'a str)> {
+    let (mut length, mut depth) = (0, 0_usize);
+    while let Some((before, tail)) = sql.split_at_checked(length).filter(|(_, tail)| !tail.is_empty()) {
+        let behind = tail.strip_prefix(word).filter(|behind| {
+            depth == 0 && !before.ends_with(is_identifier) && !behind.starts_with(is_identifier)
+        });
+        if let Some(behind) = behind {
+            return Some((before, behind));
+        }
+        match tail.as_bytes().first() {
+            Some(b'(') => depth += 1,
+            Some(b')') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        length += token_length(tail, before);
+    }
+    None
+}
+
 /// The length of what begins `tail`: a quoted text, a comment, or one character.
 fn token_length(tail: &str, before: &str) -> usize {
     let end = |found: Option<usize>| found.unwrap_or(tail.len());
@@ -175,6 +195,21 @@ mod tests {
         let named = "COMMENT ON TABLE s.t IS ' SET (pg_attver=1)';\n";
         assert_eq!(without_internal_options(named).unwrap(), named);
         assert_eq!(without_internal_options("CREATE TABLE s.t ();"), None);
+    }
+
+    #[test]
+    fn keywords_are_found_where_the_server_sees_them() {
+        let cases = [
+            ("a TO b", Some(("a ", " b"))),
+            (
+                "\"TO\" 'TO' (TO) TOTO xTO TO \"b\"",
+                Some(("\"TO\" 'TO' (TO) TOTO xTO ", " \"b\"")),
+            ),
+            ("a -- TO\n", None),
+        ];
+        for (sql, expected) in cases {
+            assert_eq!(split_at_word(sql, "TO"), expected, "{sql}");
+        }
     }
 
     proptest! {

@@ -1,237 +1,186 @@
 //! Whether two texts that servers wrote for a stored expression or query tell the same.
 //!
-//! They need not be the same text. A cast of a list, `(ARRAY['a'::varchar])::text[]`, comes back from its own text as one of
-//! each element; and majors before 16 name the table of every column in a view, where later ones do so only if there
-//! are several. So casts do not count, and across that border neither do qualifications.
+//! They need not be the same text: majors write differently, and what a server wrote is often grouped, cast or named
+//! otherwise after it was read once. So the target is asked: it reads both, under the settings of a restore, and what it
+//! then writes for each is compared. It does so in a transaction that is rolled back, in its session's own temporary schema.
+//! Nothing is planned or executed there, no row is read, no right on a table is needed, and nobody sees any of it.
 
-/// The first major that leaves out qualifications that nobody needs.
-const UNQUALIFIED_SINCE: u32 = 16;
+use crate::archive::statement;
+use crate::error::Error;
+use crate::server::session::{self, Session};
 
-/// Whether the texts of servers of these majors tell the same.
-pub(crate) fn same(source: (u32, &str), target: (u32, &str)) -> bool {
-    let border = border(source.0, target.0);
-    source.1 == target.1 || canonical(source.1, border) == canonical(target.1, border)
-}
+/// Definitions in one transaction.
+const CHUNK: usize = 100;
+/// The schema in which they are made.
+const TEMPORARY: &str = "pg_temp";
 
-/// Whether one of two majors qualifies what the other does not.
-pub(crate) fn border(source: u32, target: u32) -> bool {
-    (source < UNQUALIFIED_SINCE) != (target < UNQUALIFIED_SINCE)
-}
+/// How a session writes names and types while it is asked for them, so that which of them need quotes does not depend on
+/// its major's keywords.
+pub(crate) const QUOTED: &str = "SET quote_all_identifiers = on";
+/// What ends that.
+pub(crate) const UNQUOTED: &str = "SET quote_all_identifiers = off";
 
-/// A text that is one for all texts that tell the same.
-pub(crate) fn canonical_text(text: &str, without_qualifications: bool) -> String {
-    let words = canonical(text, without_qualifications);
-    let words = words.iter().map(|token| match token {
-        Token::Word(text) | Token::Constant(text) => text.clone(),
-        Token::Cast => "::".to_owned(),
-        Token::Sign(sign) => sign.to_string(),
-    });
-    words.collect::<Vec<String>>().join(" ")
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
-    /// A name or a keyword; the former without quotes that it would not need.
-    Word(String),
-    /// A number, or a string with its quotes.
-    Constant(String),
-    Cast,
-    Sign(char),
-}
-
-fn canonical(text: &str, without_qualifications: bool) -> Vec<Token> {
-    let mut tokens = without_casts(&tokens(text));
-    if without_qualifications {
-        let mut kept: Vec<Token> = Vec::with_capacity(tokens.len());
-        for token in tokens {
-            if token == Token::Sign('.') && matches!(kept.last(), Some(Token::Word(_))) {
-                kept.pop();
-            } else {
-                kept.push(token);
-            }
-        }
-        tokens = kept;
-    }
-    tokens
-}
-
-fn tokens(text: &str) -> Vec<Token> {
-    let mut tokens = Vec::new();
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '$' || !c.is_ascii();
-        let length;
-        if first.is_whitespace() {
-            length = first.len_utf8();
-        } else if first == '\'' || first == '"' {
-            length = quoted_length(rest, first);
-            let (inside, _) = rest.split_at(length);
-            tokens.push(if first == '"' {
-                Token::Word(unquoted(inside))
-            } else {
-                Token::Constant(inside.to_owned())
-            });
-        } else if first.is_ascii_digit() {
-            length = rest
-                .find(|c: char| !c.is_ascii_digit() && c != '.')
-                .unwrap_or(rest.len());
-            tokens.push(Token::Constant(rest.split_at(length).0.to_owned()));
-        } else if is_word(first) {
-            length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
-            tokens.push(Token::Word(rest.split_at(length).0.to_owned()));
-        } else if rest.starts_with("::") {
-            length = 2;
-            tokens.push(Token::Cast);
-        } else {
-            length = first.len_utf8();
-            tokens.push(Token::Sign(first));
-        }
-        rest = rest.split_at(length).1;
-    }
-    tokens
-}
-
-/// Bytes of the quoted part that the text begins with; a doubled quote belongs to it.
-fn quoted_length(text: &str, quote: char) -> usize {
-    let mut characters = text.char_indices().skip(1).peekable();
-    while let Some((position, character)) = characters.next() {
-        if character == quote && characters.next_if(|(_, next)| *next == quote).is_none() {
-            return position + quote.len_utf8();
-        }
-    }
-    text.len()
-}
-
-/// Which names need quotes depends on the major's keywords.
-fn unquoted(quoted: &str) -> String {
-    let inside = quoted.trim_matches('"');
-    let plain = inside
-        .chars()
-        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if plain { inside } else { quoted }.to_owned()
-}
-
-/// The tokens without casts, and without the parentheses around what was cast.
-fn without_casts(tokens: &[Token]) -> Vec<Token> {
-    let mut kept: Vec<Token> = Vec::with_capacity(tokens.len());
-    let mut rest = tokens;
-    while let Some((token, after)) = rest.split_first() {
+/// Names of types that a server wrote, one on servers of all majors: from 17 on, `json` is a keyword of the grammar's and never
+/// quoted.
+pub(crate) fn type_names(text: &str) -> String {
+    const QUOTED_JSON: &str = "\"json\"";
+    let text = text.replace(&format!("\"pg_catalog\".{QUOTED_JSON}"), "json");
+    let mut names = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some((before, after)) = rest.split_once(QUOTED_JSON) {
+        let is_builtin = !before.ends_with(['.', '"']) && !after.starts_with('"');
+        names.push_str(before);
+        names.push_str(if is_builtin { "json" } else { QUOTED_JSON });
         rest = after;
-        if *token == Token::Cast {
-            rest = after_type(after);
-            strip_parentheses(&mut kept);
+    }
+    names + rest
+}
+
+/// What a text defines, as a temporary object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Definition {
+    /// Statements that make it.
+    statements: Vec<String>,
+    /// Its text, as SQL.
+    text: &'static str,
+}
+
+impl Definition {
+    /// A query, as a view's.
+    pub(crate) fn query(text: &str) -> Self {
+        Self {
+            statements: vec![format!("CREATE VIEW {TEMPORARY}.query AS {text}")],
+            text: "SELECT pg_catalog.pg_get_viewdef('pg_temp.query'::pg_catalog.regclass)",
+        }
+    }
+
+    /// Expressions, separated by commas, over the columns of what `from` lists.
+    pub(crate) fn expressions(texts: &str, from: &str) -> Self {
+        // A row is of no type that a column can have.
+        let from = if from.is_empty() {
+            String::new()
         } else {
-            kept.push(token.clone());
-        }
-    }
-    kept
-}
-
-/// What follows a type's name: its words, a length, brackets.
-fn after_type(tokens: &[Token]) -> &[Token] {
-    const MORE: [&str; 13] = [
-        "precision",
-        "varying",
-        "with",
-        "without",
-        "time",
-        "zone",
-        "year",
-        "month",
-        "day",
-        "hour",
-        "minute",
-        "second",
-        "to",
-    ];
-    let mut rest = tokens.get(1..).unwrap_or_default();
-    loop {
-        rest = match rest {
-            [Token::Sign('.'), Token::Word(_), after @ ..]
-            | [Token::Sign('['), Token::Sign(']'), after @ ..] => after,
-            [Token::Word(word), after @ ..] if MORE.contains(&word.as_str()) => after,
-            [Token::Sign('('), after @ ..] => {
-                let length = after.iter().position(|token| *token == Token::Sign(')'));
-                length
-                    .and_then(|length| after.get(length + 1..))
-                    .unwrap_or_default()
-            }
-            _ => return rest,
+            format!(" FROM {from}")
         };
+        Self::query(&format!("SELECT (ROW({texts}) IS NULL) AS expressions{from}"))
+    }
+
+    /// What follows CREATE RULE, on a relation with the columns of `relation`; `None` if it is not one of that relation.
+    pub(crate) fn rule(text: &str, relation: &str) -> Option<Self> {
+        let (head, rest) = statement::split_at_word(text, "TO")?;
+        let rest = rest.trim_start().strip_prefix(relation)?;
+        Some(Self {
+            statements: vec![
+                format!("CREATE VIEW {TEMPORARY}.relation AS TABLE {relation}"),
+                format!("{head}TO {TEMPORARY}.relation{rest}"),
+            ],
+            text: "SELECT pg_catalog.pg_get_ruledef(r.oid) FROM pg_catalog.pg_rewrite r \
+                   WHERE r.ev_class = 'pg_temp.relation'::pg_catalog.regclass AND r.rulename <> '_RETURN'",
+        })
+    }
+
+    /// CREATE FUNCTION or PROCEDURE of a routine with these names.
+    pub(crate) fn routine(text: &str, schema: &str, name: &str) -> Option<Self> {
+        let (head, rest) = text.split_once(&format!(" {schema}.{name}("))?;
+        Some(Self {
+            statements: vec![format!("{head} {TEMPORARY}.{name}({rest}")],
+            text: "SELECT pg_catalog.pg_get_functiondef(p.oid) FROM pg_catalog.pg_proc p \
+                   WHERE p.pronamespace = pg_catalog.pg_my_temp_schema()",
+        })
     }
 }
 
-/// Removes the parentheses that the tokens end with, unless they are a call's.
-fn strip_parentheses(tokens: &mut Vec<Token>) {
-    if tokens.last() != Some(&Token::Sign(')')) {
-        return;
+/// Two definitions of the same thing.
+pub(crate) type Pair = [Definition; 2];
+
+/// Tells of each pair whether the target makes the same of both; a text that it does not understand is not the same as
+/// another. Where the target can't be asked, none is, and the record says why. The session must be in no transaction.
+pub(crate) async fn alike(target: &Session, pairs: &[Pair]) -> Result<Vec<bool>, Error> {
+    if pairs.is_empty() || !makes_temporary_objects(target, pairs.len()).await? {
+        return Ok(vec![false; pairs.len()]);
     }
-    let mut depth = 0_usize;
-    let open = tokens.iter().rposition(|token| {
-        match token {
-            Token::Sign(')') => depth += 1,
-            Token::Sign('(') => depth -= 1,
-            Token::Word(_) | Token::Constant(_) | Token::Cast | Token::Sign(_) => {}
+    let mut alike = Vec::with_capacity(pairs.len());
+    for chunk in pairs.chunks(CHUNK) {
+        let texts = written(target, chunk.as_flattened()).await;
+        if !target.is_closed() {
+            target.batch("roll back", "ROLLBACK").await?;
         }
-        depth == 0
-    });
-    let Some(open) = open else { return };
-    let before = open.checked_sub(1).and_then(|place| tokens.get(place));
-    let is_call =
-        matches!(before, Some(Token::Word(word)) if word.contains(|c: char| !c.is_ascii_uppercase()));
-    if !is_call {
-        tokens.pop();
-        tokens.remove(open);
+        let texts = texts?;
+        let both = texts.chunks(2);
+        alike.extend(both.map(|both| matches!(both, [Some(source), Some(target)] if source == target)));
+    }
+    Ok(alike)
+}
+
+async fn makes_temporary_objects(target: &Session, pairs: usize) -> Result<bool, Error> {
+    let sql = "SELECT pg_catalog.has_database_privilege(d.oid, 'TEMPORARY') AS permitted, \
+               pg_catalog.pg_is_in_recovery() AS standby, \
+               pg_catalog.format('GRANT TEMPORARY ON DATABASE %I TO %I', d.datname, current_user) AS grant \
+               FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
+    let row = target.query_one("ask for temporary objects", sql, &[]).await?;
+    let hint = if row.get("standby") {
+        "compare with the primary".to_owned()
+    } else if row.get("permitted") {
+        return Ok(true);
+    } else {
+        row.get::<_, String>("grant")
+    };
+    tracing::warn!(
+        definitions = pairs,
+        hint,
+        "definitions are compared by their texts alone: the target must not make temporary objects"
+    );
+    Ok(false)
+}
+
+/// What the server writes for each definition; `None` where it does not understand it. Everything is sent at once, in a
+/// transaction that the caller ends.
+async fn written(session: &Session, definitions: &[Definition]) -> Result<Vec<Option<String>>, Error> {
+    // What is made here must not hide what pg_catalog has.
+    const BEGIN: &str = "BEGIN READ WRITE; SET LOCAL search_path = pg_catalog, pg_temp; SAVEPOINT definition";
+    session.batch("begin", BEGIN).await?;
+    let mut sent = Vec::with_capacity(definitions.len());
+    for definition in definitions {
+        sent.push(session::start(definition.written(session)).await);
+    }
+    let mut texts = Vec::with_capacity(definitions.len());
+    for one in sent {
+        texts.push(session::answer(one).await?);
+    }
+    Ok(texts)
+}
+
+impl Definition {
+    async fn written(&self, session: &Session) -> Result<Option<String>, Error> {
+        const FORGET: &str = "ROLLBACK TO SAVEPOINT definition";
+        let statements = self.statements.iter().map(String::as_str);
+        let mut sent = Vec::new();
+        for sql in statements.chain([self.text, FORGET]) {
+            sent.push(session::start(session.query("read a definition", sql, &[])).await);
+        }
+        let forgotten = sent.pop();
+        let mut rows = Ok(Vec::new());
+        for one in sent {
+            let ended = session::answer(one).await;
+            if rows.is_ok() {
+                rows = ended;
+            }
+        }
+        if let Some(forgotten) = forgotten {
+            session::answer(forgotten).await?;
+        }
+        match rows {
+            Ok(rows) => Ok(rows.first().and_then(|row| row.get(0))),
+            Err(error) if is_about_the_text(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_comes_back_from_its_own_text_is_the_same() {
-        let rows = [
-            ("a", "a"),
-            // A list of varchar, before and after its first journey.
-            (
-                "((v)::text = ANY ((ARRAY['a'::character varying, 'b'::character varying])::text[]))",
-                "((v)::text = ANY (ARRAY[('a'::character varying)::text, ('b'::character varying)::text]))",
-            ),
-            ("'x'::timestamp(3) without time zone AND b", "'x' AND b"),
-            ("(f(a))::\"T x\".\"y\"[] + 1", "f(a) + 1"),
-            ("\"merge\" + 1", "merge  +\n1"),
-        ];
-        for (source, target) in rows {
-            assert!(same((15, source), (15, target)), "{source}\n{target}");
-        }
-    }
-
-    #[test]
-    fn what_is_another_is_not_the_same() {
-        let rows = [
-            ("a", "b"),
-            ("'a::text'", "'a'"),
-            ("'it''s'", "'it'"),
-            ("(a + b) * c", "a + b * c"),
-            ("f(a)::text", "f a"),
-            ("1.5", "1.6"),
-            ("\"A\"", "a"),
-            ("t.a", "u.a"),
-        ];
-        for (source, target) in rows {
-            assert!(!same((15, source), (15, target)), "{source}\n{target}");
-        }
-    }
-
-    #[test]
-    fn qualifications_count_unless_majors_differ_in_them() {
-        let (qualified, plain) = (
-            " SELECT t.id,\n    t.\"V\"\n   FROM s.t\n  WHERE (t.id > 1.5)",
-            " SELECT id, \"V\" FROM s.t WHERE (id > 1.5)",
-        );
-        assert!(same((15, qualified), (16, plain)));
-        assert!(!same((16, qualified), (18, plain)));
-        assert!(!same((15, qualified), (16, &plain.replace("1.5", "2.5"))));
-    }
+/// Whether the server has refused a statement for what it says: not for a lock, the server's state or the connection's.
+fn is_about_the_text(error: &Error) -> bool {
+    const ELSE: [&str; 7] = ["08", "40", "53", "55P", "57", "58", "XX"];
+    error
+        .sqlstate()
+        .is_some_and(|sqlstate| !ELSE.iter().any(|class| sqlstate.starts_with(class)))
 }

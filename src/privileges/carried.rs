@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::catalogue::Relation;
+use crate::catalogue::{Relation, deparsed};
 use crate::config::{SchemaName, Schemas};
 use crate::error::Error;
 use crate::server::session::{Param, Session, quote_ident};
@@ -99,7 +99,8 @@ pub(crate) async fn read(session: &Session, schemas: &Schemas) -> Result<Carried
     let names = schemas.names();
     let params: [&dyn Param; 1] = [&names];
     // All at once: one way to the server and back.
-    let (user, granted, defaults, policies, secured) = tokio::try_join!(
+    let ((), user, granted, defaults, policies, secured, ()) = tokio::try_join!(
+        session.batch("have names quoted", deparsed::QUOTED),
         session.query_one("ask for the user", "SELECT current_user::text", &[]),
         session.query(
             "list owners and grants",
@@ -112,15 +113,16 @@ pub(crate) async fn read(session: &Session, schemas: &Schemas) -> Result<Carried
             &params
         ),
         session.query("list policies", include_str!("sql/policies.sql"), &params),
-        session.query("list row security", include_str!("sql/row_security.sql"), &params)
+        session.query("list row security", include_str!("sql/row_security.sql"), &params),
+        session.batch("have names quoted no more", deparsed::UNQUOTED)
     )?;
     let mut objects = Vec::new();
     for row in granted {
-        let grants: Value = row.get("grants");
+        let (grants, identity): (Value, String) = (row.get("grants"), row.get("identity"));
         objects.push(Object {
             schema: row.get("schema"),
             kind: row.get("type"),
-            identity: row.get("identity"),
+            identity: deparsed::type_names(&identity),
             column: row.get("column"),
             owner: row.get("owner"),
             follows: row.get("follows"),

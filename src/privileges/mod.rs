@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::catalogue::Relation;
-use crate::catalogue::deparsed;
+use crate::catalogue::deparsed::{self, Definition, Pair};
 use crate::config::{Config, Privileges, SchemaName, Schemas};
 use crate::error::Error;
 use crate::privileges::carried::{EVERYONE, Grant, Object, Policy, grantee, table_of};
@@ -47,9 +47,13 @@ pub(crate) async fn apply(
             let take_back = lend(target, &carried, &config.schemas).await?;
             give(target, &carried, adopted, config, &user).await?;
             let left_out = secure(target, &carried, &config.schemas, false).await?;
+            // As long as the schemas are ours.
+            let found = read(target, &config.schemas).await?;
+            let mut differing = differing_policies(target, &carried, &found).await?;
             run(target, "take back rights on the schema", &take_back).await?;
             let found = own_schemas(target, &carried, adopted, &config.schemas).await?;
-            Error::unless_equal(differences(&carried, &found, adopted))?;
+            differing.extend(differences(&carried, &found, adopted));
+            Error::unless_equal(differing)?;
             Ok(left_out)
         }
         Privileges::Skip => secure(target, &carried, &config.schemas, true).await,
@@ -366,10 +370,53 @@ pub(crate) async fn compare(
     // Of columns only those with grants are known; they are there if their table is.
     let there: BTreeSet<_> = found.objects.iter().map(Object::whole).collect();
     carried.objects.retain(|object| there.contains(&object.whole()));
-    Ok(differences(&carried, &found, adopted))
+    let mut differing = differing_policies(target, &carried, &found).await?;
+    differing.extend(differences(&carried, &found, adopted));
+    Ok(differing)
 }
 
-/// Compares what the target has now with what was to be carried.
+/// Compares the policies that the target has with those that were to be carried; the target says which expressions tell
+/// the same.
+async fn differing_policies(
+    target: &Session,
+    carried: &Carried,
+    found: &Carried,
+) -> Result<Vec<String>, Error> {
+    let by_name = |of: &'_ Carried| -> BTreeMap<_, Policy> {
+        let policies = of.policies.iter().cloned();
+        policies
+            .map(|policy| ((policy.table.quoted(), policy.name.clone()), policy))
+            .collect()
+    };
+    let (expected, mut found) = (by_name(carried), by_name(found));
+    let (mut differing, mut texts) = (BTreeSet::new(), Vec::new());
+    for (key, expected) in expected {
+        match found.remove(&key) {
+            Some(found) if found.without_expressions() != expected.without_expressions() => {
+                differing.insert(key);
+            }
+            Some(found) => texts.extend(expected.pair(&found).map(|pair| (key, pair))),
+            None => {
+                differing.insert(key);
+            }
+        }
+    }
+    differing.extend(found.into_keys());
+    let (keys, pairs): (Vec<_>, Vec<Pair>) = texts.into_iter().unzip();
+    let alike = deparsed::alike(target, &pairs).await?;
+    differing.extend(
+        keys.into_iter()
+            .zip(alike)
+            .filter(|(_, alike)| !alike)
+            .map(|(key, _)| key),
+    );
+    let named = differing
+        .into_iter()
+        .map(|(table, name)| format!("policy {name} on {table} is missing or differs"));
+    Ok(named.collect())
+}
+
+/// Compares what else the target has now with what was to be carried.
 fn differences(carried: &Carried, found: &Carried, adopted: &BTreeSet<SchemaName>) -> Vec<String> {
     let owners: BTreeMap<_, _> = found
         .objects
@@ -395,20 +442,6 @@ fn differences(carried: &Carried, found: &Carried, adopted: &BTreeSet<SchemaName
         acts.into_iter()
             .map(|act| format!("what is not done on the target: {}", act.statement)),
     );
-    let border = deparsed::border(carried.major, found.major);
-    let policies = |of: &Carried| -> BTreeSet<Policy> {
-        let policies = of.policies.iter();
-        policies.map(|policy| policy.comparable(border)).collect()
-    };
-    let policies = policies(carried)
-        .symmetric_difference(&policies(found))
-        .map(|policy| (policy.name.clone(), policy.table.quoted()))
-        .collect::<BTreeSet<_>>();
-    differences.extend(
-        policies
-            .into_iter()
-            .map(|(name, table)| format!("policy {name} on {table} is missing or differs")),
-    );
     let secured = carried.row_security.symmetric_difference(&found.row_security);
     let secured: BTreeSet<String> = secured.map(|secured| secured.table.quoted()).collect();
     differences.extend(
@@ -420,14 +453,28 @@ fn differences(carried: &Carried, found: &Carried, adopted: &BTreeSet<SchemaName
 }
 
 impl Policy {
-    /// In a form that two servers share.
-    fn comparable(&self, border: bool) -> Self {
+    fn without_expressions(&self) -> Self {
         let mut policy = self.clone();
         policy.roles.sort_unstable();
-        let canonical = |text: Option<String>| text.map(|text| deparsed::canonical_text(&text, border));
-        policy.using = canonical(policy.using);
-        policy.with_check = canonical(policy.with_check);
+        policy.using = policy.using.map(|_| String::new());
+        policy.with_check = policy.with_check.map(|_| String::new());
         policy
+    }
+
+    /// The expressions of both, if they are other texts.
+    fn pair(&self, other: &Self) -> Option<Pair> {
+        let texts = |policy: &Self| {
+            let texts = [policy.using.as_deref(), policy.with_check.as_deref()];
+            texts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+        };
+        let (source, target) = (texts(self), texts(other));
+        let table = self.table.quoted();
+        (source != target).then(|| {
+            [
+                Definition::expressions(&source, &table),
+                Definition::expressions(&target, &table),
+            ]
+        })
     }
 }
 

@@ -208,10 +208,11 @@ impl<'a> Ends<'a> {
             privileges::read(here, schemas),
             privileges::read(there, schemas)
         )?;
-        let mut texts = objects::differences(&expected, &found, &adopted);
+        let looking = &self.outside.target;
+        let mut texts = objects::compare(looking, &expected, &found, &adopted).await?;
         if self.config.privileges == Privileges::Keep {
             let both = [expected_roles, found_roles];
-            texts.extend(privileges::compare(there, both, &adopted, self.config).await?);
+            texts.extend(privileges::compare(looking, both, &adopted, self.config).await?);
         }
         let mut differences: Vec<Difference> = texts
             .into_iter()

@@ -51,7 +51,7 @@ impl Comparison<'_> {
         let (Some(objects), Some(found)) = (self.objects, found) else {
             return Ok(());
         };
-        let mut differences = objects::differences(&objects, &found, adopted);
+        let mut differences = objects::compare(target, &objects, &found, adopted).await?;
         differences.extend(match self.hashed {
             Some(hashed) => hashed.differences(&sessions, progress).await?,
             None => rows::counts(&sessions, &self.expected.counted, progress).await?,

@@ -150,7 +150,7 @@ fn tell(shape: &Shape, expected: &Rows, found: &Rows) -> Option<String> {
     }
     for (keys, what) in [
         (missing, "is missing on the target"),
-        (extra, "is not of the source"),
+        (extra, "exists only on the target"),
     ] {
         if !keys.is_empty() {
             said.push(format!("the row where {} {what}", named(shape, &keys)));
@@ -232,7 +232,7 @@ mod tests {
             )
             .unwrap(),
             "column v differs where id = 2; the row where id = 3 is missing on the target; \
-             the row where id = 4 is not of the source"
+             the row where id = 4 exists only on the target"
         );
         assert_eq!(tell(&shape, &rows(&[]), &rows(&[])), None);
     }

@@ -8,19 +8,26 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::catalogue::deparsed;
+use crate::archive::statement;
+use crate::catalogue::deparsed::{self, Definition, Pair};
 use crate::config::{SchemaName, Schemas};
 use crate::error::Error;
-use crate::server::session::{Session, quote_ident};
+use crate::server::session::{Param, Session, quote_ident};
 
-/// Properties that servers write from a stored tree.
-const DEPARSED: [&str; 6] = [
-    "definition",
-    "default",
-    "defaults",
-    "partition key",
-    "partition bound",
+/// Properties whose texts name types, and hold nothing else that is not quoted.
+const NAMING_TYPES: [&str; 12] = [
+    "aggregate",
+    "base type",
+    "commutator",
+    "functions",
+    "negator",
+    "operators",
+    "range",
+    "result",
+    "storage",
+    "transforms",
     "type",
+    "types",
 ];
 /// What a property's value is cut to in a message, in characters.
 const SHOWN_MAX: usize = 120;
@@ -43,15 +50,20 @@ struct Object {
 /// Reads all of them, in one query.
 pub(crate) async fn read(session: &Session, schemas: &Schemas) -> Result<Objects, Error> {
     let sql = include_str!("sql/objects.sql");
-    let rows = session
-        .query("describe objects", sql, &[&schemas.names()])
-        .await?;
+    let names = schemas.names();
+    let params: [&dyn Param; 1] = [&names];
+    let ((), rows, ()) = tokio::try_join!(
+        session.batch("have names quoted", deparsed::QUOTED),
+        session.query("describe objects", sql, &params),
+        session.batch("have names quoted no more", deparsed::UNQUOTED)
+    )?;
     let object = |row: &tokio_postgres::Row| {
         let object = Object {
             properties: row.get("properties"),
             comment: row.get("comment"),
         };
-        ((row.get("kind"), row.get("identity")), object)
+        let identity: String = row.get("identity");
+        ((row.get("kind"), deparsed::type_names(&identity)), object)
     };
     Ok(Objects {
         major: session.major(),
@@ -59,39 +71,172 @@ pub(crate) async fn read(session: &Session, schemas: &Schemas) -> Result<Objects
     })
 }
 
-/// What differs. The comment of an adopted schema stays as it was.
-pub(crate) fn differences(source: &Objects, target: &Objects, adopted: &BTreeSet<SchemaName>) -> Vec<String> {
+/// What differs. The comment of an adopted schema stays as it was. `session` is the target's, in no transaction: it
+/// says which texts tell the same.
+pub(crate) async fn compare(
+    session: &Session,
+    source: &Objects,
+    target: &Objects,
+    adopted: &BTreeSet<SchemaName>,
+) -> Result<Vec<String>, Error> {
+    let Differences { mut plain, texts } = differences(source, target, adopted);
+    let (texts, pairs): (Vec<String>, Vec<Pair>) = texts.into_iter().unzip();
+    let alike = deparsed::alike(session, &pairs).await?;
+    let differing = texts.into_iter().zip(alike).filter(|(_, alike)| !alike);
+    plain.extend(differing.map(|(text, _)| text));
+    Ok(plain)
+}
+
+/// What differs, in words.
+#[derive(Debug, Default)]
+struct Differences {
+    plain: Vec<String>,
+    /// Texts that may tell the same.
+    texts: Vec<(String, Pair)>,
+}
+
+fn differences(source: &Objects, target: &Objects, adopted: &BTreeSet<SchemaName>) -> Differences {
     let majors = (source.major, target.major);
     let adopted: BTreeSet<String> = adopted
         .iter()
         .map(|schema| quote_ident(schema.as_str()))
         .collect();
-    let mut differences = Vec::new();
+    let mut differences = Differences::default();
     for (key, expected) in source.comparable(majors) {
         let (kind, identity) = key;
         match target.objects.get(key) {
             None if target.lacks_whole(source, identity) => {}
-            None => differences.push(format!("{kind} {identity} is missing on the target")),
+            None => differences
+                .plain
+                .push(format!("{kind} {identity} is missing on the target")),
             Some(found) if expected == found => {}
             Some(found) => {
                 // An extension's comment is that of its version.
                 let comments = kind != "extension" && !(kind == "schema" && adopted.contains(identity));
-                let differing = expected.differing(found, majors).into_iter();
-                differences.extend(
-                    differing
-                        .filter(|(property, _)| comments || property != "comment")
-                        .map(|(property, values)| format!("{kind} {identity}: {}", told(&property, &values))),
-                );
+                for (property, values) in expected.differing(found, majors) {
+                    let text = format!("{kind} {identity}: {}", told(&property, &values));
+                    match pair(kind, identity, &property, found, &values) {
+                        Some(pair) => differences.texts.push((text, pair)),
+                        None if property == "comment" && !comments => {}
+                        None => differences.plain.push(text),
+                    }
+                }
             }
         }
     }
     for (key, _) in target.comparable(majors) {
         let (kind, identity) = key;
         if !source.objects.contains_key(key) && !source.lacks_whole(target, identity) {
-            differences.push(format!("{kind} {identity} is not of the source"));
+            differences
+                .plain
+                .push(format!("{kind} {identity} exists only on the target"));
         }
     }
     differences
+}
+
+/// What both values define, if they are texts that a server wrote of what it stores as a tree.
+fn pair(
+    kind: &str,
+    identity: &str,
+    property: &str,
+    found: &Object,
+    [source, target]: &[Option<Value>; 2],
+) -> Option<Pair> {
+    let (source, target) = (source.as_ref()?.as_str()?, target.as_ref()?.as_str()?);
+    let [schema, name, ..] = *cut(identity, &['.', '(']) else {
+        return None;
+    };
+    let whole = format!("{schema}.{name}");
+    let expressions = |from: &str| {
+        Some([
+            Definition::expressions(source, from),
+            Definition::expressions(target, from),
+        ])
+    };
+    match (kind, property) {
+        ("view" | "materialized view", "definition") => {
+            Some([Definition::query(source), Definition::query(target)])
+        }
+        ("column", "default") | ("constraint", "expression") | (_, "partition expressions") => {
+            expressions(&whole)
+        }
+        ("index", "expressions" | "predicate") => expressions(found.values().get("table")?.as_str()?),
+        ("domain", "default") | (_, "defaults") => expressions(""),
+        ("domain constraint", "expression") => {
+            expressions(&format!("(SELECT NULL::{whole} AS value) AS domain"))
+        }
+        ("function" | "procedure", "definition") => {
+            let routine = |text: &str| Definition::routine(text, schema, name);
+            Some([routine(source)?, routine(target)?])
+        }
+        ("rule", "definition") => {
+            let rule = |text: &str| Definition::rule(text, &whole);
+            Some([rule(source)?, rule(target)?])
+        }
+        ("trigger", "definition") => {
+            let [source, target] = [condition(source)?, condition(target)?];
+            // Under these names the condition speaks of the rows.
+            let from = format!("{whole} AS old, {whole} AS new");
+            source.within(&target, &from)
+        }
+        ("statistics object", "definition") => {
+            let [source, target] = [statistics(source)?, statistics(target)?];
+            source.within(&target, target.after)
+        }
+        _ => None,
+    }
+}
+
+/// Expressions with what stands around them in a definition.
+struct Inside<'a> {
+    before: &'a str,
+    expressions: &'a str,
+    after: &'a str,
+}
+
+impl Inside<'_> {
+    /// Both as expressions over what `from` lists, if all else is the same.
+    fn within(&self, other: &Self, from: &str) -> Option<Pair> {
+        (self.before == other.before && self.after == other.after).then(|| {
+            [
+                Definition::expressions(self.expressions, from),
+                Definition::expressions(other.expressions, from),
+            ]
+        })
+    }
+}
+
+/// `CREATE TRIGGER … WHEN (…) EXECUTE …`
+fn condition(definition: &str) -> Option<Inside<'_>> {
+    let (before, rest) = statement::split_at_word(definition, "WHEN")?;
+    let (expressions, after) = statement::split_at_word(rest, "EXECUTE")?;
+    Some(Inside {
+        before,
+        expressions,
+        after,
+    })
+}
+
+/// `CREATE STATISTICS … ON … FROM …`
+fn statistics(definition: &str) -> Option<Inside<'_>> {
+    let (before, rest) = statement::split_at_word(definition, "ON")?;
+    let (expressions, after) = statement::split_at_word(rest, "FROM")?;
+    Some(Inside {
+        before,
+        expressions,
+        after,
+    })
+}
+
+/// An identity cut at these characters, where no quotes hide them.
+fn cut<'a>(identity: &'a str, ends: &[char]) -> Vec<&'a str> {
+    let mut quoted = false;
+    let is_end = |character: char| {
+        quoted ^= character == '"';
+        !quoted && ends.contains(&character)
+    };
+    identity.split(is_end).collect()
 }
 
 impl Objects {
@@ -113,23 +258,25 @@ impl Objects {
             "composite type",
             "domain",
         ];
-        let Some((whole, _)) = identity.rsplit_once(".\"") else {
+        let [schema, name, _, ..] = *cut(identity, &['.']) else {
             return false;
         };
-        let key = |kind: &str| (kind.to_owned(), whole.to_owned());
+        let key = |kind: &str| (kind.to_owned(), format!("{schema}.{name}"));
         WHOLES
             .iter()
             .any(|kind| other.objects.contains_key(&key(kind)) && !self.objects.contains_key(&key(kind)))
     }
 }
 
-/// Whether a property means the same on servers of both majors.
-fn is_portable(property: &str, majors: (u32, u32)) -> bool {
+/// Whether a property is compared between servers of these majors; `found` is the target's value.
+fn is_comparable(property: &str, found: Option<&Value>, majors: (u32, u32)) -> bool {
     match property {
         // 14 brought multiranges, and compression of one's own.
         "multirange" | "compression" => majors.0.min(majors.1) >= 14,
         // 16 and newer write the name of an ICU locale in their own way.
         "locale" => majors.0 == majors.1,
+        // Only a superuser could carry them.
+        "disabled triggers" => found.is_some(),
         _ => true,
     }
 }
@@ -141,14 +288,10 @@ impl Object {
         let names: BTreeSet<String> = expected.keys().chain(found.keys()).cloned().collect();
         let differing = names.into_iter().filter_map(|name| {
             let (expected, found) = (expected.remove(&name), found.remove(&name));
-            let same = match (&expected, &found) {
-                (Some(Value::String(expected)), Some(Value::String(found)))
-                    if DEPARSED.contains(&name.as_str()) =>
-                {
-                    deparsed::same((majors.0, expected), (majors.1, found))
-                }
-                (expected, found) => expected == found || !is_portable(&name, majors),
-            };
+            let same = expected == found
+                || !is_comparable(&name, found.as_ref(), majors)
+                || NAMING_TYPES.contains(&name.as_str())
+                    && expected.as_ref().map(with_type_names) == found.as_ref().map(with_type_names);
             (!same).then_some((name, [expected, found]))
         });
         differing.collect()
@@ -163,6 +306,21 @@ impl Object {
                 .map(|comment| ("comment".to_owned(), comment.into())),
         );
         values
+    }
+}
+
+/// A value whose texts name types, as it is on servers of all majors.
+fn with_type_names(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(deparsed::type_names(text)),
+        Value::Array(values) => values.iter().map(with_type_names).collect(),
+        Value::Object(values) => {
+            let values = values.iter();
+            values
+                .map(|(name, value)| (name.clone(), with_type_names(value)))
+                .collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
 }
 

@@ -404,6 +404,63 @@ const CASES: &[(&str, &str)] = &[
          CREATE STATISTICS s ON (id + 1), (lower(v)) FROM t",
     ),
     (
+        "regrouped",
+        "CREATE TABLE t (id int PRIMARY KEY, a int, b text, c int, h bool,
+             g bool GENERATED ALWAYS AS (a BETWEEN 1 AND 5 AND b <> 'q') STORED,
+             d bool DEFAULT (1 BETWEEN 0 AND 2 AND 'x' <> 'y'),
+             CHECK (a BETWEEN 1 AND 5 AND b <> 'q'), CHECK (c NOT BETWEEN 7 AND 9 OR b = 'z'),
+             CHECK ((a, c) = (2, 3) AND b = 'x'), CHECK (a BETWEEN SYMMETRIC 5 AND 1 AND c > 0),
+             CHECK (t.* IS NOT NULL OR a BETWEEN 1 AND 2 AND h));
+         INSERT INTO t VALUES (1, 2, 'x', 3, true);
+         CREATE INDEX i1 ON t (a) WHERE a BETWEEN 1 AND 5 AND b <> 'q';
+         CREATE INDEX i2 ON t ((a BETWEEN 1 AND 5 AND h), b COLLATE \"C\" text_pattern_ops DESC) INCLUDE (c);
+         CREATE INDEX i3 ON t (a) WHERE (a, c) = (1, 2) AND h;
+         ALTER TABLE t ADD EXCLUDE USING btree (a WITH =) WHERE (c BETWEEN 1 AND 5 AND h) DEFERRABLE;
+         ALTER TABLE t ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY p ON t
+             USING (a BETWEEN 1 AND 5 AND b <> 'q' AND EXISTS (SELECT NULL FROM t u WHERE u.id = t.id))
+             WITH CHECK ((a, c) = (1, 2) AND h);
+         CREATE FUNCTION pass() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+         CREATE TRIGGER \"WHEN (\" AFTER UPDATE OF b ON t FOR EACH ROW
+             WHEN (new.a BETWEEN 1 AND 5 AND new.h AND old.* IS DISTINCT FROM new.*) EXECUTE FUNCTION pass('EXECUTE');
+         CREATE STATISTICS st ON b, (a BETWEEN 1 AND 5 AND h), (extract(year FROM to_timestamp(a))) FROM t;
+         CREATE DOMAIN d AS int DEFAULT (CASE WHEN 1 BETWEEN 0 AND 2 AND 'x' <> 'y' THEN 1 END)
+             CHECK (VALUE BETWEEN 1 AND 5 AND VALUE <> 3);
+         CREATE TABLE r (a int, b text)
+             PARTITION BY RANGE ((a BETWEEN 1 AND 5 AND b <> 'q'), lower(b) COLLATE \"C\", a);
+         CREATE TABLE r1 PARTITION OF r FOR VALUES FROM (true, MINVALUE, MINVALUE) TO (true, MAXVALUE, MAXVALUE);
+         CREATE VIEW v AS SELECT id, (SELECT 'x') AS x FROM t
+             WHERE EXISTS (SELECT NULL FROM t u WHERE u.id = t.id) AND a BETWEEN 1 AND 5 AND b <> 'q';
+         CREATE MATERIALIZED VIEW m AS
+             WITH q AS (SELECT id, c FROM t UNION ALL SELECT id, NULL FROM t) SELECT * FROM q;
+         CREATE VIEW one AS SELECT -1, CASE WHEN a BETWEEN 1 AND 5 AND h THEN 'x' END AS k FROM t;
+         CREATE RULE \"TO\" AS ON UPDATE TO v DO INSTEAD (
+             UPDATE t SET b = (SELECT 'x')
+             WHERE EXISTS (SELECT NULL FROM t u WHERE u.id = old.id AND u.a BETWEEN 1 AND 5 AND u.h);
+             DELETE FROM t WHERE id = new.id);
+         CREATE FUNCTION f(a int, b bool DEFAULT (1 BETWEEN 0 AND 2 AND 'x' <> 'y'), c text[] DEFAULT ARRAY['x'::varchar])
+             RETURNS TABLE (n bigint) LANGUAGE sql
+             BEGIN ATOMIC SELECT count(*) FROM t WHERE EXISTS (SELECT NULL FROM t u WHERE u.id = f.a); END;
+         CREATE PROCEDURE \"f(\"(a int)
+             BEGIN ATOMIC UPDATE t SET h = a BETWEEN 1 AND 5 AND h WHERE b = (SELECT 'x'); END",
+    ),
+    (
+        "types_that_are_keywords",
+        "CREATE FUNCTION f(j json, k json[], l \"char\", VARIADIC m jsonb[]) RETURNS SETOF json
+             LANGUAGE sql AS 'SELECT $1';
+         GRANT EXECUTE ON FUNCTION f TO pg_monitor;
+         CREATE TYPE \"json_value\" AS (json json, merge_action json[]);
+         CREATE FUNCTION f(\"json_value\") RETURNS \"json_value\" LANGUAGE sql AS 'SELECT $1';
+         REVOKE EXECUTE ON FUNCTION f(\"json_value\") FROM PUBLIC;
+         CREATE TABLE \"json_table\" (json json, j json[], \"system_user\" \"json_value\",
+             absent \"json_value\"[] DEFAULT '{}');
+         INSERT INTO \"json_table\" VALUES ('{}', '{1}', '({},\"{1}\")');
+         GRANT SELECT (json, \"system_user\") ON \"json_table\" TO pg_monitor;
+         CREATE DOMAIN d AS json CHECK (VALUE::text <> '');
+         CREATE FUNCTION keep(json, json) RETURNS json LANGUAGE sql AS 'SELECT $2';
+         CREATE AGGREGATE last(json) (SFUNC = keep, STYPE = json, INITCOND = '\"json\"')",
+    ),
+    (
         "partitioned_keys",
         "CREATE TABLE r (id int PRIMARY KEY, v int NOT NULL) PARTITION BY RANGE (id);
          CREATE TABLE r1 PARTITION OF r FOR VALUES FROM (0) TO (10);
@@ -627,9 +684,9 @@ const ANSWERS: &[(&str, &str)] = &[
     ),
 ];
 
-/// A list of varchar does not come back from its own dump as it was written, whoever restores it: pg_dump's words differ
-/// after the first journey, and the worker's own comparison has to know that they mean the same.
-const REWRITTEN: &str = "f_deparsing";
+/// What does not come back from its own dump as it was written, whoever restores it: pg_dump's words differ after the first
+/// journey, and the worker's own comparison has to know that they mean the same.
+const REWRITTEN: [&str; 2] = ["f_deparsing", "f_regrouped"];
 
 fn run(source: &'static Cluster, target: &'static Cluster) {
     let rig = Rig::on(source, target, "");
@@ -686,7 +743,7 @@ fn difference(rig: &Rig, name: &str) -> Option<String> {
         [
             warehouse::contents(cluster, &rig.database, name),
             cluster.psql(&rig.database, &sequences),
-            if same_major && name != REWRITTEN {
+            if same_major && !REWRITTEN.contains(&name) {
                 warehouse::definition(cluster, &rig.database, name).join("\n")
             } else {
                 String::new()

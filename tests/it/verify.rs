@@ -20,6 +20,9 @@ fn schema() -> String {
          CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f(); CREATE FUNCTION g(a int) RETURNS int LANGUAGE sql AS 'SELECT 1';
          CREATE VIEW w AS SELECT id, v FROM t WHERE v IN ('a', 'b'); CREATE RULE r AS ON DELETE TO pairs WHERE OLD.a > 100 DO INSTEAD NOTHING; CREATE MATERIALIZED VIEW mv AS SELECT count(*) FROM t;
          CREATE SEQUENCE q OWNED BY t.n; SELECT setval('q', 70); ALTER TABLE pairs ADD CONSTRAINT k FOREIGN KEY (a) REFERENCES t; CREATE STATISTICS st ON id, n FROM t;
+         CREATE INDEX e ON t ((n + 1), lower(v) COLLATE \"C\" DESC) WHERE n BETWEEN 1 AND 5 AND v <> 'q'; ALTER TABLE pairs ADD d int GENERATED ALWAYS AS (a * 2) STORED; CREATE DOMAIN small AS int DEFAULT 1 + 1 CHECK (VALUE BETWEEN 1 AND 5 AND VALUE <> 3);
+         CREATE TRIGGER guarded AFTER UPDATE ON t FOR EACH ROW WHEN (old.n BETWEEN 1 AND 5 AND new.v <> 'q') EXECUTE FUNCTION f(); CREATE FUNCTION h(a int DEFAULT 1 + 1) RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM t WHERE id BETWEEN 1 AND h.a AND v <> 'q'; END;
+         CREATE STATISTICS se ON (id + 1), v FROM t; ALTER TABLE pairs ADD CONSTRAINT ex EXCLUDE USING btree (a WITH =, b WITH =) WHERE (a > 5);
          ALTER TABLE t ALTER id SET STATISTICS 250; ALTER TABLE pairs REPLICA IDENTITY FULL; ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON t FOR SELECT USING (n > 3); GRANT SELECT, UPDATE (v) ON t TO PUBLIC"
     )
 }
@@ -59,12 +62,12 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     (
         "INSERT INTO t (id) VALUES (4000)",
         "DELETE FROM t WHERE id = 4000",
-        "the row where id = 4000 is not of the source",
+        "the row where id = 4000 exists only on the target",
     ),
     (
         "UPDATE t SET id = -13 WHERE id = 13",
         "UPDATE t SET id = 13 WHERE id = -13",
-        "the row where id = 13 is missing on the target; the row where id = -13 is not of the source",
+        "the row where id = 13 is missing on the target; the row where id = -13 exists only on the target",
     ),
     (
         "UPDATE pairs SET c = '{ok,sad}' WHERE a = 3",
@@ -99,7 +102,7 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     (
         "CREATE INDEX more ON t (n)",
         "DROP INDEX more",
-        r#"index "s"."more" is not of the source"#,
+        r#"index "s"."more" exists only on the target"#,
     ),
     (
         "DROP TRIGGER tr ON t",
@@ -145,6 +148,81 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
         "CREATE OR REPLACE VIEW w AS SELECT id, v FROM t WHERE v IN ('a', 'c')",
         "CREATE OR REPLACE VIEW w AS SELECT id, v FROM t WHERE v IN ('a', 'b')",
         r#"view "s"."w": definition"#,
+    ),
+    (
+        "DROP INDEX e; CREATE INDEX e ON t ((n + 1), lower(v) COLLATE \"C\" DESC) WHERE n BETWEEN 1 AND 5 OR v <> 'q'",
+        "DROP INDEX e; CREATE INDEX e ON t ((n + 1), lower(v) COLLATE \"C\" DESC) WHERE n BETWEEN 1 AND 5 AND v <> 'q'",
+        r#"index "s"."e": predicate is"#,
+    ),
+    (
+        "DROP INDEX e; CREATE INDEX e ON t ((n - 1), lower(v) COLLATE \"C\" DESC) WHERE n BETWEEN 1 AND 5 AND v <> 'q'",
+        "DROP INDEX e; CREATE INDEX e ON t ((n + 1), lower(v) COLLATE \"C\" DESC) WHERE n BETWEEN 1 AND 5 AND v <> 'q'",
+        r#"index "s"."e": expressions is ("n" + "#,
+    ),
+    (
+        "DROP INDEX e; CREATE INDEX e ON t ((n + 1), lower(v) text_pattern_ops) WHERE n BETWEEN 1 AND 5 AND v <> 'q'",
+        "DROP INDEX e; CREATE INDEX e ON t ((n + 1), lower(v) COLLATE \"C\" DESC) WHERE n BETWEEN 1 AND 5 AND v <> 'q'",
+        r#"index "s"."e": columns is"#,
+    ),
+    (
+        "DROP INDEX i; CREATE UNIQUE INDEX i ON t (v) INCLUDE (n) WITH (fillfactor = 50)",
+        "DROP INDEX i; CREATE INDEX i ON t (v)",
+        r#"index "s"."i": included is not set"#,
+    ),
+    (
+        "ALTER TABLE pairs DROP COLUMN d, ADD d int GENERATED ALWAYS AS (a * 3) STORED",
+        "ALTER TABLE pairs DROP COLUMN d, ADD d int GENERATED ALWAYS AS (a * 2) STORED",
+        r#"column "s"."pairs"."d": default is ("a" * 2)"#,
+    ),
+    (
+        "ALTER DOMAIN small DROP CONSTRAINT small_check; ALTER DOMAIN small ADD CHECK (VALUE BETWEEN 1 AND 6 AND VALUE <> 3)",
+        "ALTER DOMAIN small DROP CONSTRAINT small_check; ALTER DOMAIN small ADD CHECK (VALUE BETWEEN 1 AND 5 AND VALUE <> 3)",
+        r#"domain constraint "s"."small"."small_check": expression is"#,
+    ),
+    (
+        "ALTER DOMAIN small SET DEFAULT 2",
+        "ALTER DOMAIN small SET DEFAULT 1 + 1",
+        r#"domain "s"."small": default is (1 + 1) on the source and 2"#,
+    ),
+    (
+        "ALTER TABLE t DROP CONSTRAINT small, ADD CONSTRAINT small CHECK (n <= 10)",
+        "ALTER TABLE t DROP CONSTRAINT small, ADD CONSTRAINT small CHECK (n < 10)",
+        r#"constraint "s"."t"."small": expression is"#,
+    ),
+    (
+        "ALTER TABLE pairs DROP CONSTRAINT ex, ADD CONSTRAINT ex EXCLUDE USING btree (a WITH =, b WITH =) WHERE (a > 5) DEFERRABLE",
+        "ALTER TABLE pairs DROP CONSTRAINT ex, ADD CONSTRAINT ex EXCLUDE USING btree (a WITH =, b WITH =) WHERE (a > 5)",
+        r#"constraint "s"."pairs"."ex": deferrable"#,
+    ),
+    (
+        "CREATE OR REPLACE TRIGGER guarded AFTER UPDATE ON t FOR EACH ROW WHEN (new.n BETWEEN 1 AND 5 AND new.v <> 'q') EXECUTE FUNCTION f()",
+        "CREATE OR REPLACE TRIGGER guarded AFTER UPDATE ON t FOR EACH ROW WHEN (old.n BETWEEN 1 AND 5 AND new.v <> 'q') EXECUTE FUNCTION f()",
+        r#"trigger "s"."t"."guarded": definition"#,
+    ),
+    (
+        "CREATE OR REPLACE TRIGGER guarded AFTER UPDATE OF v ON t FOR EACH ROW WHEN (old.n BETWEEN 1 AND 5 AND new.v <> 'q') EXECUTE FUNCTION f()",
+        "CREATE OR REPLACE TRIGGER guarded AFTER UPDATE ON t FOR EACH ROW WHEN (old.n BETWEEN 1 AND 5 AND new.v <> 'q') EXECUTE FUNCTION f()",
+        r#"trigger "s"."t"."guarded": definition"#,
+    ),
+    (
+        "CREATE OR REPLACE RULE r AS ON DELETE TO pairs WHERE OLD.a > 101 DO INSTEAD NOTHING",
+        "CREATE OR REPLACE RULE r AS ON DELETE TO pairs WHERE OLD.a > 100 DO INSTEAD NOTHING",
+        r#"rule "s"."pairs"."r": definition"#,
+    ),
+    (
+        "CREATE OR REPLACE FUNCTION h(a int DEFAULT 1 + 1) RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM t WHERE id BETWEEN 0 AND h.a AND v <> 'q'; END",
+        "CREATE OR REPLACE FUNCTION h(a int DEFAULT 1 + 1) RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM t WHERE id BETWEEN 1 AND h.a AND v <> 'q'; END",
+        r#"function "s"."h"(integer): definition"#,
+    ),
+    (
+        "CREATE OR REPLACE FUNCTION h(a int DEFAULT 1 + 2) RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM t WHERE id BETWEEN 1 AND h.a AND v <> 'q'; END",
+        "CREATE OR REPLACE FUNCTION h(a int DEFAULT 1 + 1) RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM t WHERE id BETWEEN 1 AND h.a AND v <> 'q'; END",
+        r#"function "s"."h"(integer): defaults is (1 + 1)"#,
+    ),
+    (
+        "DROP STATISTICS se; CREATE STATISTICS se ON (id + 2), v FROM t",
+        "DROP STATISTICS se; CREATE STATISTICS se ON (id + 1), v FROM t",
+        r#"statistics object "s"."se": definition"#,
     ),
     (
         "DROP VIEW w",
@@ -194,7 +272,7 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     (
         "ALTER SEQUENCE q OWNED BY NONE",
         "ALTER SEQUENCE q OWNED BY t.n",
-        "owned by is s.t.n on the source and not set on the target",
+        "owned by is \"s\".\"t\".\"n\" on the source and not set on the target",
     ),
     (
         "ALTER SEQUENCE q INCREMENT 2",
@@ -214,12 +292,12 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     (
         "REVOKE UPDATE (v) ON t FROM PUBLIC",
         "GRANT UPDATE (v) ON t TO PUBLIC",
-        "GRANT UPDATE (\"v\") ON TABLE s.t TO PUBLIC",
+        "GRANT UPDATE (\"v\") ON TABLE \"s\".\"t\" TO PUBLIC",
     ),
     (
         "REVOKE SELECT ON t FROM PUBLIC",
         "GRANT SELECT ON t TO PUBLIC",
-        "GRANT SELECT ON TABLE s.t TO PUBLIC",
+        "GRANT SELECT ON TABLE \"s\".\"t\" TO PUBLIC",
     ),
     (
         "DROP MATERIALIZED VIEW mv",

@@ -1,6 +1,8 @@
 -- Everything that a load carries of some schemas, apart from rows, owners, grants, policies and row security: one row for each
 -- object. Names instead of OIDs, and built-in functions' words for what is stored as a tree. Left out are members of
 -- extensions, foreign keys that leave the schemas, invalid indexes, and what the server makes by itself.
+-- Types and names in properties are quoted by the server, always (quote_all_identifiers). What is stored as a tree stands in
+-- properties of its own, so that the server can be asked what it makes of another server's text.
 -- $1 text[]: schemas
 -- properties: a JSON object, without what is as it would be anyway.
 WITH namespace AS MATERIALIZED (
@@ -36,6 +38,12 @@ WITH namespace AS MATERIALIZED (
            || pg_catalog.quote_ident(o.collname) AS name
     FROM pg_catalog.pg_collation o
     JOIN pg_catalog.pg_namespace n ON n.oid = o.collnamespace
+), opclass_name AS MATERIALIZED (
+    SELECT o.oid,
+           CASE WHEN n.nspname <> 'pg_catalog' THEN pg_catalog.quote_ident(n.nspname) || '.' ELSE '' END
+           || pg_catalog.quote_ident(o.opcname) AS name
+    FROM pg_catalog.pg_opclass o
+    JOIN pg_catalog.pg_namespace n ON n.oid = o.opcnamespace
 ), object (class, oid, part, kind, identity, properties) AS (
     SELECT 'pg_catalog.pg_namespace'::pg_catalog.regclass::oid, n.oid, 0, 'schema', n.name, NULL::json
     FROM namespace n
@@ -60,15 +68,43 @@ WITH namespace AS MATERIALIZED (
                                  FROM pg_catalog.pg_class t, pg_catalog.unnest(t.reloptions) o
                                  WHERE t.oid = c.reltoastrelid),
                'definition', CASE WHEN c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END,
+               'populated', CASE WHEN c.relkind = 'm' AND NOT c.relispopulated THEN false END,
                'type', CASE WHEN c.reloftype <> 0 THEN pg_catalog.format_type(c.reloftype, NULL) END,
                'parents', CASE WHEN c.relkind IN ('r', 'p', 'f')
                           THEN (SELECT pg_catalog.array_agg(i.inhparent::pg_catalog.regclass::text ORDER BY i.inhseqno)
                                 FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) END,
-               'partition key', CASE WHEN c.relkind = 'p' THEN pg_catalog.pg_get_partkeydef(c.oid) END,
+               'partition key', (
+                   SELECT pg_catalog.json_build_object(
+                              'strategy', p.partstrat,
+                              'columns', pg_catalog.array_agg(
+                                             pg_catalog.concat_ws(' ', coalesce(pg_catalog.quote_ident(a.attname), '(expression)'),
+                                                                  'COLLATE ' || l.name, o.name)
+                                             ORDER BY k.position))
+                   FROM pg_catalog.pg_partitioned_table p
+                   CROSS JOIN LATERAL pg_catalog.generate_series(0, p.partnatts - 1) AS k (position)
+                   LEFT JOIN pg_catalog.pg_attribute a
+                     ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[k.position] AND a.attnum > 0
+                   LEFT JOIN collation_name l ON l.oid = p.partcollation[k.position]
+                   LEFT JOIN opclass_name o ON o.oid = p.partclass[k.position]
+                   WHERE p.partrelid = c.oid
+                   GROUP BY p.partstrat),
+               'partition expressions', (SELECT pg_catalog.pg_get_expr(p.partexprs, p.partrelid)
+                                         FROM pg_catalog.pg_partitioned_table p WHERE p.partrelid = c.oid),
                'partition bound', CASE WHEN c.relispartition THEN pg_catalog.pg_get_expr(c.relpartbound, c.oid) END,
                'replica identity', CASE WHEN c.relkind IN ('r', 'p', 'm') AND c.relreplident <> 'd' THEN c.relreplident END,
                'replica identity index', x.replica_identity,
                'clustered on', x.clustered,
+               -- Those of foreign keys and deferrable keys, under the names of their functions: their own are made of OIDs.
+               'disabled triggers', CASE WHEN c.relhastriggers
+                                    THEN (SELECT pg_catalog.array_agg(pg_catalog.concat(p.proname, ' ', t.tgenabled)
+                                                                      ORDER BY p.proname, t.tgenabled)
+                                          FROM pg_catalog.pg_trigger t
+                                          JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+                                          JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint AND k.contype <> 't'
+                                          LEFT JOIN pg_catalog.pg_class f ON f.oid = k.confrelid
+                                          WHERE t.tgrelid = c.oid AND t.tgenabled <> 'O'
+                                            AND k.connamespace IN (SELECT n.oid FROM namespace n)
+                                            AND (f.oid IS NULL OR f.relnamespace IN (SELECT n.oid FROM namespace n))) END,
                'server', (SELECT s.srvname FROM pg_catalog.pg_foreign_table f
                           JOIN pg_catalog.pg_foreign_server s ON s.oid = f.ftserver WHERE f.ftrelid = c.oid),
                'foreign options', (SELECT pg_catalog.array_agg(o ORDER BY o)
@@ -129,7 +165,30 @@ WITH namespace AS MATERIALIZED (
     UNION ALL
     SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, x.oid, 0, 'index', x.name,
            pg_catalog.json_build_object(
-               'definition', pg_catalog.pg_get_indexdef(x.oid),
+               'table', i.indrelid::pg_catalog.regclass::text,
+               'method', m.amname,
+               'unique', CASE WHEN i.indisunique THEN true END,
+               'nulls not distinct', CASE WHEN pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct' = 'true' THEN true END,
+               'columns', (
+                   SELECT pg_catalog.array_agg(
+                              pg_catalog.concat_ws(' ', coalesce(pg_catalog.quote_ident(a.attname), '(expression)'),
+                                                   'COLLATE ' || l.name, o.name, e.attoptions::text,
+                                                   CASE WHEN i.indoption[k.position] & 1 > 0 THEN 'DESC' END,
+                                                   CASE WHEN i.indoption[k.position] & 2 > 0 THEN 'NULLS FIRST' END)
+                              ORDER BY k.position)
+                   FROM pg_catalog.generate_series(0, i.indnkeyatts - 1) AS k (position)
+                   JOIN pg_catalog.pg_attribute e ON e.attrelid = x.oid AND e.attnum = k.position + 1
+                   LEFT JOIN pg_catalog.pg_attribute a
+                     ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k.position] AND i.indkey[k.position] <> 0
+                   LEFT JOIN collation_name l ON l.oid = i.indcollation[k.position]
+                   LEFT JOIN opclass_name o ON o.oid = i.indclass[k.position]),
+               'included', (
+                   SELECT pg_catalog.array_agg(a.attname ORDER BY k.position)
+                   FROM pg_catalog.generate_series(i.indnkeyatts, i.indnatts - 1) AS k (position)
+                   JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k.position]),
+               'expressions', pg_catalog.pg_get_expr(i.indexprs, i.indrelid),
+               'predicate', pg_catalog.pg_get_expr(i.indpred, i.indrelid),
+               'options', (SELECT pg_catalog.array_agg(o ORDER BY o) FROM pg_catalog.unnest(x.reloptions) o),
                'parent', CASE WHEN x.relispartition
                          THEN (SELECT p.inhparent::pg_catalog.regclass::text FROM pg_catalog.pg_inherits p
                                WHERE p.inhrelid = x.oid) END,
@@ -139,6 +198,7 @@ WITH namespace AS MATERIALIZED (
                                    WHERE a.attrelid = x.oid AND a.attstattarget >= 0) END)
     FROM relation x
     JOIN pg_catalog.pg_index i ON i.indexrelid = x.oid
+    JOIN pg_catalog.pg_am m ON m.oid = x.relam
     -- That of a partitioned table is not valid before all of its parts are there.
     WHERE i.indisvalid OR x.relkind = 'I'
 
@@ -147,7 +207,16 @@ WITH namespace AS MATERIALIZED (
            CASE k.contype WHEN 'f' THEN 'foreign key' ELSE 'constraint' END,
            c.name || '."' || pg_catalog.replace(k.conname, '"', '""') || '"',
            pg_catalog.json_build_object(
-               'definition', pg_catalog.pg_get_constraintdef(k.oid),
+               -- Of an exclusion constraint, its index tells the columns.
+               'definition', CASE WHEN k.contype IN ('p', 'u', 'f') THEN pg_catalog.pg_get_constraintdef(k.oid) END,
+               'expression', CASE WHEN k.contype = 'c' THEN pg_catalog.pg_get_expr(k.conbin, k.conrelid) END,
+               'no inherit', CASE WHEN k.contype = 'c' AND k.connoinherit THEN true END,
+               'enforced', CASE WHEN pg_catalog.to_jsonb(k) ->> 'conenforced' = 'false' THEN false END,
+               'operators', CASE WHEN k.contype = 'x'
+                            THEN (SELECT pg_catalog.array_agg(o.operator::pg_catalog.regoperator::text ORDER BY o.position)
+                                  FROM pg_catalog.unnest(k.conexclop) WITH ORDINALITY AS o (operator, position)) END,
+               'deferrable', CASE WHEN k.condeferrable THEN true END,
+               'deferred', CASE WHEN k.condeferred THEN true END,
                'validated', k.convalidated)
     FROM relation c
     JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid
@@ -170,7 +239,7 @@ WITH namespace AS MATERIALIZED (
     SELECT 'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid, 0, 'domain constraint',
            t.name || '."' || pg_catalog.replace(k.conname, '"', '""') || '"',
            pg_catalog.json_build_object(
-               'definition', pg_catalog.pg_get_constraintdef(k.oid),
+               'expression', pg_catalog.pg_get_expr(k.conbin, 0),
                'validated', k.convalidated)
     FROM type t
     JOIN pg_catalog.pg_constraint k ON k.contypid = t.oid AND k.contype = 'c'
@@ -275,9 +344,11 @@ WITH namespace AS MATERIALIZED (
                                         g.aggfinalextra, g.aggmfinalextra, g.aggfinalmodify, g.aggmfinalmodify,
                                         g.aggsortop::pg_catalog.regoperator::text,
                                         pg_catalog.format_type(g.aggtranstype, NULL), g.aggtransspace,
-                                        pg_catalog.format_type(nullif(g.aggmtranstype, 0), NULL), g.aggmtransspace,
-                                        g.agginitval, g.aggminitval)
-                             FROM pg_catalog.pg_aggregate g WHERE g.aggfnoid = p.oid))
+                                        pg_catalog.format_type(nullif(g.aggmtranstype, 0), NULL), g.aggmtransspace)
+                             FROM pg_catalog.pg_aggregate g WHERE g.aggfnoid = p.oid),
+               'initial values', (SELECT ARRAY[g.agginitval, g.aggminitval]
+                                  FROM pg_catalog.pg_aggregate g
+                                  WHERE g.aggfnoid = p.oid AND pg_catalog.num_nonnulls(g.agginitval, g.aggminitval) > 0))
     FROM routine p
     JOIN pg_catalog.pg_language l ON l.oid = p.prolang
 
