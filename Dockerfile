@@ -5,19 +5,13 @@ ARG RUN_IMAGE=postgres:18-alpine3.23
 FROM ${BUILD_IMAGE} AS build
 RUN apk add --no-cache build-base linux-headers perl
 WORKDIR /build
-# Dependencies first, in a layer that stays as long as the manifests do. OpenSSL is compiled in: the executable is static
-# and does not depend on the base's libssl. Measured on two cores: 283 s and 18.1 MB instead of 173 s and 12.5 MB. The AWS
-# SDK brings ring, not aws-lc, which would want cmake as well.
 COPY Cargo.toml Cargo.lock ./
-COPY bench/Cargo.toml bench/
-COPY testbed/Cargo.toml testbed/
-RUN mkdir -p src bench/src testbed/src \
-	&& touch testbed/src/lib.rs \
-	&& echo 'fn main() {}' | tee src/main.rs bench/src/main.rs >/dev/null \
-	&& cargo build --release --locked --package schemaferry --features vendored-openssl
 COPY src src
-# What was copied may be older than what was built of nothing.
-RUN touch src/main.rs && cargo install --locked --path . --features vendored-openssl --root /usr/local
+COPY bench bench
+COPY testbed testbed
+# OpenSSL is compiled in: the executable is static and does not depend on the base's libssl. Measured on two cores:
+# 283 s and 18.1 MB instead of 173 s and 12.5 MB. The AWS SDK brings ring, not aws-lc, which would want cmake as well.
+RUN cargo install --locked --path . --features vendored-openssl --root /usr/local
 
 FROM ${RUN_IMAGE}
 LABEL org.opencontainers.image.title="schemaferry" \
