@@ -30,6 +30,11 @@ fn schema() -> String {
 /// What is done to the target after a good load, what makes it good again, and words of what `verify` says of it.
 const DIFFERENCES: &[(&str, &str, &str)] = &[
     (
+        "REFRESH MATERIALIZED VIEW mv WITH NO DATA",
+        "REFRESH MATERIALIZED VIEW mv",
+        r#"materialized view "s"."mv": populated is not set on the source and false on the target"#,
+    ),
+    (
         "UPDATE t SET v = 'Row 7' WHERE id = 7",
         "UPDATE t SET v = 'row 7' WHERE id = 7",
         r#""s"."t" holds other values on the target: column v differs where id = 7"#,

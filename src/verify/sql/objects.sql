@@ -5,7 +5,7 @@
 -- properties of its own, so that the server can be asked what it makes of another server's text.
 -- $1 text[]: schemas
 -- properties: a JSON object, without what is as it would be anyway.
-WITH namespace AS MATERIALIZED (
+WITH RECURSIVE namespace AS MATERIALIZED (
     SELECT n.oid, n.nspname, '"' || pg_catalog.replace(n.nspname, '"', '""') || '"' AS name
     FROM pg_catalog.pg_namespace n
     WHERE n.nspname = ANY ($1)
@@ -32,6 +32,16 @@ WITH namespace AS MATERIALIZED (
       -- Functions that come with a range type belong to it.
       AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
                       WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'i')
+), unpopulated (oid) AS (
+    -- What reads one that holds nothing is not filled by a load.
+    SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relkind = 'm' AND NOT c.relispopulated
+    UNION
+    SELECT r.ev_class
+    FROM unpopulated u
+    JOIN pg_catalog.pg_depend d
+      ON (d.classid, d.refclassid, d.refobjid)
+       = ('pg_catalog.pg_rewrite'::pg_catalog.regclass, 'pg_catalog.pg_class'::pg_catalog.regclass, u.oid)
+    JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
 ), collation_name AS MATERIALIZED (
     SELECT o.oid,
            CASE WHEN n.nspname <> 'pg_catalog' THEN pg_catalog.quote_ident(n.nspname) || '.' ELSE '' END
@@ -68,7 +78,7 @@ WITH namespace AS MATERIALIZED (
                                  FROM pg_catalog.pg_class t, pg_catalog.unnest(t.reloptions) o
                                  WHERE t.oid = c.reltoastrelid),
                'definition', CASE WHEN c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END,
-               'populated', CASE WHEN c.relkind = 'm' AND NOT c.relispopulated THEN false END,
+               'populated', CASE WHEN c.relkind = 'm' AND c.oid IN (SELECT u.oid FROM unpopulated u) THEN false END,
                'type', CASE WHEN c.reloftype <> 0 THEN pg_catalog.format_type(c.reloftype, NULL) END,
                'parents', CASE WHEN c.relkind IN ('r', 'p', 'f')
                           THEN (SELECT pg_catalog.array_agg(i.inhparent::pg_catalog.regclass::text ORDER BY i.inhseqno)
