@@ -204,10 +204,7 @@ pub const ROWS: &[Row] = &[
     row(Silence, Target, WRITING, &[75], 60),
     row(Forgotten("/lock"), Target, &["rows", "post-data"], &[75], 40),
     only(COPY, row(Forgotten("/copy"), Target, &["post-data"], &[75], 60)),
-    only(
-        PIPE,
-        row(Forgotten("/pg_restore"), Target, &["post-data"], &[75], 60),
-    ),
+    only(PIPE, row(Forgotten("/build"), Target, &["post-data"], &[75], 60)),
     only(
         COPY,
         row(
@@ -305,8 +302,7 @@ pub const ROWS: &[Row] = &[
     row(RunDirFull, Source, &["archive", "connect"], &[74], 30),
     only(PIPE, row(MemoryLimit, Source, &["rows"], &[74], 30)),
     only(COPY, row(MemoryLimit, Source, &["rows"], &[0], 60)),
-    only(PIPE, row(ArchiveDeleted, Target, &["pre-data"], &[75], 30)),
-    only(COPY, row(ArchiveDeleted, Target, &["pre-data"], &[0], 30)),
+    row(ArchiveDeleted, Target, &["pre-data"], &[0], 30),
     only(PIPE, row(PassfileDeleted, Target, &["clear"], &[75], 30)),
     only(COPY, row(PassfileDeleted, Target, &["clear"], &[0], 30)),
     row(Deadline, Target, &["rows", "preflight"], &[75], 30),
