@@ -200,14 +200,15 @@ impl Session {
         let mut settings = [SETTINGS, TRANSPORT].concat();
         settings.push(("lock_timeout", &lock_timeout_ms));
         let (names, values): (Vec<&str>, Vec<&str>) = settings.into_iter().unzip();
+        // Until then the search path is the database's, in which the user's own names may hide the server's.
         let row = self
             .query_one(
                 "prepare the session",
-                "SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('server_version_num')::int, \
+                "SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('server_version_num')::pg_catalog.int4, \
                  pg_catalog.current_setting('server_encoding'), \
                  (SELECT pg_catalog.count(pg_catalog.set_config(s.name, v.value, false)) \
-                  FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS v(name, value) \
-                  JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) = v.name)",
+                  FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS v (name, value) \
+                  JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) v.name)",
                 &[&names, &values],
             )
             .await?;

@@ -93,7 +93,7 @@ fn bucket(shape: &Shape, buckets: u64) -> String {
 /// The sum of the hashes of each bucket that is not empty.
 async fn in_buckets(session: &Session, shape: &Shape, buckets: u64) -> Result<BTreeMap<i64, i128>, Error> {
     let sql = format!(
-        "SELECT {} AS bucket, pg_catalog.sum({}::bigint)::text AS hash FROM {} GROUP BY 1",
+        "SELECT {} AS bucket, pg_catalog.concat(pg_catalog.sum({}::bigint)) AS hash FROM {} GROUP BY 1",
         bucket(shape, buckets),
         shape.row_hash(),
         shape.from()
@@ -187,7 +187,7 @@ async fn without_key([source, target]: [&Session; 2], [here, there]: [&Shape; 2]
     let sums = async |session: &Session, shape: &Shape| {
         let sums: Vec<String> = shape
             .column_hashes()
-            .map(|hash| format!("coalesce(pg_catalog.sum({hash}), 0)::text"))
+            .map(|hash| format!("pg_catalog.concat(coalesce(pg_catalog.sum({hash}), 0))"))
             .collect();
         let sql = format!(
             "SELECT ARRAY[{}]::text[] AS sums FROM {}",

@@ -186,7 +186,7 @@ async fn of_group(session: &Session, group: &[&Shape], hashed: bool) -> Result<V
             let hash = if hashed { shape.row_hash() } else { "0".to_owned() };
             format!(
                 "SELECT {place} AS place, pg_catalog.count(*) AS rows, \
-                 coalesce(pg_catalog.sum({hash}::bigint), 0)::text AS hash FROM {}",
+                 pg_catalog.concat(coalesce(pg_catalog.sum({hash}::bigint), 0)) AS hash FROM {}",
                 shape.from()
             )
         })

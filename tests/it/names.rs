@@ -1,6 +1,6 @@
 //! Schema names are literal: no pattern, no folding of case, no cutting.
 
-use crate::rig::{Rig, assert_exit};
+use crate::rig::{GRID, Rig, assert_exit};
 
 const NAMES: &[&str] = &[
     "a.b",
@@ -153,5 +153,28 @@ fn catalogues_are_hostile_input() {
         let output = rig.worker("s").env("LOG_FORMAT", format).run();
         assert_exit(&output, 73);
         assert!(!hostile(&output.stdout), "{:?}", output.stdout);
+    }
+}
+
+#[test]
+fn what_is_named_as_the_servers_own_hides_nothing_from_the_worker() {
+    for (method, rig) in GRID {
+        let rig = rig(
+            r#"CREATE SCHEMA s; CREATE TABLE s."text" ("text" text, "int4" int4, "pg_catalog" text); INSERT INTO s."text" VALUES ('a', 1, 'b');
+             CREATE TYPE s.int4 AS (a text); CREATE TYPE s.bool AS ENUM ('no'); CREATE DOMAIN s."varchar" AS text CHECK (VALUE <> '');
+             CREATE TABLE s.typed (a s.int4, b s."varchar", c int4, d varchar(3)); INSERT INTO s.typed VALUES (ROW('x'), 'y', 1, 'z');
+             CREATE FUNCTION s.never(text, text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';
+             CREATE OPERATOR s.= (LEFTARG = text, RIGHTARG = text, FUNCTION = s.never);
+             CREATE FUNCTION s.count(anyelement) RETURNS bigint LANGUAGE sql AS 'SELECT 7::bigint';
+             CREATE FUNCTION s.format_type(oid, int) RETURNS text LANGUAGE sql AS $$ SELECT 'x' $$;
+             CREATE TABLE s.pg_class (relname text, relkind text, oid int); INSERT INTO s.pg_class VALUES ('a', 'r', 1);
+             CREATE VIEW s.pg_namespace AS SELECT 1 AS oid, 'x'::text AS nspname; CREATE VIEW s.pg_settings AS SELECT 'x' AS name"#,
+        );
+        let path = format!("ALTER DATABASE {} SET search_path = s, pg_catalog", rig.database);
+        rig.at_source(&path);
+        rig.at_target(&path);
+        let worker = rig.worker("s").env("METHOD", method).env("VERIFY", "hash");
+        assert_exit(&worker.run(), 0);
+        assert_exit(&worker.arg("verify").run(), 0);
     }
 }

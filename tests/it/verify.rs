@@ -424,6 +424,38 @@ fn a_load_that_differs_does_not_complete_and_says_in_what() {
 }
 
 #[test]
+fn values_are_compared_as_their_types_write_them() {
+    // A cast of one's own stays on the source, and a declaration of XML changes on its way.
+    let rig = Rig::new(
+        r#"CREATE FUNCTION public.num_text(numeric) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT to_char($1, 'FM999.9') $$;
+           CREATE CAST (numeric AS text) WITH FUNCTION public.num_text(numeric) AS ASSIGNMENT;
+           CREATE FUNCTION public.date_text(date) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT to_char($1, 'DD-MON-YY') $$;
+           CREATE CAST (date AS text) WITH FUNCTION public.date_text(date) AS IMPLICIT;
+           CREATE FUNCTION public.bytes_text(bytea) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'bytes' $$;
+           CREATE CAST (bytea AS text) WITH FUNCTION public.bytes_text(bytea) AS ASSIGNMENT;
+           CREATE SCHEMA s; CREATE TABLE s.t (id int PRIMARY KEY, n numeric, d date, b bytea, x xml, xs xml[], u bool, e text);
+           INSERT INTO s.t SELECT g, g / 7.0, date '2024-01-01' + g, '\x00ff', '<?xml version="1.0" encoding="UTF-8"?><a>1</a>',
+               ARRAY['<?xml version="1.0" encoding="UTF-8"?><a/>'::xml, NULL], NULL, '' FROM generate_series(1, 50) g;
+           CREATE TABLE s.keyless (n numeric, d date); INSERT INTO s.keyless SELECT n, d FROM s.t"#,
+    );
+    for method in METHODS {
+        assert_exit(&hashing(&rig).env("METHOD", method).run(), 0);
+        assert_exit(&hashing(&rig).arg("verify").arg("--frozen").run(), 0);
+    }
+    rig.at_target(
+        r"UPDATE s.t SET n = n + 0.001 WHERE id = 5; UPDATE s.t SET b = '\x00fe', u = true, e = NULL WHERE id = 6;
+          UPDATE s.keyless SET d = d + 36525",
+    );
+    let output = hashing(&rig).arg("verify").arg("--frozen").run();
+    assert_exit(&output, 65);
+    assert_eq!(
+        differences(&output),
+        "\"s\".\"keyless\" holds other values on the target: column d differs; there is no key to name rows by\n\
+         \"s\".\"t\" holds other values on the target: column b, e, n, u differs where id = 5 or id = 6"
+    );
+}
+
+#[test]
 fn verify_waits_for_no_load_and_needs_something_to_compare() {
     let rig = Rig::new(SLOW_ROWS);
     let verify = hashing(&rig).arg("verify");

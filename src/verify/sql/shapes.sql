@@ -1,7 +1,7 @@
 -- What the values of each table are hashed by, members of extensions left out.
 -- $1 text[]: schemas
--- columns, expressions: in the order of names in UTF-8, which is one on both sides and on every leaf of a root. An expression is a value's
--- text, which no setting and no server changes; virtual generated columns hold no values.
+-- columns, expressions: in the order of names in UTF-8, which is one on both sides and on every leaf of a root. An expression is what a
+-- value's type writes, which no setting and no server changes; virtual generated columns hold no values.
 -- key: the columns of the primary key, or else of a unique index on columns that are not null; empty if there is none.
 SELECT n.nspname AS schema, c.relname AS name, c.relkind = 'p' AS partitioned,
        pg_catalog.pg_table_size(c.oid) AS size_bytes,
@@ -18,12 +18,16 @@ LEFT JOIN LATERAL (
     SELECT pg_catalog.array_agg(v.name ORDER BY pg_catalog.convert_to(v.name, 'UTF8')) AS columns,
            pg_catalog.array_agg(
                CASE
-               -- Text of twice its length could be too long for a value.
+               -- Hexadecimal digits of it could be too many for a value.
                WHEN v.oid = 'pg_catalog.bytea'::pg_catalog.regtype
-               THEN pg_catalog.format('CASE WHEN pg_catalog.octet_length(%s) < 268435456 THEN %s::pg_catalog.text '
-                                      'ELSE pg_catalog.sha256(%s)::pg_catalog.text END', v.quoted, v.quoted, v.quoted)
-               WHEN v.oid < 16384 THEN v.quoted || '::pg_catalog.text'
-               -- A cast to text of one's own is not the type's text.
+               THEN pg_catalog.format(
+                        'pg_catalog.encode(CASE WHEN pg_catalog.octet_length(%s) < 268435456 THEN %s '
+                        'ELSE pg_catalog.sha256(%s) END, ''hex'')', v.quoted, v.quoted, v.quoted)
+               -- The server does not let anyone replace these casts.
+               WHEN v.oid IN ('pg_catalog.text'::pg_catalog.regtype, 'pg_catalog.varchar'::pg_catalog.regtype,
+                              'pg_catalog.bpchar'::pg_catalog.regtype)
+               THEN v.quoted || '::pg_catalog.text'
+               -- A cast to text of one's own is not the type's text, nor is that of XML: its declaration may have changed.
                ELSE pg_catalog.format('CASE pg_catalog.num_nulls(%s) WHEN 0 THEN pg_catalog.concat(%s) END', v.quoted, v.quoted)
                END ORDER BY pg_catalog.convert_to(v.name, 'UTF8')) AS expressions
     FROM (SELECT a.attname::text COLLATE pg_catalog."C" AS name,
