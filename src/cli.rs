@@ -44,6 +44,14 @@ impl Command {
         }
     }
 
+    /// Whether it changes what a schema holds on the target.
+    pub(crate) fn changes(self) -> bool {
+        match self {
+            Self::Load => true,
+            Self::Check | Self::Verify { .. } | Self::Seal { .. } => false,
+        }
+    }
+
     /// What of the environment it needs.
     pub(crate) fn needs(self) -> Needs {
         match self {

@@ -79,9 +79,7 @@ pub(crate) async fn connect<T>(
 }
 
 fn is_authentication(error: &Error) -> bool {
-    error
-        .db_error()
-        .is_some_and(|db| db.code().code().starts_with("28"))
+    error.sqlstate().is_some_and(|code| code.starts_with("28"))
 }
 
 fn same_login(one: &Server, other: &Server) -> bool {

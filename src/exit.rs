@@ -1,11 +1,10 @@
 //! From what happened to the exit code, and to what the operator should do: one place, and pure.
 
-use std::error::Error as _;
 use std::os::unix::process::ExitStatusExt;
 
 use nix::libc::{SIGHUP, SIGINT, SIGKILL, SIGTERM};
 
-use crate::error::{ConnectError, Error, Refusal, Refused, Side, Stop};
+use crate::error::{ConnectError, Error, ErrorResponse, Failure, Refusal, Refused, Side, Stop};
 
 /// The exit codes: append-only, documented in the README, chosen by what the operator should do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,9 +91,26 @@ impl Exit {
     }
 }
 
-/// The code for an error. `established` says that both servers have been reached before in this run, and
-/// `changing` that something was changed on the target already.
-pub(crate) fn classify(error: &Error, established: bool, changing: bool) -> Exit {
+/// How far a run has come, as far as it matters for what an error means.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Stage {
+    /// Both servers have been reached before in this run.
+    pub(crate) established: bool,
+    /// Something may have been changed on the target already; never for a command that changes nothing.
+    pub(crate) changing: bool,
+}
+
+impl Stage {
+    /// What a load is at while it moves.
+    pub(crate) const CHANGING: Self = Self {
+        established: true,
+        changing: true,
+    };
+}
+
+/// The code for an error.
+pub(crate) fn classify(error: &Error, stage: Stage) -> Exit {
+    let Stage { established, .. } = stage;
     match error {
         Error::Config(_) | Error::Spawn { .. } => Exit::Config,
         Error::Preflight(refused) => {
@@ -108,8 +124,11 @@ pub(crate) fn classify(error: &Error, established: bool, changing: bool) -> Exit
         | Error::Token { refusal: kind, .. }
         | Error::Refused(Refused { refusal: kind, .. }) => refusal(*kind),
         Error::Connect { source, .. } => connect(source, established),
-        Error::Postgres { side, source, .. } => postgres(*side, source, established, changing),
-        Error::Server { sqlstate: code, .. } => sqlstate(code),
+        Error::Postgres { side, failure, .. } => match failure {
+            Failure::Reported(response) => reported(*side, response, stage),
+            Failure::Lost(_) => Exit::Transient,
+            Failure::Unread(_) => Exit::Internal,
+        },
         Error::Program { status, reason, .. } => match status.signal() {
             // Someone else's kill; a crash is a bug.
             Some(SIGHUP | SIGINT | SIGKILL | SIGTERM) => Exit::Transient,
@@ -217,6 +236,7 @@ const MESSAGES: &[(&str, Exit)] = &[
     ("too many clients already", Exit::Transient),
     ("the database system is", Exit::Transient),
     ("invalid snapshot identifier", Exit::Transient),
+    ("snapshot \"", Exit::Transient), // … does not exist: the same from 17 on
     ("cannot execute", Exit::Transient), // … in a read-only transaction: the writer was demoted
     ("No space left on device", Exit::Resources),
     ("could not extend file", Exit::Resources),
@@ -280,32 +300,30 @@ fn connect(error: &ConnectError, established: bool) -> Exit {
     }
 }
 
-fn postgres(side: Side, error: &tokio_postgres::Error, established: bool, changing: bool) -> Exit {
-    let Some(db) = error.as_db_error() else {
-        // Without an SQLSTATE the connection failed, unless the driver could not read a value.
-        let broken = error.is_closed()
-            || error
-                .source()
-                .is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
-        return if broken { Exit::Transient } else { Exit::Internal };
-    };
-    let (code, message) = (db.code().code(), db.message());
+/// An error that a session was told.
+fn reported(side: Side, error: &ErrorResponse, stage: Stage) -> Exit {
+    let Stage { established, changing } = stage;
+    let (code, message) = (error.sqlstate.as_str(), error.message.as_str());
     match code {
         "28P01" | "28000" if established => Exit::Transient,
         "25006" if !changing => Exit::Config,
-        "22023" if message.contains("snapshot") => Exit::Transient,
+        // A snapshot whose session is gone; 42704 from 17 on.
+        "22023" | "42704" if message.contains("snapshot") => Exit::Transient,
         "XX000" if message.contains("tuple concurrently") => Exit::Transient,
         // A row that no message can hold, as text.
         "XX000" if message.contains("invalid memory alloc request size") => Exit::Data,
         "53200" if message.contains("shared memory") => Exit::Resources,
-        _ if code.starts_with("23") && db.schema() == Some("pg_catalog") => Exit::Transient,
+        _ if code.starts_with("23") && error.schema.as_deref() == Some("pg_catalog") => Exit::Transient,
         // Before anything was changed these can only come from our own catalogue queries.
         _ if (code.starts_with("42") && code != "42501" || code.starts_with("0A")) && !changing => {
             Exit::Internal
         }
-        "42501" if side == Side::Source && message.contains("row-level security") => Exit::Denied,
         // Tables of the unit are locked while they are read there: a schema was renamed.
         "42P01" | "3F000" if side == Side::Source => Exit::Transient,
+        // With these the server ends the session, whatever for.
+        _ if sqlstate(code) == Exit::Internal && ["FATAL", "PANIC"].contains(&error.severity.as_str()) => {
+            Exit::Transient
+        }
         _ => sqlstate(code),
     }
 }
@@ -360,6 +378,52 @@ mod tests {
         for (code, exit) in rows {
             assert_eq!(sqlstate(code).code(), exit, "{code}");
         }
+    }
+
+    #[test]
+    fn what_a_code_means_depends_on_where_and_when() {
+        let early = Stage::default();
+        let [reading, changing] = [false, true].map(|changing| Stage {
+            established: true,
+            changing,
+        });
+        let (source, target) = (Side::Source, Side::Target);
+        let rows = [
+            (early, target, "ERROR", "28P01", "password authentication failed", 77),
+            (reading, target, "FATAL", "28P01", "password authentication failed", 75),
+            (reading, target, "ERROR", "25006", "read-only transaction", 78),
+            (changing, target, "ERROR", "25006", "read-only transaction", 75),
+            (reading, source, "ERROR", "22023", "invalid snapshot identifier: \"…\"", 75),
+            (changing, source, "ERROR", "42704", "snapshot \"0-1-1\" does not exist", 75),
+            (changing, target, "ERROR", "42704", "type \"t\" does not exist", 65),
+            (reading, target, "ERROR", "42704", "type \"t\" does not exist", 70),
+            (reading, source, "ERROR", "42501", "permission denied for table t", 77),
+            (changing, source, "ERROR", "42P01", "relation \"t\" does not exist", 75),
+            (changing, target, "ERROR", "42P01", "relation \"t\" does not exist", 65),
+            (changing, target, "ERROR", "0A000", "not supported", 65),
+            (reading, target, "ERROR", "0A000", "not supported", 70),
+            (changing, target, "ERROR", "XX000", "tuple concurrently updated", 75),
+            (changing, source, "ERROR", "XX000", "invalid memory alloc request size 1", 65),
+            (changing, target, "ERROR", "XX000", "cache lookup failed", 70),
+            (changing, target, "FATAL", "XX000", "could not load the map", 75),
+            (changing, target, "ERROR", "53200", "out of shared memory", 74),
+            (changing, target, "ERROR", "53200", "out of memory", 75),
+        ];
+        for (stage, side, severity, sqlstate, message, exit) in rows {
+            let response = ErrorResponse {
+                severity: severity.to_owned(),
+                sqlstate: sqlstate.to_owned(),
+                message: message.to_owned(),
+                ..ErrorResponse::default()
+            };
+            assert_eq!(reported(side, &response, stage).code(), exit, "{sqlstate} {message}");
+        }
+        let of_the_catalogue = ErrorResponse {
+            sqlstate: "23505".to_owned(),
+            schema: Some("pg_catalog".to_owned()),
+            ..ErrorResponse::default()
+        };
+        assert_eq!(reported(target, &of_the_catalogue, changing).code(), 75);
     }
 
     #[test]

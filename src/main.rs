@@ -1,7 +1,7 @@
 //! schemaferry moves one PostgreSQL schema from one server to another as one atomic, retryable unit.
 //!
 //! Start-up has two phases: command line, environment and log first, then the runtime. This is the only place that
-//! ends the process and the only one that logs an error.
+//! ends the process.
 
 mod archive;
 mod aws;
@@ -20,6 +20,7 @@ mod ledger;
 mod load;
 mod lock;
 mod log;
+mod outcome;
 mod pipe;
 mod preflight;
 mod privileges;
@@ -45,13 +46,9 @@ use crate::aws::task::Task;
 use crate::cli::Command;
 use crate::config::{Config, LogFormat};
 use crate::error::{Error, Stop};
-use crate::exit::Exit;
 use crate::progress::Progress;
 use crate::seal::Wish;
 use crate::shutdown::Shutdown;
-
-/// Differences that get a record each.
-const RECORDED_MAX: usize = 200;
 
 fn main() -> ExitCode {
     let command = match cli::parse(std::env::args_os()) {
@@ -73,7 +70,7 @@ fn main() -> ExitCode {
         }
     };
     log::end_bar();
-    ExitCode::from(conclude(&ended, &progress).code())
+    ExitCode::from(outcome::conclude(command, &ended, &progress).code())
 }
 
 /// What every record carries.
@@ -156,62 +153,4 @@ async fn work(command: Command, config: &Config, progress: &Progress) -> Result<
         never = progress.report() => match never {},
         ended = asked => ended,
     }
-}
-
-/// Writes the last record: the whole outcome.
-fn conclude(ended: &Result<(), Error>, progress: &Progress) -> Exit {
-    let exit = match ended {
-        Ok(()) => Exit::Ok,
-        Err(error) => exit::classify(error, progress.established(), progress.changing()),
-    };
-    let error = ended.as_ref().err();
-    let reason = error.map(|error| error::chain(error));
-    let side = error.and_then(Error::side).map(|side| side.to_string());
-    let sqlstate = error.and_then(Error::sqlstate);
-    if let Some(Error::Differ(differences)) = error {
-        for difference in differences.iter().take(RECORDED_MAX) {
-            tracing::error!(
-                phase = progress.phase().word(),
-                difference,
-                "source and target differ"
-            );
-        }
-    }
-    let findings = match error {
-        Some(Error::Preflight(refused)) => {
-            let records: Vec<Value> = refused.iter().map(error::Refused::record).collect();
-            Some(Value::from(records).to_string())
-        }
-        _ => None,
-    };
-    let summary = progress.summary();
-    let part = |name: &str| summary.get(name).map(Value::to_string);
-    macro_rules! last_record {
-        ($level:ident) => {
-            tracing::$level!(
-                exit = exit.code(),
-                outcome = exit.name(),
-                reason,
-                advice = exit.advice(),
-                side,
-                sqlstate,
-                phase = progress.phase().word(),
-                findings,
-                already_complete = progress.is_already_complete(),
-                totals = part("totals"),
-                phases = part("phases"),
-                slowest = part("slowest"),
-                not_carried = part("not_carried"),
-                not_frozen = part("not_frozen"),
-                deferred = part("deferred"),
-                "run ended"
-            )
-        };
-    }
-    if exit == Exit::Ok {
-        last_record!(info);
-    } else {
-        last_record!(error);
-    }
-    exit
 }

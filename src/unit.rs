@@ -11,7 +11,7 @@ use crate::catalogue;
 use crate::config::Config;
 use crate::credentials;
 use crate::error::{self, Error, Side, Stop};
-use crate::exit::{self, Exit};
+use crate::exit::{self, Exit, Stage};
 use crate::ledger;
 use crate::lock::{Lock, Sweep, sweep};
 use crate::preflight::{Answers, Questions};
@@ -198,7 +198,7 @@ impl Unit<'_> {
     /// The cause of a failure that would be the data's or a bug's, where definitions of the source have changed meanwhile:
     /// no lock on tables stops that, and it passes by itself.
     pub(crate) async fn explain(&self, error: Error) -> Error {
-        let permanent = matches!(exit::classify(&error, true, true), Exit::Data | Exit::Internal);
+        let permanent = matches!(exit::classify(&error, Stage::CHANGING), Exit::Data | Exit::Internal);
         let Some(before) = self.definitions.get().filter(|_| permanent) else {
             return error;
         };

@@ -256,8 +256,8 @@ impl Rows<'_> {
             format!("read the rows of {name}"),
             format!("write the rows of {name}"),
         );
-        let reads = |error| failed(ends.source, &ends.reading, &reading, error);
-        let writes = |error| failed(ends.target, &ends.writing, &writing, error);
+        let reads = |error| failed(ends.source, &ends.reading, &reading, &error);
+        let writes = |error| failed(ends.target, &ends.writing, &writing, &error);
         let (mut stream, mut sink) = (pin!(stream), pin!(sink));
         let refused = loop {
             let chunk = tokio::select! {
@@ -284,7 +284,7 @@ impl Rows<'_> {
         }
         let Some(sent) = ends.reading.rows().await else {
             let lost = Error::Stopped(Stop::SnapshotLost("a reader's connection was closed".to_owned()));
-            return Err(said(ends.source, &ends.reading, &reading).unwrap_or(lost));
+            return Err(told(ends.source, &reading, &ends.reading).unwrap_or(lost));
         };
         let taken = sink.finish().await.map_err(writes)?;
         if sent == taken {
@@ -307,21 +307,14 @@ impl Rows<'_> {
 }
 
 /// The driver's error, or what the server had said before it closed the connection.
-fn failed(session: &Session, copying: &Copying<'_>, action: &str, error: tokio_postgres::Error) -> Error {
-    let told = error
-        .as_db_error()
-        .is_none()
-        .then(|| said(session, copying, action));
-    told.flatten().unwrap_or_else(|| session.failed(action, error))
+fn failed(session: &Session, copying: &Copying<'_>, action: &str, error: &tokio_postgres::Error) -> Error {
+    let silent = error.as_db_error().is_none();
+    let told = silent.then(|| told(session, action, copying)).flatten();
+    told.unwrap_or_else(|| session.failed(action, error))
 }
 
 /// What the server said of a COPY that failed.
-fn said(session: &Session, copying: &Copying<'_>, action: &str) -> Option<Error> {
-    let error = copying.error()?;
-    Some(Error::Server {
-        side: session.side(),
-        action: action.to_owned(),
-        sqlstate: error.sqlstate,
-        message: error.message,
-    })
+fn told(session: &Session, action: &str, copying: &Copying<'_>) -> Option<Error> {
+    let response = copying.error()?;
+    Some(session.failure(action, response.into()))
 }

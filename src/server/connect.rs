@@ -20,7 +20,7 @@ use tokio_postgres::config::{SslMode as Negotiated, SslNegotiation};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_postgres::{Client, Config};
 
-use crate::error::{ConnectError, Error};
+use crate::error::{ConnectError, Error, Failure};
 use crate::server::reframe::{Frames, Reframe, Seen};
 use crate::server::{Server, SslMode, SslRootCert};
 
@@ -79,7 +79,7 @@ fn deserves_second_try(error: &Error) -> bool {
     if let Error::Connect { source, .. } = error {
         return matches!(source, ConnectError::Certificate(_) | ConnectError::Handshake(_));
     }
-    error.db_error().is_some_and(|db| db.code().code() == "28000")
+    error.sqlstate() == Some("28000")
 }
 
 /// Whether one attempt uses TLS.
@@ -151,7 +151,7 @@ async fn begin(
     let (client, connection) = config
         .connect_raw(stream, Agreed)
         .await
-        .map_err(|source| refused(server, password.is_some(), source))?;
+        .map_err(|error| refused(server, password.is_some(), &error))?;
     #[expect(
         clippy::disallowed_methods,
         reason = "the session that owns the task aborts it"
@@ -163,21 +163,21 @@ async fn begin(
     Ok(Connected { client, driver, seen })
 }
 
-fn refused(server: &Server, has_password: bool, source: tokio_postgres::Error) -> Error {
+fn refused(server: &Server, has_password: bool, error: &tokio_postgres::Error) -> Error {
     // The driver has no other mark for these two than its words.
-    match source.to_string().as_str() {
+    match error.to_string().as_str() {
         "invalid configuration" if !has_password => Error::Connect {
             side: server.side,
             source: ConnectError::NoPassword,
         },
         "authentication error" => Error::Connect {
             side: server.side,
-            source: ConnectError::Authentication(crate::error::chain(&source)),
+            source: ConnectError::Authentication(crate::error::chain(error)),
         },
         _ => Error::Postgres {
             side: server.side,
             action: "connect".to_owned(),
-            source,
+            failure: Failure::of(error),
         },
     }
 }

@@ -17,6 +17,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 
+use crate::error::ErrorResponse;
+
 /// The most bytes of rows in one frame: 256 KiB costs more, as the allocator then maps and unmaps each one.
 const PAYLOAD: usize = 64 * 1024;
 /// Bytes read from the server at once.
@@ -46,41 +48,6 @@ pub(crate) enum Frames {
     Recut,
 }
 
-/// An error in the server's own words, without row values.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ServerError {
-    /// `ERROR`; `FATAL` or `PANIC` where the server ends the connection with it.
-    pub(crate) severity: String,
-    pub(crate) sqlstate: String,
-    pub(crate) message: String,
-}
-
-impl ServerError {
-    /// Fields that are missing or cut are empty or short: better half the words than none.
-    fn read(mut fields: &[u8]) -> Self {
-        let (mut severity, mut sqlstate, mut message) = (String::new(), String::new(), String::new());
-        let mut routine = None;
-        while let Some((field, rest)) = fields.split_first() {
-            let mut parts = rest.splitn(2, |byte| *byte == 0);
-            let text = String::from_utf8_lossy(parts.next().unwrap_or_default());
-            match field {
-                // `V` is never translated; where it is sent, it follows on `S`.
-                b'S' | b'V' => severity = text.into_owned(),
-                b'C' => sqlstate = text.into_owned(),
-                b'M' => message = text.into_owned(),
-                b'R' => routine = Some(text.into_owned()),
-                _ => {}
-            }
-            fields = parts.next().unwrap_or_default();
-        }
-        Self {
-            message: crate::error::server_message(&sqlstate, routine.as_deref(), &message),
-            severity,
-            sqlstate,
-        }
-    }
-}
-
 /// What passed on a connection, shared with the session that owns it. A message is noted here before
 /// tokio-postgres gets it.
 #[derive(Debug, Default)]
@@ -92,7 +59,7 @@ pub(crate) struct Seen {
 #[derive(Debug, Default)]
 struct Passed {
     errors: u64,
-    last_error: Option<ServerError>,
+    last_error: Option<ErrorResponse>,
     /// Counts that nobody has asked for yet.
     rows: VecDeque<u64>,
     ended: bool,
@@ -132,7 +99,7 @@ impl Seen {
                 }
             }
             ERROR_RESPONSE => {
-                let error = ServerError::read(body);
+                let error = ErrorResponse::read(body);
                 self.now.send_modify(|passed| {
                     passed.errors += 1;
                     passed.last_error = Some(error);
@@ -185,7 +152,7 @@ impl Copying<'_> {
 
     /// The last error since the COPY began, if there was one: what ended it, even where tokio-postgres only says
     /// that the connection is closed.
-    pub(crate) fn error(&self) -> Option<ServerError> {
+    pub(crate) fn error(&self) -> Option<ErrorResponse> {
         let passed = self.seen.now.borrow();
         passed.last_error.clone().filter(|_| passed.errors > self.errors)
     }
@@ -722,7 +689,7 @@ mod tests {
         pid: i32,
         /// Whether a COPY under way would have been stopped.
         failed: bool,
-        error: Option<ServerError>,
+        error: Option<ErrorResponse>,
         rows: Vec<u64>,
     }
 
@@ -871,7 +838,7 @@ mod tests {
     }
 
     /// What the adapter has to note of a server's bytes.
-    fn expected(input: &[Token]) -> (i32, Vec<ServerError>, Vec<u64>) {
+    fn expected(input: &[Token]) -> (i32, Vec<ErrorResponse>, Vec<u64>) {
         let (mut pid, mut errors, mut rows) = (None, Vec::new(), Vec::new());
         for token in input {
             let Token::Message(message) = token else { continue };
@@ -886,10 +853,11 @@ mod tests {
                         let field = fields.find_map(|field| field.strip_prefix(name));
                         field.unwrap_or_default().to_owned()
                     };
-                    errors.push(ServerError {
+                    errors.push(ErrorResponse {
                         severity: field("V"),
                         sqlstate: field("C"),
                         message: field("M"),
+                        ..ErrorResponse::default()
                     });
                 }
                 b'C' => {
@@ -983,20 +951,6 @@ mod tests {
             let outcome = read(at_once(messages.concat()), Frames::AsSent, &[]);
             assert_eq!(outcome.pid, pid);
         }
-    }
-
-    #[test]
-    fn a_row_s_values_are_withheld_from_an_error() {
-        let text = r#"invalid input syntax for type integer: "4111 1111""#;
-        let seen = ServerError::read(&error("22P02", text));
-        assert_eq!(
-            seen,
-            ServerError {
-                severity: "ERROR".to_owned(),
-                sqlstate: "22P02".to_owned(),
-                message: "invalid input syntax for type integer: \"…\"".to_owned(),
-            }
-        );
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, CopyInSink, CopyOutStream, Row, Statement, ToStatement};
 
-use crate::error::{ConnectError, Error, Side};
+use crate::error::{ConnectError, Error, Failure, Side};
 use crate::server::reframe::{Frames, Seen};
 use crate::server::{Server, connect};
 
@@ -279,7 +279,7 @@ impl Session {
         self.client
             .query_typed(sql, &typed(params))
             .await
-            .map_err(|source| self.failed(action, source))
+            .map_err(|source| self.failed(action, &source))
     }
 
     /// Runs one statement that returns exactly one row.
@@ -292,7 +292,7 @@ impl Session {
         self.client
             .query_typed_one(sql, &typed(params))
             .await
-            .map_err(|source| self.failed(action, source))
+            .map_err(|source| self.failed(action, &source))
     }
 
     /// Runs one statement and returns how many rows it touched.
@@ -300,7 +300,7 @@ impl Session {
         self.client
             .execute_typed(sql, &typed(params))
             .await
-            .map_err(|source| self.failed(action, source))
+            .map_err(|source| self.failed(action, &source))
     }
 
     /// Runs statements separated by semicolons, without parameters and without results.
@@ -308,7 +308,7 @@ impl Session {
         self.client
             .batch_execute(sql)
             .await
-            .map_err(|source| self.failed(action, source))
+            .map_err(|source| self.failed(action, &source))
     }
 
     /// Sends all statements at once and waits for their ends in order; the first that fails is the error. Each is
@@ -322,7 +322,7 @@ impl Session {
         for ((action, _), sent) in statements.iter().zip(sent) {
             let ended = answer(sent).await;
             if outcome.is_ok() {
-                outcome = ended.map_err(|source| self.failed(action, source));
+                outcome = ended.map_err(|source| self.failed(action, &source));
             }
         }
         outcome
@@ -331,7 +331,7 @@ impl Session {
     /// Prepares a statement, to be run later.
     pub(crate) async fn prepare(&self, action: &str, sql: &str) -> Result<Statement, Error> {
         let prepared = self.client.prepare(sql).await;
-        prepared.map_err(|source| self.failed(action, source))
+        prepared.map_err(|source| self.failed(action, &source))
     }
 
     /// Starts `COPY … TO STDOUT`. The stream must be read to its end, and the row count taken from
@@ -342,7 +342,7 @@ impl Session {
         statement: &(impl ToStatement + ?Sized),
     ) -> Result<CopyOutStream, Error> {
         let started = self.client.copy_out(statement).await;
-        started.map_err(|source| self.failed(action, source))
+        started.map_err(|source| self.failed(action, &source))
     }
 
     /// Starts `COPY … FROM STDIN`. Dropping the sink fails the COPY; a session whose COPY failed is not to be used
@@ -353,15 +353,20 @@ impl Session {
         statement: &(impl ToStatement + ?Sized),
     ) -> Result<CopyInSink<Bytes>, Error> {
         let started = self.client.copy_in(statement).await;
-        started.map_err(|source| self.failed(action, source))
+        started.map_err(|source| self.failed(action, &source))
     }
 
     /// The error of a call that this session's streams made.
-    pub(crate) fn failed(&self, action: &str, source: tokio_postgres::Error) -> Error {
+    pub(crate) fn failed(&self, action: &str, source: &tokio_postgres::Error) -> Error {
+        self.failure(action, Failure::of(source))
+    }
+
+    /// The same, where what the server said is known.
+    pub(crate) fn failure(&self, action: &str, failure: Failure) -> Error {
         Error::Postgres {
             side: self.side,
             action: action.to_owned(),
-            source,
+            failure,
         }
     }
 }

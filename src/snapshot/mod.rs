@@ -188,7 +188,7 @@ async fn lock(session: &Session, tables: &[(u32, Relation)]) -> Result<bool, Err
     let statements: Vec<_> = std::iter::once(begin).chain(locks).collect();
     match session.pipeline(&statements).await {
         Ok(()) => Ok(true),
-        Err(error) => match error.db_error().map(|db| db.code().code()) {
+        Err(error) => match error.sqlstate() {
             Some("55P03" | "42P01" | "3F000") => Ok(false),
             _ => Err(error),
         },

@@ -1,13 +1,17 @@
 //! Everything that can end a run, each with what an operator needs to act on it.
 //!
-//! Errors are returned and logged exactly once, in `main.rs`. This module says what happened; which exit
+//! Errors are returned and logged exactly once, in `outcome.rs`. This module says what happened; which exit
 //! code follows is decided in `exit.rs` alone. There is no `From<tokio_postgres::Error>`: every database
 //! call names its side and its action, because the error itself cannot know them.
+
+mod failure;
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub(crate) use crate::error::failure::{ErrorResponse, Failure, withhold_quoted};
 
 /// The server that a connection, a program or an error belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -251,20 +255,11 @@ pub(crate) enum Error {
         #[source]
         source: ConnectError,
     },
-    #[error("failed to {action} on the {side}")]
+    #[error("failed to {action} on the {side}: {failure}")]
     Postgres {
         side: Side,
         action: String,
-        #[source]
-        source: tokio_postgres::Error,
-    },
-    #[error("failed to {action} on the {side}: {message}")]
-    Server {
-        side: Side,
-        action: String,
-        sqlstate: String,
-        /// The server's own words, without row values.
-        message: String,
+        failure: Failure,
     },
     #[error("{}", .0)]
     Refused(Refused),
@@ -304,16 +299,15 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// The server's own words, if this error carries them.
-    pub(crate) fn db_error(&self) -> Option<&tokio_postgres::error::DbError> {
+    /// The SQLSTATE, where a server gave one.
+    pub(crate) fn sqlstate(&self) -> Option<&str> {
         match self {
-            Self::Postgres { source, .. } => source.as_db_error(),
+            Self::Postgres { failure, .. } => Some(failure.response()?.sqlstate.as_str()),
             Self::Config(_)
             | Self::Secret { .. }
             | Self::Token { .. }
             | Self::Preflight(_)
             | Self::Connect { .. }
-            | Self::Server { .. }
             | Self::Refused(_)
             | Self::Spawn { .. }
             | Self::Program { .. }
@@ -324,14 +318,6 @@ impl Error {
             | Self::Panic(_)
             | Self::Internal(_) => None,
         }
-    }
-
-    /// The SQLSTATE, where a server gave one.
-    pub(crate) fn sqlstate(&self) -> Option<&str> {
-        if let Self::Server { sqlstate, .. } = self {
-            return Some(sqlstate);
-        }
-        self.db_error().map(|db| db.code().code())
     }
 
     /// An error that holds every difference, unless there is none.
@@ -350,7 +336,6 @@ impl Error {
             | Self::Token { side, .. }
             | Self::Connect { side, .. }
             | Self::Postgres { side, .. }
-            | Self::Server { side, .. }
             | Self::Program { side, .. }
             | Self::Refused(Refused { side, .. })
             | Self::Stopped(Stop::LockWait { side, .. }) => Some(*side),
@@ -371,49 +356,19 @@ impl Error {
     }
 }
 
-/// `a: b: c`, the error and its causes, without row values (they travel in DETAIL and CONTEXT, which are
-/// left out, in what functions raise, and in the quoted parts of class 22 messages, which are withheld).
+/// `a: b: c`, the error and its causes.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
-        // tokio-postgres displays "db error" and keeps the server's words one level down.
-        let words = match cause.downcast_ref::<tokio_postgres::error::DbError>() {
-            Some(db) => server_message(db.code().code(), db.routine(), db.message()),
-            None => cause.to_string(),
-        };
-        if words != "db error" && !text.ends_with(&words) {
+        let words = cause.to_string();
+        if !text.ends_with(&words) {
             text.push_str(": ");
             text.push_str(&words);
         }
         next = cause.source();
     }
     text
-}
-
-/// A server's primary message: withheld where a function has raised it, because any of its words may be a row's value, and
-/// without quoted parts where they can hold one. `routine` is the server's own that reported it.
-pub(crate) fn server_message(sqlstate: &str, routine: Option<&str>, message: &str) -> String {
-    if routine == Some("exec_stmt_raise") || sqlstate.starts_with("P0") {
-        "raised by a function, whose words are withheld (the server's log has them)".to_owned()
-    } else if sqlstate.starts_with("22") {
-        withhold_quoted(message)
-    } else {
-        message.to_owned()
-    }
-}
-
-/// The text with everything from the first to the last double quote withheld: a value may itself hold quotes.
-pub(crate) fn withhold_quoted(text: &str) -> String {
-    match (text.find('"'), text.rfind('"')) {
-        (Some(first), Some(last)) if first < last => {
-            let (head, rest) = text.split_at(first);
-            let tail = rest.split_at(last - first).1.trim_start_matches('"');
-            format!("{head}\"…\"{tail}")
-        }
-        (Some(first), _) => format!("{}\"…", text.split_at(first).0),
-        (None, _) => text.to_owned(),
-    }
 }
 
 /// The first of the differences, and how many more there are.

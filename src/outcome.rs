@@ -1,0 +1,73 @@
+//! The last record of a run: its whole outcome, and the exit code that follows from it.
+
+use serde_json::Value;
+
+use crate::cli::Command;
+use crate::error::{self, Error};
+use crate::exit::{self, Exit, Stage};
+use crate::progress::Progress;
+
+/// Differences that get a record each.
+const RECORDED_MAX: usize = 200;
+
+/// Writes the last record: the whole outcome.
+pub(crate) fn conclude(command: Command, ended: &Result<(), Error>, progress: &Progress) -> Exit {
+    let stage = Stage {
+        established: progress.established(),
+        changing: command.changes() && progress.changing(),
+    };
+    let exit = match ended {
+        Ok(()) => Exit::Ok,
+        Err(error) => exit::classify(error, stage),
+    };
+    let error = ended.as_ref().err();
+    let reason = error.map(|error| error::chain(error));
+    let side = error.and_then(Error::side).map(|side| side.to_string());
+    let sqlstate = error.and_then(Error::sqlstate);
+    if let Some(Error::Differ(differences)) = error {
+        for difference in differences.iter().take(RECORDED_MAX) {
+            tracing::error!(
+                phase = progress.phase().word(),
+                difference,
+                "source and target differ"
+            );
+        }
+    }
+    let findings = match error {
+        Some(Error::Preflight(refused)) => {
+            let records: Vec<Value> = refused.iter().map(error::Refused::record).collect();
+            Some(Value::from(records).to_string())
+        }
+        _ => None,
+    };
+    let summary = progress.summary();
+    let part = |name: &str| summary.get(name).map(Value::to_string);
+    macro_rules! last_record {
+        ($level:ident) => {
+            tracing::$level!(
+                exit = exit.code(),
+                outcome = exit.name(),
+                reason,
+                advice = exit.advice(),
+                side,
+                sqlstate,
+                phase = progress.phase().word(),
+                findings,
+                already_complete = progress.is_already_complete(),
+                totals = part("totals"),
+                phases = part("phases"),
+                slowest = part("slowest"),
+                not_carried = part("not_carried"),
+                not_frozen = part("not_frozen"),
+                deferred = part("deferred"),
+                "run ended"
+            )
+        };
+    }
+    if exit == Exit::Ok {
+        last_record!(info);
+    } else {
+        last_record!(error);
+    }
+    exit
+}
