@@ -302,7 +302,10 @@ fn connect(error: &ConnectError, established: bool) -> Exit {
 
 /// An error that a session was told.
 fn reported(side: Side, error: &ErrorResponse, stage: Stage) -> Exit {
-    let Stage { established, changing } = stage;
+    let Stage {
+        established,
+        changing,
+    } = stage;
     let (code, message) = (error.sqlstate.as_str(), error.message.as_str());
     match code {
         "28P01" | "28000" if established => Exit::Transient,
@@ -380,50 +383,158 @@ mod tests {
         }
     }
 
+    const EARLY: Stage = Stage {
+        established: false,
+        changing: false,
+    };
+    const READING: Stage = Stage {
+        established: true,
+        changing: false,
+    };
+    const MOVING: Stage = Stage::CHANGING;
+
+    /// When, where, and what the server says: severity, SQLSTATE, message; and the code that follows.
+    const REPORTED: &[(Stage, Side, &str, &str, &str, u8)] = &[
+        (
+            EARLY,
+            Side::Target,
+            "FATAL",
+            "28P01",
+            "password authentication failed",
+            77,
+        ),
+        (
+            READING,
+            Side::Target,
+            "FATAL",
+            "28P01",
+            "password authentication failed",
+            75,
+        ),
+        (
+            READING,
+            Side::Target,
+            "ERROR",
+            "25006",
+            "read-only transaction",
+            78,
+        ),
+        (
+            MOVING,
+            Side::Target,
+            "ERROR",
+            "25006",
+            "read-only transaction",
+            75,
+        ),
+        (
+            READING,
+            Side::Source,
+            "ERROR",
+            "22023",
+            "invalid snapshot identifier: \"…\"",
+            75,
+        ),
+        (
+            MOVING,
+            Side::Source,
+            "ERROR",
+            "42704",
+            "snapshot \"0-1-1\" does not exist",
+            75,
+        ),
+        (
+            MOVING,
+            Side::Target,
+            "ERROR",
+            "42704",
+            "type \"t\" does not exist",
+            65,
+        ),
+        (
+            READING,
+            Side::Target,
+            "ERROR",
+            "42704",
+            "type \"t\" does not exist",
+            70,
+        ),
+        (
+            READING,
+            Side::Source,
+            "ERROR",
+            "42501",
+            "permission denied for table t",
+            77,
+        ),
+        (
+            MOVING,
+            Side::Source,
+            "ERROR",
+            "42P01",
+            "relation \"t\" does not exist",
+            75,
+        ),
+        (
+            MOVING,
+            Side::Target,
+            "ERROR",
+            "42P01",
+            "relation \"t\" does not exist",
+            65,
+        ),
+        (MOVING, Side::Target, "ERROR", "0A000", "not supported", 65),
+        (READING, Side::Target, "ERROR", "0A000", "not supported", 70),
+        (
+            MOVING,
+            Side::Target,
+            "ERROR",
+            "XX000",
+            "tuple concurrently updated",
+            75,
+        ),
+        (
+            MOVING,
+            Side::Source,
+            "ERROR",
+            "XX000",
+            "invalid memory alloc request size 1",
+            65,
+        ),
+        (MOVING, Side::Target, "ERROR", "XX000", "cache lookup failed", 70),
+        (
+            MOVING,
+            Side::Target,
+            "FATAL",
+            "XX000",
+            "could not load the map",
+            75,
+        ),
+        (MOVING, Side::Target, "ERROR", "53200", "out of shared memory", 74),
+        (MOVING, Side::Target, "ERROR", "53200", "out of memory", 75),
+    ];
+
     #[test]
     fn what_a_code_means_depends_on_where_and_when() {
-        let early = Stage::default();
-        let [reading, changing] = [false, true].map(|changing| Stage {
-            established: true,
-            changing,
-        });
-        let (source, target) = (Side::Source, Side::Target);
-        let rows = [
-            (early, target, "ERROR", "28P01", "password authentication failed", 77),
-            (reading, target, "FATAL", "28P01", "password authentication failed", 75),
-            (reading, target, "ERROR", "25006", "read-only transaction", 78),
-            (changing, target, "ERROR", "25006", "read-only transaction", 75),
-            (reading, source, "ERROR", "22023", "invalid snapshot identifier: \"…\"", 75),
-            (changing, source, "ERROR", "42704", "snapshot \"0-1-1\" does not exist", 75),
-            (changing, target, "ERROR", "42704", "type \"t\" does not exist", 65),
-            (reading, target, "ERROR", "42704", "type \"t\" does not exist", 70),
-            (reading, source, "ERROR", "42501", "permission denied for table t", 77),
-            (changing, source, "ERROR", "42P01", "relation \"t\" does not exist", 75),
-            (changing, target, "ERROR", "42P01", "relation \"t\" does not exist", 65),
-            (changing, target, "ERROR", "0A000", "not supported", 65),
-            (reading, target, "ERROR", "0A000", "not supported", 70),
-            (changing, target, "ERROR", "XX000", "tuple concurrently updated", 75),
-            (changing, source, "ERROR", "XX000", "invalid memory alloc request size 1", 65),
-            (changing, target, "ERROR", "XX000", "cache lookup failed", 70),
-            (changing, target, "FATAL", "XX000", "could not load the map", 75),
-            (changing, target, "ERROR", "53200", "out of shared memory", 74),
-            (changing, target, "ERROR", "53200", "out of memory", 75),
-        ];
-        for (stage, side, severity, sqlstate, message, exit) in rows {
-            let response = ErrorResponse {
-                severity: severity.to_owned(),
-                sqlstate: sqlstate.to_owned(),
-                message: message.to_owned(),
-                ..ErrorResponse::default()
-            };
-            assert_eq!(reported(side, &response, stage).code(), exit, "{sqlstate} {message}");
-        }
-        let of_the_catalogue = ErrorResponse {
-            sqlstate: "23505".to_owned(),
-            schema: Some("pg_catalog".to_owned()),
+        let response = |severity: &str, sqlstate: &str, message: &str| ErrorResponse {
+            severity: severity.to_owned(),
+            sqlstate: sqlstate.to_owned(),
+            message: message.to_owned(),
             ..ErrorResponse::default()
         };
-        assert_eq!(reported(target, &of_the_catalogue, changing).code(), 75);
+        for (stage, side, severity, sqlstate, message, exit) in REPORTED {
+            let response = response(severity, sqlstate, message);
+            assert_eq!(
+                reported(*side, &response, *stage).code(),
+                *exit,
+                "{sqlstate} {message}"
+            );
+        }
+        let of_the_catalogue = ErrorResponse {
+            schema: Some("pg_catalog".to_owned()),
+            ..response("ERROR", "23505", "duplicate key")
+        };
+        assert_eq!(reported(Side::Target, &of_the_catalogue, MOVING).code(), 75);
     }
 
     #[test]

@@ -198,7 +198,10 @@ impl Unit<'_> {
     /// The cause of a failure that would be the data's or a bug's, where definitions of the source have changed meanwhile:
     /// no lock on tables stops that, and it passes by itself.
     pub(crate) async fn explain(&self, error: Error) -> Error {
-        let permanent = matches!(exit::classify(&error, Stage::CHANGING), Exit::Data | Exit::Internal);
+        let permanent = matches!(
+            exit::classify(&error, Stage::CHANGING),
+            Exit::Data | Exit::Internal
+        );
         let Some(before) = self.definitions.get().filter(|_| permanent) else {
             return error;
         };

@@ -11,7 +11,7 @@ use crate::archive::toc::{self, Entry, Section};
 use crate::config::{Method, Schemas};
 use crate::error::{Error, Program, Refused, Side};
 use crate::server::passfile::Passfile;
-use crate::server::session::quote_ident;
+use crate::server::quoting::quote_ident;
 use crate::server::{Server, Sides, SslMode};
 
 /// Where and how pg_dump and pg_restore reach one server.

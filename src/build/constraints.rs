@@ -4,7 +4,7 @@ use crate::archive::statement;
 use crate::archive::toc::Entry;
 use crate::build::statements::Statement;
 use crate::catalogue::Constraint;
-use crate::server::session::quote_ident;
+use crate::server::quoting::quote_ident;
 
 /// The statements of a foreign key.
 #[derive(Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use crate::archive::statement;
 use crate::archive::toc::Entry;
 use crate::build::statements::Statement;
 use crate::catalogue::Constraint;
-use crate::server::session::quote_ident;
+use crate::server::quoting::quote_ident;
 
 /// What an index or key is built from: a part that others of the same table may be built beside, and one that
 /// needs the table alone.

@@ -6,7 +6,9 @@ use crate::archive::statement;
 use crate::archive::toc::{Entry, Section};
 use crate::catalogue::code::{self, SearchPath};
 use crate::error::{Error, Side};
-use crate::server::session::{self, Session, quote_ident};
+use crate::server::quoting::quote_ident;
+use crate::server::session::Session;
+use crate::server::settings;
 
 /// Statements sent in one transaction. A table takes some four locks, and the lock table of a server with default
 /// settings holds 6400 for everyone.
@@ -89,7 +91,7 @@ fn with_literals(entry: &Entry, sql: String) -> String {
         return sql;
     }
     let names = SETTINGS.map(|(word, name)| if sql.contains(word) { name } else { "" });
-    let set = session::assignments(&names).map(|assignment| format!("SET {assignment};\n"));
+    let set = settings::assignments(&names).map(|assignment| format!("SET {assignment};\n"));
     let set: String = set.collect();
     let reset = names.iter().filter(|name| !name.is_empty());
     let reset: Vec<String> = reset.map(|name| format!(";\nRESET {name}")).collect();

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use crate::catalogue::Table;
 use crate::config::Schemas;
 use crate::error::{Error, Refused, Side};
-use crate::server::session::{Session, quote_ident};
+use crate::server::quoting::quote_ident;
+use crate::server::session::Session;
 
 /// Functions that are called while rows are written and while indexes and materialized views are made, and whatever
 /// they call in turn, as far as their texts tell.

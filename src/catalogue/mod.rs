@@ -10,7 +10,8 @@ use futures_util::future::try_join_all;
 
 use crate::config::Schemas;
 use crate::error::Error;
-use crate::server::session::{Session, quote_ident, quote_literal};
+use crate::server::quoting::{quote_ident, quote_literal};
+use crate::server::session::Session;
 
 /// Statements are cut after this many tables or sequences: a UNION of more is slow to plan.
 const UNION_MAX: usize = 100;

@@ -13,7 +13,8 @@ use crate::config::{Config, OnExisting, SchemaName};
 use crate::error::{Error, Refused, Side};
 use crate::ledger::{self, Entry, Load, State};
 use crate::lock::Lock;
-use crate::server::session::{Session, quote_ident};
+use crate::server::quoting::quote_ident;
+use crate::server::session::Session;
 
 /// OID of the catalogue that holds schemas, the same on every server.
 pub(crate) const PG_NAMESPACE: u32 = 2615;

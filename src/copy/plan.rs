@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::catalogue::{Format, Relation, Table};
 use crate::config::{Split, ToastCompression};
-use crate::server::session::{self, quote_ident};
+use crate::server::quoting::quote_ident;
+use crate::server::settings;
 
 /// Tables up to this size travel together: what they cost is round trips and commits.
 const SMALL_BYTES: u64 = 256 * 1024;
@@ -179,7 +180,7 @@ fn parenthesized(columns: &str) -> String {
 /// The statement that sets what reading the rows depends on, for as long as the transaction lasts.
 pub(crate) fn pins(format: &Format) -> Option<String> {
     let names: Vec<&str> = format.pins.iter().map(String::as_str).collect();
-    let set: Vec<String> = session::assignments(&names)
+    let set: Vec<String> = settings::assignments(&names)
         .map(|assignment| format!("SET LOCAL {assignment}"))
         .collect();
     (!set.is_empty()).then(|| set.join("; "))

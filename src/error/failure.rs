@@ -48,9 +48,9 @@ impl ErrorResponse {
     fn of(db: &tokio_postgres::error::DbError) -> Self {
         let owned = |text: Option<&str>| text.map(str::to_owned);
         Self {
-            severity: db.parsed_severity().map_or(db.severity().to_owned(), |one| {
-                format!("{one:?}").to_uppercase()
-            }),
+            severity: db
+                .parsed_severity()
+                .map_or(db.severity().to_owned(), |one| format!("{one:?}").to_uppercase()),
             sqlstate: db.code().code().to_owned(),
             message: db.message().to_owned(),
             schema: owned(db.schema()),
@@ -66,7 +66,8 @@ impl ErrorResponse {
         if raised {
             "raised by a function, whose words are withheld (the server's log has them)"
                 .clone_into(&mut self.message);
-        } else if self.sqlstate.starts_with("22") || (self.sqlstate.starts_with("42") && !context.is_empty()) {
+        } else if self.sqlstate.starts_with("22") || (self.sqlstate.starts_with("42") && !context.is_empty())
+        {
             // A name that a function has made up may be a value.
             self.message = withhold_quoted(&self.message);
         }
@@ -148,7 +149,13 @@ mod tests {
         let rows = [
             ("22P02", "", "", "bad input: \"7\"", "bad input: \"…\""),
             ("22P02", "", "", "bad input: \"a\"b\"", "bad input: \"…\""),
-            ("42P01", "", "", "relation \"x\" does not exist", "relation \"x\" does not exist"),
+            (
+                "42P01",
+                "",
+                "",
+                "relation \"x\" does not exist",
+                "relation \"x\" does not exist",
+            ),
             (
                 "42P01",
                 "",
@@ -165,8 +172,7 @@ mod tests {
             ),
         ];
         for (code, routine, context, message, expected) in rows {
-            let fields =
-                format!("SFEHLER\0VERROR\0C{code}\0M{message}\0R{routine}\0W{context}\0ss\0tt\0\0");
+            let fields = format!("SFEHLER\0VERROR\0C{code}\0M{message}\0R{routine}\0W{context}\0ss\0tt\0\0");
             let read = ErrorResponse::read(fields.as_bytes());
             assert_eq!(read.message, expected);
             assert_eq!(read.severity, "ERROR");

@@ -18,7 +18,8 @@ use crate::config::{Config, SchemaName};
 use crate::error::{Error, Refusal, Refused};
 use crate::ledger;
 use crate::progress::Progress;
-use crate::server::session::{Session, quote_ident};
+use crate::server::quoting::quote_ident;
+use crate::server::session::Session;
 use crate::server::{Server, Sides};
 
 /// Between two looks at what a schema waits for.

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::error::{Error, Refused, Side};
 use crate::ledger::{self, State};
 use crate::preflight::{Answers, Questions};
-use crate::server::session::{Session, quote_ident};
+use crate::server::quoting::quote_ident;
+use crate::server::session::Session;
 
 /// Objects named in a refusal.
 const NAMED_MAX: usize = 5;

@@ -7,7 +7,8 @@ use crate::config::{Privileges, SchemaName};
 use crate::error::{Error, Refused, Side};
 use crate::preflight::{Answers, Questions};
 use crate::privileges::{self, Need};
-use crate::server::session::{Param, Session};
+use crate::server::parameter::Param;
+use crate::server::session::Session;
 
 pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     let config = questions.config;

@@ -8,7 +8,9 @@ use serde_json::Value;
 use crate::catalogue::{Relation, deparsed};
 use crate::config::{SchemaName, Schemas};
 use crate::error::Error;
-use crate::server::session::{Param, Session, quote_ident};
+use crate::server::parameter::Param;
+use crate::server::quoting::quote_ident;
+use crate::server::session::Session;
 
 /// How a policy says that it is for everyone.
 pub(super) const EVERYONE: &str = "public";

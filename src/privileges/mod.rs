@@ -15,7 +15,8 @@ use crate::catalogue::deparsed::{self, Definition, Pair};
 use crate::config::{Config, Privileges, SchemaName, Schemas};
 use crate::error::Error;
 use crate::privileges::carried::{EVERYONE, Grant, Object, Policy, grantee, table_of};
-use crate::server::session::{Session, quote_ident, quote_literal};
+use crate::server::quoting::{quote_ident, quote_literal};
+use crate::server::session::Session;
 
 /// Statements in one transaction: each may lock a table.
 const CHUNK: usize = 100;

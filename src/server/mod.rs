@@ -2,9 +2,12 @@
 
 pub(crate) mod connect;
 pub(crate) mod login;
+pub(crate) mod parameter;
 pub(crate) mod passfile;
+pub(crate) mod quoting;
 pub(crate) mod reframe;
 pub(crate) mod session;
+pub(crate) mod settings;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;

@@ -10,135 +10,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{MaybeDone, TryFuture, maybe_done, try_join_all};
-use serde_json::Value;
 use tokio::task::JoinHandle;
-use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, CopyInSink, CopyOutStream, Row, Statement, ToStatement};
 
 use crate::error::{ConnectError, Error, Failure, Side};
+use crate::server::parameter::{Param, typed};
+use crate::server::quoting::quote_literal;
 use crate::server::reframe::{Frames, Seen};
+use crate::server::settings::{SESSION, TRANSPORT};
 use crate::server::{Server, connect};
-
-/// A value that goes with a statement. Its type goes with it too, so that a statement is one round trip: asking the
-/// server which types it expects would be another.
-pub(crate) trait Param: ToSql + Sync {
-    /// As what the server is to take it.
-    fn sent_as(&self) -> Type;
-}
-
-/// The server's type for every value of a Rust type.
-trait SentAs {
-    const TYPE: Type;
-}
-
-impl<T: SentAs + ToSql + Sync> Param for T {
-    fn sent_as(&self) -> Type {
-        T::TYPE
-    }
-}
-
-/// A type that has an array type.
-trait Element {
-    const TYPE: Type;
-    const ARRAY: Type;
-}
-
-impl<T: Element + ?Sized> Element for &T {
-    const TYPE: Type = T::TYPE;
-    const ARRAY: Type = T::ARRAY;
-}
-
-impl<T: Element> SentAs for T {
-    const TYPE: Type = T::TYPE;
-}
-
-impl<T: Element> SentAs for Option<T> {
-    const TYPE: Type = T::TYPE;
-}
-
-impl<T: Element> SentAs for Vec<T> {
-    const TYPE: Type = T::ARRAY;
-}
-
-impl<T: Element> SentAs for &[T] {
-    const TYPE: Type = T::ARRAY;
-}
-
-macro_rules! elements {
-    ($($rust:ty: $of:ident, $array:ident;)*) => {
-        $(impl Element for $rust {
-            const TYPE: Type = Type::$of;
-            const ARRAY: Type = Type::$array;
-        })*
-    };
-}
-
-elements! {
-    str: TEXT, TEXT_ARRAY;
-    String: TEXT, TEXT_ARRAY;
-    bool: BOOL, BOOL_ARRAY;
-    i32: INT4, INT4_ARRAY;
-    i64: INT8, INT8_ARRAY;
-    f64: FLOAT8, FLOAT8_ARRAY;
-    u32: OID, OID_ARRAY;
-    Value: JSONB, JSONB_ARRAY;
-}
-
-fn typed<'a>(params: &[&'a dyn Param]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
-    params
-        .iter()
-        .map(|param| (*param as &(dyn ToSql + Sync), param.sent_as()))
-        .collect()
-}
-
-/// Settings of every session: no limit of the server's may end a long load, and our own statements mean one thing
-/// everywhere. Settings that a server does not have are passed over; `lock_timeout` is the caller's.
-const SETTINGS: &[(&str, &str)] = &[
-    ("search_path", ""),
-    ("client_encoding", "UTF8"),
-    ("row_security", "off"),
-    ("statement_timeout", "0"),
-    ("idle_in_transaction_session_timeout", "0"),
-    ("idle_session_timeout", "0"),
-    ("transaction_timeout", "0"),
-    // A backend whose worker is gone notices within this time even while it computes (14 and newer).
-    ("client_connection_check_interval", "2s"),
-    // The server's own look at a worker whose host or network has vanished: gone after a minute rather than hours.
-    ("tcp_keepalives_idle", "30"),
-    ("tcp_keepalives_interval", "10"),
-    ("tcp_keepalives_count", "3"),
-    ("tcp_user_timeout", "30000"),
-    // Settings of the role or the database that would change what our statements mean.
-    ("standard_conforming_strings", "on"),
-    ("default_transaction_isolation", "read committed"),
-    ("default_transaction_deferrable", "off"),
-    ("client_min_messages", "error"),
-    // Compiling a query over the catalogue takes longer than running it.
-    ("jit", "off"),
-    // What pg_dump's statements count on.
-    ("check_function_bodies", "off"),
-    ("default_table_access_method", "heap"),
-];
-
-/// Settings of a session that writes values as texts, or reads them: one form on both sides. What a server computes
-/// from values follows them too, so a session that computes has its database's and role's own ([`Session::compute`]).
-const TRANSPORT: &[(&str, &str)] = &[
-    ("array_nulls", "on"),
-    ("bytea_output", "hex"),
-    ("datestyle", "ISO"),
-    ("extra_float_digits", "3"),
-    ("intervalstyle", "postgres"),
-    ("lc_monetary", "C"),
-    ("timezone", "UTC"),
-    ("xmloption", "content"),
-];
-
-/// The transport's settings with these names, each as SET (`LOCAL` or not) writes it.
-pub(crate) fn assignments<'a>(names: &[&'a str]) -> impl Iterator<Item = String> + use<'a> {
-    let names = names.to_vec();
-    let wanted = TRANSPORT.iter().filter(move |(name, _)| names.contains(name));
-    wanted.map(|(name, value)| format!("{name} = {}", quote_literal(value)))
-}
 
 /// An open session. Dropping it closes the connection.
 #[derive(Debug)]
@@ -197,7 +77,7 @@ impl Session {
     /// Gives a new session its settings, and makes sure that it has a backend of its own.
     async fn prepare_for(mut self, server: &Server, lock_timeout: Option<Duration>) -> Result<Self, Error> {
         let lock_timeout_ms = lock_timeout.map_or(0, |limit| limit.as_millis()).to_string();
-        let mut settings = [SETTINGS, TRANSPORT].concat();
+        let mut settings = [SESSION, TRANSPORT].concat();
         settings.push(("lock_timeout", &lock_timeout_ms));
         let (names, values): (Vec<&str>, Vec<&str>) = settings.into_iter().unzip();
         // Until then the search path is the database's, in which the user's own names may hide the server's.
@@ -422,14 +302,4 @@ pub(crate) async fn share_out<T, R>(
     }))
     .await?;
     Ok(done.into_iter().flatten().collect())
-}
-
-/// An identifier as SQL writes it, always quoted.
-pub(crate) fn quote_ident(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A string as SQL writes it under `standard_conforming_strings`.
-pub(crate) fn quote_literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

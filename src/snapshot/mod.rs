@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use crate::catalogue::Relation;
 use crate::config::Schemas;
 use crate::error::{Error, Refused, Stop};
-use crate::server::session::{Session, quote_literal};
+use crate::server::quoting::quote_literal;
+use crate::server::session::Session;
 
 /// Between two attempts to lock: long enough to stay out of the way, short beside any `LOCK_TIMEOUT`.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);

@@ -12,7 +12,9 @@ use crate::archive::statement;
 use crate::catalogue::deparsed::{self, Definition, Pair};
 use crate::config::{SchemaName, Schemas};
 use crate::error::Error;
-use crate::server::session::{Param, Session, quote_ident};
+use crate::server::parameter::Param;
+use crate::server::quoting::quote_ident;
+use crate::server::session::Session;
 
 /// Properties whose texts name types, and hold nothing else that is not quoted.
 const NAMING_TYPES: [&str; 12] = [
