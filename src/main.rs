@@ -69,7 +69,7 @@ fn main() -> ExitCode {
             Err(error)
         }
     };
-    log::end_bar();
+    log::bar::end();
     ExitCode::from(outcome::conclude(command, &ended, &progress).code())
 }
 

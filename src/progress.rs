@@ -361,7 +361,7 @@ impl Progress {
             let bytes = self.bytes.load(Ordering::Relaxed);
             let (phase, at_work, share) = self.position();
             let left = self.time_left(share);
-            log::bar(phase.word(), share, bytes, left);
+            log::bar::show(phase.word(), share, bytes, left);
             let (since, before) = last;
             let elapsed = since.elapsed();
             if elapsed < RECORD_INTERVAL {

@@ -5,8 +5,8 @@ use std::convert::Infallible;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::archive::clients::{self, Client};
 use crate::archive::dump::{Dump, Endpoint};
-use crate::archive::program::{self, Client};
 use crate::catalogue;
 use crate::config::Config;
 use crate::credentials;
@@ -91,7 +91,7 @@ impl<'a> Reached<'a> {
         };
         let (named, clients, source_control, target_control) = tokio::join!(
             named,
-            program::installed(&config.path),
+            clients::installed(&config.path),
             Control::open(&servers.source, &names),
             Control::open(&servers.target, &names)
         );

@@ -5,8 +5,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use crate::archive::clients::Client;
 use crate::archive::parts::Parts;
-use crate::archive::program::{Client, Invocation, KEEPALIVES};
+use crate::archive::program::{Invocation, KEEPALIVES};
 use crate::archive::toc::{self, Entry, Section};
 use crate::config::{Method, Schemas};
 use crate::error::{Error, Program, Refused, Side};

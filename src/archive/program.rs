@@ -4,13 +4,11 @@
 //! with its whole group when its owner is dropped, whatever ended the run. What it leaves on the servers is
 //! ended by the sweep (`lock/mod.rs`), because a killed client does not end its backend.
 
-use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt as _, BufReader};
@@ -262,64 +260,8 @@ fn without_row_values(program: Program, line: &str) -> Option<String> {
     }
 }
 
-/// An installed pair of pg_dump and pg_restore.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Client {
-    pub(crate) directory: PathBuf,
-    pub(crate) major: u32,
-    /// Whether libpq was built with TLS.
-    pub(crate) tls: bool,
-}
-
-/// Every pair of client programs on this machine: the directories of `path` and the places where Alpine and
-/// Debian put their majors.
-pub(crate) async fn installed(path: &str) -> Vec<Client> {
-    let mut directories: Vec<PathBuf> = path
-        .split(':')
-        .filter(|part| !part.is_empty())
-        .map(PathBuf::from)
-        .collect();
-    directories.push(PathBuf::from("/usr/local/bin"));
-    for (parent, prefix, suffix) in [
-        ("/usr/libexec", "postgresql", ""),
-        ("/usr/lib/postgresql", "", "bin"),
-    ] {
-        let Ok(entries) = std::fs::read_dir(parent) else {
-            continue;
-        };
-        let names = entries
-            .flatten()
-            .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
-        directories.extend(names.map(|entry| entry.path().join(suffix)));
-    }
-    let mut known = BTreeSet::new();
-    directories.retain(|directory| known.insert(directory.clone()));
-    let probed = join_all(directories.into_iter().map(probe)).await;
-    probed.into_iter().flatten().collect()
-}
-
-async fn probe(directory: PathBuf) -> Option<Client> {
-    // libpq checks sslmode before it connects, and there is no server in this directory.
-    const NOWHERE: &str = "--dbname=host=/nonexistent sslmode=require";
-    if !directory.join(Program::PgDump.name()).exists() {
-        return None;
-    }
-    let (version, dump, refused) = tokio::join!(
-        output(&directory, Program::PgRestore, &["--version"]),
-        output(&directory, Program::PgDump, &["--version"]),
-        output(&directory, Program::PgDump, &[NOWHERE])
-    );
-    let (version, refused) = (version?, refused?);
-    dump.filter(|dump| major(dump) == major(&version))?;
-    Some(Client {
-        major: major(&version)?,
-        tls: !refused.contains("not compiled in"),
-        directory,
-    })
-}
-
 /// Standard output and standard error of a short run; `None` where it cannot run or does not end.
-async fn output(directory: &Path, program: Program, args: &[&str]) -> Option<String> {
+pub(super) async fn output(directory: &Path, program: Program, args: &[&str]) -> Option<String> {
     /// What takes milliseconds, on a machine that has to read the program from a slow disk first.
     const LIMIT: Duration = Duration::from_secs(10);
     #[expect(clippy::disallowed_methods, reason = "this module is the only spawner")]
@@ -343,12 +285,6 @@ async fn output(directory: &Path, program: Program, args: &[&str]) -> Option<Str
         }
     };
     Some(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
-}
-
-/// `pg_dump (PostgreSQL) 15.18 (Debian …)` → 15.
-fn major(version: &str) -> Option<u32> {
-    let number = version.split_whitespace().nth(2)?;
-    number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -405,15 +341,5 @@ mod tests {
             // A byte that is not UTF-8 becomes a character of three.
             prop_assert!(longest.into_inner() <= 3 * 64 * 1024);
         }
-    }
-
-    #[test]
-    fn majors_are_read_from_version_lines() {
-        assert_eq!(
-            major("pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"),
-            Some(15)
-        );
-        assert_eq!(major("pg_restore (PostgreSQL) 18beta1"), Some(18));
-        assert_eq!(major("nonsense"), None);
     }
 }

@@ -6,3 +6,4 @@ pub(crate) mod indexes;
 pub(crate) mod order;
 pub(crate) mod pre_data;
 pub(crate) mod statements;
+mod trees;

@@ -10,6 +10,7 @@ use crate::archive::toc::Entry;
 use crate::build::constraints;
 use crate::build::indexes;
 use crate::build::statements::Statement;
+use crate::build::trees::Trees;
 use crate::catalogue::{Constraint, PostData};
 
 /// Statements of small tables that make one step.
@@ -65,7 +66,7 @@ pub(crate) fn order(entries: &[&Entry], facts: &PostData, batches: &HashMap<u32,
         builds: HashMap::new(),
         groups: HashMap::new(),
         keys: None,
-        trees: HashMap::new(),
+        trees: Trees::default(),
     };
     let late = late(entries, facts);
     let (late, early): (Vec<&Entry>, Vec<&Entry>) =
@@ -73,7 +74,8 @@ pub(crate) fn order(entries: &[&Entry], facts: &PostData, batches: &HashMap<u32,
     let (keys, builds): (Vec<&Entry>, Vec<&Entry>) =
         early.into_iter().partition(|entry| entry.desc == "FK CONSTRAINT");
     order.alone_on_its_table(&builds);
-    order.plant_trees(&builds);
+    let table_of = |entry: &Entry| order.table(entry);
+    order.trees = Trees::of(&builds, &table_of);
     for entry in builds {
         order.build(entry);
     }
@@ -116,8 +118,7 @@ struct Order<'a> {
     groups: HashMap<usize, usize>,
     /// The step that takes foreign keys of small tables at the moment.
     keys: Option<usize>,
-    /// Partitions and partitioned tables, each with one of its tree that stands for the tree.
-    trees: HashMap<u32, u32>,
+    trees: Trees,
 }
 
 impl Order<'_> {
@@ -128,42 +129,12 @@ impl Order<'_> {
         }
     }
 
-    /// Joins the tables of every index with those that it is attached to.
-    fn plant_trees(&mut self, builds: &[&Entry]) {
-        let tables: HashMap<i32, u32> = builds
-            .iter()
-            .filter_map(|entry| Some((entry.dump_id, self.table(entry)?)))
-            .collect();
-        for entry in builds.iter().filter(|entry| entry.desc == "INDEX ATTACH") {
-            let joined: Vec<u32> = entry
-                .dependencies
-                .iter()
-                .filter_map(|id| tables.get(id))
-                .copied()
-                .collect();
-            let old: BTreeSet<u32> = joined
-                .iter()
-                .map(|table| self.tree(*table).unwrap_or(*table))
-                .collect();
-            let Some(tree) = old.first().copied() else {
-                continue;
-            };
-            for known in self.trees.values_mut().filter(|known| old.contains(known)) {
-                *known = tree;
-            }
-            self.trees.extend(joined.into_iter().map(|table| (table, tree)));
-        }
-    }
-
-    fn tree(&self, table: u32) -> Option<u32> {
-        self.trees.get(&table).copied()
-    }
-
     /// What has to be locked with a table: its tree, if it is not a leaf, which has rows. Whatever is done to a
     /// partitioned table goes down to its partitions, and attaching an index goes up: two such in one tree would
     /// meet each other's locks in the opposite order.
     fn tree_above_leaves(&self, table: u32) -> Option<u32> {
-        self.tree(table)
+        self.trees
+            .of_table(table)
             .filter(|_| !self.facts.sizes.contains_key(&table))
     }
 
@@ -238,7 +209,7 @@ impl Order<'_> {
             .dependencies
             .iter()
             .filter_map(|id| self.last.get(id))
-            .flat_map(|(_, table)| [Some(*table), self.tree(*table)]);
+            .flat_map(|(_, table)| [Some(*table), self.trees.of_table(*table)]);
         let locks: BTreeMap<u32, Mode> = tables.flatten().map(|table| (table, Mode::Exclusive)).collect();
         let step = self.push(Step {
             statements: vec![Statement::whole(entry)],
@@ -301,7 +272,7 @@ impl Order<'_> {
     fn lock(&mut self, step: usize, constraint: &Constraint) {
         if let Some(step) = self.steps.get_mut(step) {
             for table in [constraint.table, constraint.references] {
-                let locked = [Some(table), self.trees.get(&table).copied()];
+                let locked = [Some(table), self.trees.of_table(table)];
                 step.locks
                     .extend(locked.into_iter().flatten().map(|table| (table, Mode::Exclusive)));
             }

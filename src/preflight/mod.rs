@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::archive::clients::Client;
 use crate::archive::dump;
-use crate::archive::program::Client;
 use crate::clear::Decision;
 use crate::config::{Config, SchemaName};
 use crate::error::{Error, Refusal, Refused};

@@ -1,0 +1,209 @@
+//! Records: bunyan JSON, one object a line, or the same in plain words on a terminal.
+//!
+//! Everything that reaches standard output goes through one writer. It gets each record as a line of JSON from
+//! the bunyan layer, puts structured fields in their place, keeps lines under the limit, and renders.
+
+pub(crate) mod bar;
+mod line;
+mod text;
+
+use std::collections::HashMap;
+use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
+
+use serde_json::{Map, Value};
+use tracing::Level;
+use tracing_bunyan_formatter::BunyanFormattingLayer;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+
+use crate::config::LogFormat;
+use crate::log::line::shorten;
+use crate::log::text::{printable, text};
+
+/// Fields whose text is itself JSON: tracing's fields hold no structure.
+const STRUCTURED: &[&str] = &[
+    "totals",
+    "phases",
+    "slowest",
+    "not_carried",
+    "not_frozen",
+    "deferred",
+    "configuration",
+    "findings",
+];
+
+static TERMINAL: OnceLock<bool> = OnceLock::new();
+
+/// Starts logging. `fields` go with every record. To be called once.
+pub(crate) fn init(format: LogFormat, level: Level, fields: HashMap<String, Value>) {
+    let terminal = match format {
+        LogFormat::Auto => io::stdout().is_terminal(),
+        LogFormat::Json => false,
+        LogFormat::Text => true,
+    };
+    TERMINAL.get_or_init(|| terminal);
+    if terminal && io::stderr().is_terminal() {
+        bar::allow();
+    }
+    let layer = BunyanFormattingLayer::with_default_fields(
+        env!("CARGO_PKG_NAME").to_owned(),
+        Lines { terminal },
+        fields,
+    );
+    let Ok(layer) = layer.skip_fields(["target", "line", "file"].into_iter()) else {
+        return;
+    };
+    // Other crates' records could hold anything, a secret's body included.
+    let ours = filter_fn(move |metadata| {
+        metadata.target().starts_with(env!("CARGO_PKG_NAME")) && *metadata.level() <= level
+    });
+    let subscriber = tracing_subscriber::registry().with(layer.with_filter(ours));
+    tracing::subscriber::set_global_default(subscriber).ok();
+}
+
+/// Whether records are rendered for a person.
+pub(crate) fn is_terminal() -> bool {
+    TERMINAL.get().copied().unwrap_or(false)
+}
+
+/// Prints text that is not a record: what `--help` and `check` say.
+pub(crate) fn print(text: &str) {
+    let lines: Vec<String> = text.split('\n').map(printable).collect();
+    write_out(lines.join("\n").as_bytes());
+}
+
+fn write_out(bytes: &[u8]) {
+    let write = || {
+        let mut stdout = io::stdout().lock();
+        // Nobody reads any more: the run goes on, its exit code still tells.
+        stdout.write_all(bytes).and_then(|()| stdout.flush()).ok();
+    };
+    bar::aside(write);
+}
+
+#[derive(Debug)]
+struct Lines {
+    terminal: bool,
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Line;
+
+    fn make_writer(&'a self) -> Line {
+        Line {
+            terminal: self.terminal,
+        }
+    }
+}
+
+/// Takes one whole record in one write.
+#[derive(Debug)]
+struct Line {
+    terminal: bool,
+}
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut record: Map<String, Value> = serde_json::from_slice(bytes)?;
+        embed(&mut record);
+        let line = if self.terminal {
+            text(&record)
+        } else {
+            shorten(&mut record)
+        };
+        write_out(line.as_bytes());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn embed(record: &mut Map<String, Value>) {
+    for name in STRUCTURED {
+        if let Some(value) = record.get_mut(*name)
+            && let Some(structure) = value.as_str().and_then(|text| serde_json::from_str(text).ok())
+        {
+            *value = structure;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::line::LINE_MAX;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn record(value: Value) -> Map<String, Value> {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn every_line_stays_under_the_limit_and_is_one_object() {
+        let cases = [
+            json!({"msg": "m", "reason": "x".repeat(50_000)}),
+            json!({"msg": "m", "reason": "\u{1}\"\\é".repeat(20_000)}),
+            json!({"msg": "m", "not_carried": vec!["y".repeat(100); 1000], "reason": "z".repeat(9000)}),
+            json!({"msg": "m", "configuration": {"SCHEMA_NAME": "s".repeat(40_000)}}),
+            json!({"msg": "m", "findings": ["w".repeat(40_000)]}),
+        ];
+        for case in cases {
+            let line = shorten(&mut record(case.clone()));
+            assert!(line.len() <= LINE_MAX, "{} bytes", line.len());
+            assert!(line.len() > LINE_MAX / 4, "only {} bytes are left", line.len());
+            let back: Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(back["msg"], "m");
+            assert_eq!(line.matches('\n').count(), 1);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_record_writes_a_control_character(fields in proptest::collection::hash_map("[a-z_]{1,8}", any_value(), 0..6)) {
+            let mut record = Map::from_iter(fields);
+            let line = shorten(&mut record.clone());
+            prop_assert!(line.len() <= LINE_MAX);
+            prop_assert!(serde_json::from_str::<Value>(&line).is_ok());
+            embed(&mut record);
+            for line in [line, text(&record)] {
+                prop_assert!(line.lines().all(|line| !line.contains(char::is_control)), "{:?}", line);
+            }
+        }
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let text = prop_oneof![
+            "\\PC{0,40}",
+            "[\0-\u{9f}]{0,40}",
+            "[\u{1b}\\[0-9;m\n\r\u{9b}]{0,40}",
+            "x{5000,20000}"
+        ];
+        prop_oneof![
+            text.clone().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            proptest::collection::vec(text, 0..4).prop_map(Value::from),
+        ]
+    }
+
+    #[test]
+    fn structure_is_put_in_its_place() {
+        let mut short = record(json!({"msg": "m", "totals": "{\"rows\":3}", "reason": "{\"rows\":3}"}));
+        embed(&mut short);
+        assert_eq!(short["totals"]["rows"], 3);
+        assert_eq!(short["reason"], "{\"rows\":3}");
+    }
+
+    #[test]
+    fn a_terminal_gets_no_control_characters() {
+        let line = text(&record(
+            json!({"msg": "table moved", "time": "2026-01-02T03:04:05Z", "table": "a\u{1b}[2J\nb", "rows": 3}),
+        ));
+        assert_eq!(line, "03:04:05 table moved: a\\u{1b}[2J\\nb, 3 rows\n");
+    }
+}
