@@ -1,0 +1,163 @@
+//! Policies and row security.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::catalogue::Relation;
+use crate::catalogue::deparsed::{self, Definition, Pair};
+use crate::config::Schemas;
+use crate::error::Error;
+use crate::privileges::acts::{Act, run};
+use crate::privileges::carried::{Carried, EVERYONE, Policy, grantee, table_of};
+use crate::server::quoting::{quote_ident, quote_literal};
+use crate::server::session::Session;
+
+/// Policies with their comments, and row security, each as the table's owner. With `only_existing`, policies lose
+/// the roles that the target does not have, and those that lose all of them are left out, which are returned.
+pub(super) async fn secure(
+    target: &Session,
+    carried: &Carried,
+    schemas: &Schemas,
+    only_existing: bool,
+) -> Result<Vec<String>, Error> {
+    let sql = include_str!("sql/table_owners.sql");
+    let rows = target.query("list owners", sql, &[&schemas.names()]).await?;
+    let owners: BTreeMap<Relation, String> =
+        rows.iter().map(|row| (table_of(row), row.get("owner"))).collect();
+    let roles: BTreeSet<String> = target
+        .query("list roles", "SELECT rolname::text FROM pg_catalog.pg_roles", &[])
+        .await?
+        .iter()
+        .map(|row| row.get(0))
+        .chain([EVERYONE.to_owned()])
+        .collect();
+    let (mut acts, mut left_out) = (Vec::new(), Vec::new());
+    for policy in &carried.policies {
+        let mut policy = policy.clone();
+        if only_existing {
+            policy.roles.retain(|role| roles.contains(role));
+        }
+        if policy.roles.is_empty() {
+            left_out.push(format!(
+                "policy {} on {}, of whose roles the target has none",
+                policy.name,
+                policy.table.plain()
+            ));
+            continue;
+        }
+        acts.extend(policy.statements().map(|statement| Act {
+            role: owners.get(&policy.table).cloned(),
+            statement,
+        }));
+    }
+    for secured in &carried.row_security {
+        let words = [(secured.enabled, "ENABLE"), (secured.forced, "FORCE")];
+        acts.extend(words.into_iter().filter(|(is, _)| *is).map(|(_, word)| Act {
+            role: owners.get(&secured.table).cloned(),
+            statement: format!("ALTER TABLE {} {word} ROW LEVEL SECURITY", secured.table.quoted()),
+        }));
+    }
+    run(target, "create policies", &acts).await?;
+    Ok(left_out)
+}
+
+impl Policy {
+    fn statements(&self) -> impl Iterator<Item = String> {
+        let (name, table) = (quote_ident(&self.name), self.table.quoted());
+        let roles: Vec<String> = self
+            .roles
+            .iter()
+            .map(|role| grantee((role != EVERYONE).then_some(role)))
+            .collect();
+        let clause = |word: &str, expression: &Option<String>| {
+            expression
+                .as_ref()
+                .map_or_else(String::new, |expression| format!(" {word} ({expression})"))
+        };
+        let create = format!(
+            "CREATE POLICY {name} ON {table} AS {} FOR {} TO {}{}{}",
+            if self.permissive {
+                "PERMISSIVE"
+            } else {
+                "RESTRICTIVE"
+            },
+            self.command,
+            roles.join(", "),
+            clause("USING", &self.using),
+            clause("WITH CHECK", &self.with_check)
+        );
+        let comment = self.comment.as_ref().map(|comment| {
+            format!(
+                "COMMENT ON POLICY {name} ON {table} IS {}",
+                quote_literal(comment)
+            )
+        });
+        [create].into_iter().chain(comment)
+    }
+}
+
+/// Compares the policies that the target has with those that were to be carried; the target says which expressions tell
+/// the same.
+pub(super) async fn differing_policies(
+    target: &Session,
+    carried: &Carried,
+    found: &Carried,
+) -> Result<Vec<String>, Error> {
+    let by_name = |of: &'_ Carried| -> BTreeMap<_, Policy> {
+        let policies = of.policies.iter().cloned();
+        policies
+            .map(|policy| ((policy.table.quoted(), policy.name.clone()), policy))
+            .collect()
+    };
+    let (expected, mut found) = (by_name(carried), by_name(found));
+    let (mut differing, mut texts) = (BTreeSet::new(), Vec::new());
+    for (key, expected) in expected {
+        match found.remove(&key) {
+            Some(found) if found.without_expressions() != expected.without_expressions() => {
+                differing.insert(key);
+            }
+            Some(found) => texts.extend(expected.pair(&found).map(|pair| (key, pair))),
+            None => {
+                differing.insert(key);
+            }
+        }
+    }
+    differing.extend(found.into_keys());
+    let (keys, pairs): (Vec<_>, Vec<Pair>) = texts.into_iter().unzip();
+    let alike = deparsed::alike(target, &pairs).await?;
+    differing.extend(
+        keys.into_iter()
+            .zip(alike)
+            .filter(|(_, alike)| !alike)
+            .map(|(key, _)| key),
+    );
+    let named = differing
+        .into_iter()
+        .map(|(table, name)| format!("policy {name} on {table} is missing or differs"));
+    Ok(named.collect())
+}
+
+impl Policy {
+    fn without_expressions(&self) -> Self {
+        let mut policy = self.clone();
+        policy.roles.sort_unstable();
+        policy.using = policy.using.map(|_| String::new());
+        policy.with_check = policy.with_check.map(|_| String::new());
+        policy
+    }
+
+    /// The expressions of both, if they are other texts.
+    fn pair(&self, other: &Self) -> Option<Pair> {
+        let texts = |policy: &Self| {
+            let texts = [policy.using.as_deref(), policy.with_check.as_deref()];
+            texts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+        };
+        let (source, target) = (texts(self), texts(other));
+        let table = self.table.quoted();
+        (source != target).then(|| {
+            [
+                Definition::expressions(&source, &table),
+                Definition::expressions(&target, &table),
+            ]
+        })
+    }
+}
