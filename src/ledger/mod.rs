@@ -1,5 +1,9 @@
 //! The ledger on the target: one row per schema and load, what a retry is decided by.
 
+mod form;
+
+pub(crate) use form::{open, outdated};
+
 use serde_json::{Value, json};
 use tokio_postgres::Row;
 
@@ -7,6 +11,7 @@ use crate::catalogue::activity::Activity;
 use crate::config::{Config, SchemaName, Schemas};
 use crate::error::{Error, Refused};
 use crate::lock::Lock;
+use crate::server::parameter::Param;
 use crate::server::session::Session;
 use crate::word::Word as _;
 
@@ -105,12 +110,9 @@ impl Load {
     /// Marks it as sealed, or as complete again. Runs in the caller's transaction.
     pub(crate) async fn set_sealed(&self, target: &Session, sealed: bool) -> Result<(), Error> {
         let state = if sealed { "sealed" } else { "complete" };
-        let sql =
-            "UPDATE schemaferry.load SET state = $2, updated_at = pg_catalog.clock_timestamp() WHERE id = $1";
-        target
-            .execute("write the ledger", sql, &[&self.id, &state])
-            .await
-            .map(|_| ())
+        let sql = "UPDATE schemaferry.load SET state = $2, updated_at = pg_catalog.clock_timestamp() \
+                   WHERE id = $1 AND state IN ('complete', 'sealed')";
+        write(target, sql, &[&self.id, &state], 1).await
     }
 
     /// Whether this load was made by a run with the same identifier, source and variables.
@@ -138,7 +140,7 @@ impl Load {
 
 /// The latest load of a schema, if this database has a ledger that knows one.
 pub(crate) async fn latest(target: &Session, schema: &str) -> Result<Option<Load>, Error> {
-    if !exists(target).await? {
+    if !form::look(target).await?.is_there {
         return Ok(None);
     }
     // By way of JSON what a ledger of an earlier release lacks is null.
@@ -150,43 +152,13 @@ pub(crate) async fn latest(target: &Session, schema: &str) -> Result<Option<Load
 
 /// Every schema that loads were made into and that is there.
 pub(crate) async fn schemas(target: &Session) -> Result<Schemas, Error> {
-    if !exists(target).await? {
+    if !form::look(target).await?.is_there {
         return Ok(Schemas::default());
     }
     let sql = "SELECT DISTINCT l.schema_name FROM schemaferry.load l \
                JOIN pg_catalog.pg_namespace n ON n.nspname = l.schema_name ORDER BY 1";
     let rows = target.query("read the ledger", sql, &[]).await?;
     Ok(rows.iter().map(|row| SchemaName::of_ledger(row.get(0))).collect())
-}
-
-/// Creates the ledger where it is missing, and adds what an earlier release's lacks. Concurrent `CREATE … IF NOT
-/// EXISTS` collide in the catalogue, so this is serialised by an advisory lock of its own.
-pub(crate) async fn open(target: &Session) -> Result<(), Error> {
-    let newest = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute \
-                  WHERE attrelid = pg_catalog.to_regclass('schemaferry.load') AND attname = 'source_activity')";
-    if target.query_one("look for the ledger", newest, &[]).await?.get(0) {
-        return Ok(());
-    }
-    let sql = format!(
-        "BEGIN; SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('schemaferry ledger', 0)); {} COMMIT",
-        include_str!("sql/ledger.sql")
-    );
-    target.batch("create the ledger", &sql).await
-}
-
-/// Whether there is a ledger; one that may not be read is refused.
-async fn exists(target: &Session) -> Result<bool, Error> {
-    let row = target
-        .query_one("look for the ledger", include_str!("sql/ledger_access.sql"), &[])
-        .await?;
-    if row.get("may_read") {
-        return Ok(row.get("is_there"));
-    }
-    Err(Error::Refused(Refused::denied(
-        target.side(),
-        "the ledger may not be read",
-        row.get::<_, String>("hint"),
-    )))
 }
 
 /// Adds a row in state `clearing` and returns its id.
@@ -219,11 +191,21 @@ pub(crate) async fn begin(
 /// Moves a row to `loading`, with the OID of the schema that now exists. Runs in the caller's transaction.
 pub(crate) async fn loading(target: &Session, id: i64, schema_oid: u32) -> Result<(), Error> {
     let sql = "UPDATE schemaferry.load SET state = 'loading', schema_oid = $2, \
-               updated_at = pg_catalog.clock_timestamp() WHERE id = $1";
-    target
-        .execute("write the ledger", sql, &[&id, &schema_oid])
-        .await
-        .map(|_| ())
+               updated_at = pg_catalog.clock_timestamp() WHERE id = $1 AND state = 'clearing'";
+    write(target, sql, &[&id, &schema_oid], 1).await
+}
+
+/// Runs a statement that is about so many rows of the run's own, and refuses to go on if they are not there as it left them.
+async fn write(target: &Session, sql: &str, params: &[&dyn Param], rows: u64) -> Result<(), Error> {
+    let touched = target.execute("write the ledger", sql, params).await?;
+    if touched == rows {
+        return Ok(());
+    }
+    Err(Error::Refused(Refused::occupied(
+        target.side(),
+        "somebody has changed the run's own rows of the ledger, schemaferry.load",
+        "leave them to the loads; set ON_EXISTING=replace for one load if it finds the schema to be no longer its own",
+    )))
 }
 
 /// What a complete load leaves in its row.
@@ -252,7 +234,12 @@ pub(crate) async fn complete(
     }
     let mut rows = Vec::new();
     for (id, oid) in loads {
-        rows.push((id, inventory(reader, *oid).await?, activity(reader, *oid).await?));
+        rows.push((
+            id,
+            oid,
+            inventory(reader, *oid).await?,
+            activity(reader, *oid).await?,
+        ));
     }
     let source_activity = json!(completion.source_activity);
     let target = lock.session();
@@ -264,24 +251,20 @@ pub(crate) async fn complete(
         .await?;
     let sql = "UPDATE schemaferry.load SET state = 'complete', snapshot_at = $2, snapshot_lsn = $3, deferred = $4, \
                summary = $5, inventory = $6, activity = $7, source_activity = $8, \
-               updated_at = pg_catalog.clock_timestamp() WHERE id = $1";
-    for (id, inventory, activity) in rows {
-        target
-            .execute(
-                "complete the ledger",
-                sql,
-                &[
-                    id,
-                    &completion.snapshot_at,
-                    &completion.snapshot_lsn,
-                    &completion.deferred,
-                    &completion.summary,
-                    &inventory,
-                    &activity,
-                    &source_activity,
-                ],
-            )
-            .await?;
+               updated_at = pg_catalog.clock_timestamp() WHERE id = $1 AND state = 'loading' AND schema_oid = $9";
+    for (id, oid, inventory, activity) in rows {
+        let params: [&dyn Param; 9] = [
+            id,
+            &completion.snapshot_at,
+            &completion.snapshot_lsn,
+            &completion.deferred,
+            &completion.summary,
+            &inventory,
+            &activity,
+            &source_activity,
+            oid,
+        ];
+        write(target, sql, &params, 1).await?;
     }
     target.batch("complete the ledger", "COMMIT").await
 }
@@ -300,8 +283,7 @@ pub(crate) async fn compared(
     let summary = json!({"differences": named});
     let ids: Vec<i64> = loads.iter().map(|(id, _)| *id).collect();
     let sql = "UPDATE schemaferry.load SET summary = $2, updated_at = pg_catalog.clock_timestamp() WHERE id = ANY ($1)";
-    let target = lock.session();
-    target.execute("write the ledger", sql, &[&ids, &summary]).await?;
+    write(lock.session(), sql, &[&ids, &summary], ids.len() as u64).await?;
     outcome
 }
 

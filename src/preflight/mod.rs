@@ -137,8 +137,12 @@ impl Answers {
         self.add(check, Verdict::Noted(found));
     }
 
+    /// What is about all schemas of a unit is told once.
     fn refuse(&mut self, check: &'static str, refused: Refused) {
-        self.add(check, Verdict::Refused(refused));
+        let verdict = Verdict::Refused(refused);
+        if self.findings.iter().all(|known| known.verdict != verdict) {
+            self.add(check, verdict);
+        }
     }
 
     fn choose_client(&mut self, questions: &Questions<'_>) {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::clear::{self, Decision};
 use crate::config::{Privileges, SchemaName};
 use crate::error::{Error, Refused, Side};
+use crate::ledger;
 use crate::preflight::{Answers, Questions};
 use crate::privileges::{self, Need};
 use crate::server::parameter::Param;
@@ -154,6 +155,9 @@ async fn target(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), 
             CHECK,
             Refused::denied(Side::Target, reason, row.get::<_, String>("ledger_hint")),
         );
+    }
+    if let Some(refused) = ledger::outdated(&questions.sessions.target).await? {
+        answers.refuse(CHECK, refused);
     }
     for (schema, decision) in answers.decisions.clone() {
         schema_rights(questions, answers, &schema, &decision).await?;

@@ -14,6 +14,7 @@ mod features;
 mod floors;
 mod foreseen;
 mod iam;
+mod ledger;
 mod load;
 mod machine;
 mod names;

@@ -226,6 +226,9 @@ fn each_missing_privilege_is_named_alone() {
     assert_exit(&worker.clone().env("PRIVILEGES", "skip").run(), 0);
 
     rig.at_target(&format!("CREATE ROLE lack_guest LOGIN PASSWORD '{PASSWORD}'"));
+    rig.at_target(
+        "ALTER SCHEMA schemaferry OWNER TO postgres; ALTER TABLE schemaferry.load OWNER TO postgres",
+    );
     let expected =
         "GRANT USAGE ON SCHEMA schemaferry TO lack_guest; GRANT SELECT ON schemaferry.load TO lack_guest";
     let guest = worker.env("TARGET_USER", "lack_guest");

@@ -1,0 +1,224 @@
+//! What the ledger is made of, and whether the one that is there can be relied on.
+
+use std::fmt::Write as _;
+
+use crate::error::{Error, Refused};
+use crate::server::session::Session;
+
+/// The layout that this release makes, as the table's comment says. One without such a comment is of layout 1.
+const LAYOUT: i32 = 2;
+
+/// A column of the table.
+#[derive(Clone, Copy)]
+struct Column {
+    name: &'static str,
+    type_name: &'static str,
+    /// What follows the type.
+    constraints: &'static str,
+    /// What rows get that were there before a column that somebody has dropped came back; empty for null.
+    filler: &'static str,
+    /// The first layout that has it.
+    since: i32,
+}
+
+const fn column(name: &'static str, type_name: &'static str, constraints: &'static str) -> Column {
+    Column {
+        name,
+        type_name,
+        constraints,
+        filler: "",
+        since: 1,
+    }
+}
+
+const fn filled(filler: &'static str, column: Column) -> Column {
+    Column { filler, ..column }
+}
+
+const NOW: &str = "NOT NULL DEFAULT pg_catalog.clock_timestamp()";
+
+/// With these values for what was lost, nothing is replaced that would not have been.
+const COLUMNS: [Column; 18] = [
+    column("id", "bigint", "GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
+    filled("''", column("schema_name", "text", "NOT NULL")),
+    column("schema_oid", "oid", ""),
+    filled("true", column("adopted", "boolean", "NOT NULL")),
+    filled(
+        "'complete'",
+        column(
+            "state",
+            "text",
+            "NOT NULL CHECK (state IN ('clearing', 'loading', 'complete', 'sealed'))",
+        ),
+    ),
+    column("run_id", "text", ""),
+    filled("''", column("attempt", "text", "NOT NULL")),
+    filled("''", column("source", "text", "NOT NULL")),
+    filled("'{}'", column("variables", "jsonb", "NOT NULL")),
+    column("snapshot_at", "text", ""),
+    column("snapshot_lsn", "text", ""),
+    column("inventory", "jsonb", ""),
+    column("activity", "jsonb", ""),
+    Column {
+        since: 2,
+        ..column("source_activity", "jsonb", "")
+    },
+    column("deferred", "jsonb", "NOT NULL DEFAULT '[]'"),
+    column("summary", "jsonb", ""),
+    column("started_at", "timestamp with time zone", NOW),
+    column("updated_at", "timestamp with time zone", NOW),
+];
+
+impl Column {
+    fn clause(&self) -> String {
+        format!("{} {}", self.type_name, self.constraints)
+    }
+
+    /// What adds it to a table that has rows.
+    fn added_clause(&self) -> String {
+        let default = if self.filler.is_empty() {
+            String::new()
+        } else {
+            format!(" DEFAULT {}", self.filler)
+        };
+        format!("{}{default}", self.clause().trim_end())
+    }
+}
+
+/// The ledger as it stands.
+pub(super) struct Form {
+    pub(super) is_there: bool,
+    layout: i32,
+    may_alter: bool,
+}
+
+impl Form {
+    /// Whether it has to be made, or is one of an earlier release.
+    pub(super) fn is_outdated(&self) -> bool {
+        !self.is_there || self.layout < LAYOUT
+    }
+}
+
+/// Looks at the ledger, and refuses one that cannot be relied on or may not be read.
+pub(super) async fn look(target: &Session) -> Result<Form, Error> {
+    let names: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
+    let types: Vec<&str> = COLUMNS.iter().map(|column| column.type_name).collect();
+    let clauses: Vec<String> = COLUMNS.iter().map(Column::added_clause).collect();
+    let since: Vec<i32> = COLUMNS.iter().map(|column| column.since).collect();
+    let sql = include_str!("sql/form.sql");
+    let row = target
+        .query_one("look for the ledger", sql, &[&names, &types, &clauses, &since])
+        .await?;
+    let side = target.side();
+    let (defects, cures): (Vec<String>, Vec<String>) = (row.get("defects"), row.get("cures"));
+    let is_foreign: bool = row.get("is_foreign");
+    let layout = row.get::<_, Option<i32>>("layout").unwrap_or(LAYOUT);
+    let refused = if !is_foreign && !row.get::<_, bool>("may_read") {
+        Refused::denied(
+            side,
+            "the ledger may not be read",
+            row.get::<_, String>("read_hint"),
+        )
+    } else if !is_foreign && layout > LAYOUT {
+        Refused::config(
+            side,
+            format!("the ledger has layout {layout} of a later release; this one knows {LAYOUT}"),
+            "run that release",
+        )
+    } else if !defects.is_empty() {
+        Refused::config(
+            side,
+            format!("the ledger cannot be relied on: {}", defects.join(", ")),
+            cures.join("; "),
+        )
+    } else {
+        return Ok(Form {
+            is_there: row.get("is_there"),
+            layout,
+            may_alter: row.get("may_alter"),
+        });
+    };
+    Err(Error::Refused(refused))
+}
+
+/// What keeps a load from bringing the ledger up to date, with the statement that does it.
+pub(crate) async fn outdated(target: &Session) -> Result<Option<Refused>, Error> {
+    let form = match look(target).await {
+        // Told where the ledger is read.
+        Err(Error::Refused(_)) => return Ok(None),
+        other => other?,
+    };
+    Ok((form.is_there && form.is_outdated() && !form.may_alter).then(|| {
+        Refused::denied(
+            target.side(),
+            "the ledger is an earlier release's, and the user may not alter it",
+            upgrade(),
+        )
+    }))
+}
+
+/// Creates the ledger where it is missing, and adds what an earlier release's lacks. Concurrent `CREATE … IF NOT
+/// EXISTS` collide in the catalogue, so this is serialised by an advisory lock of its own.
+pub(crate) async fn open(target: &Session) -> Result<(), Error> {
+    let form = look(target).await?;
+    if !form.is_outdated() {
+        return Ok(());
+    }
+    let sql = format!(
+        "BEGIN; SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('schemaferry ledger', 0)); {}; {}",
+        creation(),
+        upgrade()
+    );
+    target.batch("create the ledger", &sql).await?;
+    if !form.is_there {
+        keep_to_ourselves(target).await?;
+    }
+    target.batch("create the ledger", "COMMIT").await?;
+    // Somebody may have made one meanwhile.
+    look(target).await.map(|_| ())
+}
+
+fn creation() -> String {
+    let columns: Vec<String> = COLUMNS
+        .iter()
+        .map(|column| format!("{} {}", column.name, column.clause()))
+        .collect();
+    format!(
+        "CREATE SCHEMA IF NOT EXISTS schemaferry; \
+         CREATE TABLE IF NOT EXISTS schemaferry.load ({}); \
+         CREATE INDEX IF NOT EXISTS load_schema_name ON schemaferry.load (schema_name, id)",
+        columns.join(", ")
+    )
+}
+
+/// Statements that make the newest layout of any earlier one.
+fn upgrade() -> String {
+    let mut sql = String::new();
+    for column in COLUMNS.iter().filter(|column| column.since > 1) {
+        write!(
+            sql,
+            "ALTER TABLE schemaferry.load ADD COLUMN IF NOT EXISTS {} {}; ",
+            column.name,
+            column.added_clause()
+        )
+        .ok();
+    }
+    write!(sql, "COMMENT ON TABLE schemaferry.load IS 'layout {LAYOUT}'").ok();
+    sql
+}
+
+/// Takes away what default privileges of the database have given on a new ledger.
+async fn keep_to_ourselves(target: &Session) -> Result<(), Error> {
+    let sql = "SELECT DISTINCT coalesce(pg_catalog.quote_ident(r.rolname), 'PUBLIC') AS grantee \
+               FROM pg_catalog.pg_class c CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) g \
+               LEFT JOIN pg_catalog.pg_roles r ON r.oid = g.grantee \
+               WHERE c.oid = pg_catalog.to_regclass('schemaferry.load') AND g.grantee <> c.relowner";
+    for row in target.query("look who may use the ledger", sql, &[]).await? {
+        let sql = format!(
+            "REVOKE ALL ON schemaferry.load FROM {} CASCADE",
+            row.get::<_, String>("grantee")
+        );
+        target.batch("keep the ledger to its owner", &sql).await?;
+    }
+    Ok(())
+}
