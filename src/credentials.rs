@@ -203,7 +203,7 @@ mod tests {
             cut in any::<proptest::sample::Index>(),
         ) {
             let whole = serde_json::json!({"username": "u", "password": password, "port": port}).to_string();
-            let boundaries: Vec<usize> = whole.char_indices().map(|(place, _)| place).collect();
+            let boundaries: Vec<usize> = whole.char_indices().map(|(boundary, _)| boundary).collect();
             let (head, tail) = whole.split_at(*cut.get(&boundaries));
             for text in [whole.as_str(), head, tail, &password] {
                 match parse(text) {

@@ -47,7 +47,7 @@ use crate::cli::Command;
 use crate::config::{Config, LogFormat};
 use crate::error::{Error, Stop};
 use crate::progress::Progress;
-use crate::seal::Wish;
+use crate::seal::SealOptions;
 use crate::shutdown::Shutdown;
 
 fn main() -> ExitCode {
@@ -143,7 +143,9 @@ async fn work(command: Command, config: &Config, progress: &Progress) -> Result<
                 answers.permit().map(|_| ())
             }
             Command::Verify { frozen } => verify::verify(config, &shutdown, progress, frozen).await,
-            Command::Seal { all, undo } => seal::seal(config, &shutdown, progress, Wish { all, undo }).await,
+            Command::Seal { all, undo } => {
+                seal::seal(config, &shutdown, progress, SealOptions { all, undo }).await
+            }
         }
     };
     tokio::select! {

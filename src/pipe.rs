@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, ChildStdout};
 
 use crate::archive::dump::{Archive, Dump, Endpoint};
-use crate::archive::parts::Parts;
+use crate::archive::parts::Division;
 use crate::archive::toc::Section;
 use crate::build::statements::{self, Statement};
 use crate::build::{order, pre_data};
@@ -31,7 +31,7 @@ pub(crate) struct Pipe<'a> {
     pub(crate) target: Endpoint<'a>,
     pub(crate) dump: Dump<'a>,
     pub(crate) archive: &'a Archive,
-    pub(crate) parts: &'a Parts,
+    pub(crate) parts: &'a Division,
     /// A session on the source beside the snapshot's, for counting.
     pub(crate) counter: Session,
     pub(crate) session: &'a Session,

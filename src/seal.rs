@@ -3,7 +3,7 @@
 use crate::config::{Config, SchemaName};
 use crate::credentials;
 use crate::error::{Error, Refused, Side};
-use crate::ledger::{self, State};
+use crate::ledger::{self, LoadState};
 use crate::lock::Lock;
 use crate::progress::{Phase, Progress};
 use crate::server::ApplicationName;
@@ -12,7 +12,7 @@ use crate::shutdown::Shutdown;
 
 /// What is wanted.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wish {
+pub(crate) struct SealOptions {
     /// Every schema of the ledger, rather than those of the configuration.
     pub(crate) all: bool,
     /// Take the seal away.
@@ -25,19 +25,19 @@ pub(crate) async fn seal(
     config: &Config,
     shutdown: &Shutdown,
     progress: &Progress,
-    wish: Wish,
+    options: SealOptions,
 ) -> Result<(), Error> {
-    shutdown.guard(Box::pin(mark(config, progress, wish))).await
+    shutdown.guard(Box::pin(mark(config, progress, options))).await
 }
 
-async fn mark(config: &Config, progress: &Progress, wish: Wish) -> Result<(), Error> {
+async fn mark(config: &Config, progress: &Progress, options: SealOptions) -> Result<(), Error> {
     progress.enter(Phase::Connect);
     let limit = config.lock_timeout;
     let (server, session) = credentials::connect(&config.target, Side::Target, async |server| {
         Session::open(server, "sf/seal", limit).await
     })
     .await?;
-    let schemas = if wish.all {
+    let schemas = if options.all {
         ledger::schemas(&session).await?
     } else {
         config.schemas.clone()
@@ -52,14 +52,14 @@ async fn mark(config: &Config, progress: &Progress, wish: Wish) -> Result<(), Er
     let (mut marked, mut refused) = (Vec::new(), Vec::new());
     target.batch("begin", "BEGIN").await?;
     for schema in &schemas {
-        match set(target, schema, !wish.undo).await? {
+        match set(target, schema, !options.undo).await? {
             None => marked.push(schema.as_str()),
             Some(reason) => refused.push(reason),
         }
     }
     target.batch("write the ledger", "COMMIT").await?;
     let schemas = marked.join(",");
-    if wish.undo {
+    if options.undo {
         tracing::info!(schemas, "no longer sealed");
     } else {
         tracing::info!(schemas, "sealed");
@@ -81,12 +81,12 @@ async fn set(target: &Session, schema: &SchemaName, sealed: bool) -> Result<Opti
         ));
     };
     if !sealed {
-        if load.state == State::Sealed {
+        if load.state == LoadState::Sealed {
             load.set_sealed(target, false).await?;
         }
         return Ok(None);
     }
-    if !matches!(load.state, State::Complete | State::Sealed) {
+    if !matches!(load.state, LoadState::Complete | LoadState::Sealed) {
         return Ok(refused(
             format!("the last load of schema \"{schema}\" did not complete"),
             "load it again first",

@@ -2,7 +2,7 @@
 //! `VERIFY=hash` wants.
 
 use crate::archive::dump::{Archive, Dump, Endpoint};
-use crate::archive::parts::Parts;
+use crate::archive::parts::Division;
 use crate::catalogue::code::SearchPath;
 use crate::config::{Method, Verify};
 use crate::copy::{Contents, Copy};
@@ -26,7 +26,7 @@ pub(crate) struct Transfer<'a> {
     pub(crate) endpoints: Sides<Endpoint<'a>>,
     pub(crate) dump: Dump<'a>,
     pub(crate) archive: &'a Archive,
-    pub(crate) parts: &'a Parts,
+    pub(crate) parts: &'a Division,
     /// The session for what is done one after the other.
     pub(crate) target: &'a Session,
     pub(crate) contents: Contents,

@@ -39,7 +39,7 @@ pub(crate) struct Unit<'a> {
     pub(crate) config: &'a Config,
     pub(crate) servers: Sides<Server>,
     pub(crate) names: ApplicationName,
-    pub(crate) entry: ledger::Entry,
+    pub(crate) entry: ledger::NewLoad,
     clients: Vec<Client>,
     controls: Sides<Control>,
     pub(crate) run_dir: RunDir,
@@ -99,7 +99,7 @@ impl<'a> Reached<'a> {
         let run_dir = RunDir::create(&config.run_dir, &names)?;
         let unit = Unit {
             config,
-            entry: ledger::Entry::new(config, servers.source.address(), names.attempt().to_owned()),
+            entry: ledger::NewLoad::new(config, servers.source.address(), names.attempt().to_owned()),
             clients,
             controls: Sides {
                 source: source_control?,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use crate::archive::clients::Client;
-use crate::archive::parts::Parts;
+use crate::archive::parts::Division;
 use crate::archive::program::{Invocation, KEEPALIVES};
 use crate::archive::toc::{self, Entry, Section};
 use crate::config::{Method, Schemas};
@@ -43,7 +43,7 @@ impl Archive {
     }
 
     /// Entries of a section that are restored, in the archive's order.
-    pub(crate) fn restored(&self, section: Section, parts: &Parts) -> Vec<&Entry> {
+    pub(crate) fn restored(&self, section: Section, parts: &Division) -> Vec<&Entry> {
         let entries = self.entries.iter();
         entries
             .filter(|entry| entry.section == section && parts.restored.contains(&entry.dump_id))

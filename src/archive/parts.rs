@@ -6,7 +6,7 @@ use crate::archive::toc::Entry;
 
 /// The archive's entries, divided.
 #[derive(Debug, Default)]
-pub(crate) struct Parts {
+pub(crate) struct Division {
     /// Numbers of the entries that are restored as they are.
     pub(crate) restored: BTreeSet<i32>,
     /// Statements for foreign keys that leave the unit, with their comments.
@@ -16,8 +16,8 @@ pub(crate) struct Parts {
 }
 
 /// Divides the entries; `leaving` holds the OIDs of foreign keys that leave the unit.
-pub(crate) fn divide(entries: &[Entry], leaving: &BTreeSet<u32>) -> Parts {
-    let mut parts = Parts::default();
+pub(crate) fn divide(entries: &[Entry], leaving: &BTreeSet<u32>) -> Division {
+    let mut parts = Division::default();
     let deferred: BTreeSet<i32> = entries
         .iter()
         .filter(|entry| entry.desc == "FK CONSTRAINT" && leaving.contains(&entry.oid))

@@ -8,7 +8,7 @@ use crate::server::quoting::quote_ident;
 
 /// The statements of a foreign key.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Parts {
+pub(crate) struct ForeignKeyBuild {
     /// Locks both tables; takes no time unless the server has to validate at once.
     pub(crate) add: Statement,
     /// Reads both tables, locking neither against others that read.
@@ -17,9 +17,9 @@ pub(crate) struct Parts {
 
 /// Splits a foreign key. Those of partitioned tables are validated as they are added, because servers before 18
 /// accept no other; those that the source has not validated stay so.
-pub(crate) fn foreign_key(entry: &Entry, constraint: &Constraint, in_one: bool) -> Parts {
+pub(crate) fn foreign_key(entry: &Entry, constraint: &Constraint, in_one: bool) -> ForeignKeyBuild {
     if in_one || !constraint.validated {
-        return Parts {
+        return ForeignKeyBuild {
             add: Statement::whole(entry),
             validate: None,
         };
@@ -36,7 +36,7 @@ pub(crate) fn foreign_key(entry: &Entry, constraint: &Constraint, in_one: bool) 
         constraint.table_name,
         quote_ident(&constraint.name)
     );
-    Parts {
+    ForeignKeyBuild {
         add: Statement::part(entry, statements.join("; ")),
         validate: Some(Statement::part(entry, validate)),
     }

@@ -18,12 +18,12 @@ const STEP_MAX: usize = 50;
 
 /// What has to be there before a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Need {
+pub(crate) enum Prerequisite {
     /// The rows of the table with this OID.
     Rows(u32),
     /// The rows of every table.
     AllRows,
-    /// Another step, by its place.
+    /// Another step, by its index.
     Step(usize),
 }
 
@@ -40,7 +40,7 @@ pub(crate) enum Mode {
 pub(crate) struct Step {
     /// None, where a step only gathers others.
     pub(crate) statements: Vec<Statement>,
-    pub(crate) needs: BTreeSet<Need>,
+    pub(crate) needs: BTreeSet<Prerequisite>,
     pub(crate) locks: BTreeMap<u32, Mode>,
     /// Size of the largest table that it reads, in bytes.
     pub(crate) weight: u64,
@@ -168,7 +168,7 @@ impl Order<'_> {
             Some(constraint) if self.tables.get(&table).is_some_and(|count| *count > 1) => {
                 indexes::key(entry, constraint)
             }
-            Some(_) => indexes::Parts {
+            Some(_) => indexes::IndexBuild {
                 beside: None,
                 alone: vec![Statement::whole(entry)],
             },
@@ -195,7 +195,7 @@ impl Order<'_> {
                 weight,
             });
             self.builds.entry(table).or_default().push(step);
-            needs = BTreeSet::from([Need::Step(step)]);
+            needs = BTreeSet::from([Prerequisite::Step(step)]);
             last = Some(step);
         }
         if let Some(step) = last {
@@ -229,7 +229,7 @@ impl Order<'_> {
         let mut needs = self.needs(entry, &tables);
         for table in tables {
             let builds = self.builds.get(&table).into_iter().flatten();
-            needs.extend(builds.map(|step| Need::Step(*step)));
+            needs.extend(builds.map(|step| Prerequisite::Step(*step)));
         }
         if tables.iter().all(|table| self.batches.contains_key(table)) {
             let step = self.key_group();
@@ -240,8 +240,8 @@ impl Order<'_> {
         let in_one = constraint.partitioned;
         if in_one {
             // It goes down to the partitions, and would wait for each one's builds in the server's queue.
-            needs.insert(Need::AllRows);
-            needs.extend((0..built).map(Need::Step));
+            needs.insert(Prerequisite::AllRows);
+            needs.extend((0..built).map(Prerequisite::Step));
         }
         let weight = self.facts.sizes.get(&constraint.table).copied().unwrap_or(0);
         let parts = constraints::foreign_key(entry, constraint, in_one);
@@ -256,7 +256,7 @@ impl Order<'_> {
             None => add,
             Some(statement) => self.push(Step {
                 statements: vec![statement],
-                needs: BTreeSet::from([Need::Step(add)]),
+                needs: BTreeSet::from([Prerequisite::Step(add)]),
                 locks: BTreeMap::from([
                     (constraint.references, Mode::Shared),
                     (constraint.table, Mode::Exclusive),
@@ -284,11 +284,11 @@ impl Order<'_> {
     fn rest(&mut self, entries: &[&Entry]) {
         let steps = self.steps.iter().enumerate();
         // What is built by such a function may have to wait for these.
-        let mut needs: BTreeSet<Need> = steps
+        let mut needs: BTreeSet<Prerequisite> = steps
             .filter(|(_, step)| !step.may_pass_later)
-            .map(|(place, _)| Need::Step(place))
+            .map(|(step, _)| Prerequisite::Step(step))
             .collect();
-        needs.insert(Need::AllRows);
+        needs.insert(Prerequisite::AllRows);
         let mut last = self.push(Step {
             needs,
             ..Step::default()
@@ -298,8 +298,8 @@ impl Order<'_> {
             let later = may_pass_later(entry, self.facts);
             let takes_time = later || entry.desc == "INDEX";
             let mut needs = self.needs(entry, &[]);
-            needs.insert(Need::Step(last));
-            let waits = needs.iter().any(|need| *need > Need::Step(last));
+            needs.insert(Prerequisite::Step(last));
+            let waits = needs.iter().any(|need| *need > Prerequisite::Step(last));
             if open && !takes_time && !waits {
                 self.append(last, entry, BTreeSet::new(), 0);
                 continue;
@@ -319,12 +319,12 @@ impl Order<'_> {
     }
 
     /// The rows of tables, and the steps of entries, that an entry leans on.
-    fn needs(&self, entry: &Entry, tables: &[u32]) -> BTreeSet<Need> {
+    fn needs(&self, entry: &Entry, tables: &[u32]) -> BTreeSet<Prerequisite> {
         let steps = entry.dependencies.iter().filter_map(|id| self.last.get(id));
-        let mut needs: BTreeSet<Need> = steps.map(|(step, _)| Need::Step(*step)).collect();
-        needs.extend(tables.iter().map(|table| Need::Rows(*table)));
+        let mut needs: BTreeSet<Prerequisite> = steps.map(|(step, _)| Prerequisite::Step(*step)).collect();
+        needs.extend(tables.iter().map(|table| Prerequisite::Rows(*table)));
         if self.facts.all_rows.contains(&entry.oid) {
-            needs.insert(Need::AllRows);
+            needs.insert(Prerequisite::AllRows);
         }
         needs
     }
@@ -350,14 +350,14 @@ impl Order<'_> {
     }
 
     /// Adds an entry's statements to a step. What the entry needs of the step itself comes before it there.
-    fn append(&mut self, step: usize, entry: &Entry, needs: BTreeSet<Need>, table: u32) {
+    fn append(&mut self, step: usize, entry: &Entry, needs: BTreeSet<Prerequisite>, table: u32) {
         let weight = self.facts.sizes.get(&table).copied().unwrap_or(0);
         let tree = self.tree_above_leaves(table);
         if let Some(group) = self.steps.get_mut(step) {
             group.statements.push(Statement::whole(entry));
             group
                 .needs
-                .extend(needs.into_iter().filter(|need| *need != Need::Step(step)));
+                .extend(needs.into_iter().filter(|need| *need != Prerequisite::Step(step)));
             group.weight = group.weight.max(weight);
             if table != 0 {
                 let locked = [Some(table), tree];
@@ -414,7 +414,7 @@ mod tests {
         }
     }
 
-    /// What runs in which order: each step's statements, and the places of the steps that it waits for.
+    /// What runs in which order: each step's statements, and the indexes of the steps that it waits for.
     fn ordered(
         entries: &[Entry],
         facts: &PostData,
@@ -422,10 +422,10 @@ mod tests {
     ) -> Vec<(Vec<String>, Vec<usize>)> {
         let entries: Vec<&Entry> = entries.iter().collect();
         let steps = order(&entries, facts, batches);
-        for (place, step) in steps.iter().enumerate() {
+        for (index, step) in steps.iter().enumerate() {
             assert!(
-                step.needs.iter().all(|need| *need < Need::Step(place)),
-                "{place} needs a later step"
+                step.needs.iter().all(|need| *need < Prerequisite::Step(index)),
+                "{index} needs a later step"
             );
         }
         let words = |step: Step| {
@@ -434,8 +434,8 @@ mod tests {
                 .into_iter()
                 .map(|statement| statement.sql.trim().to_owned());
             let steps = step.needs.iter().filter_map(|need| match need {
-                Need::Step(step) => Some(*step),
-                Need::Rows(_) | Need::AllRows => None,
+                Prerequisite::Step(step) => Some(*step),
+                Prerequisite::Rows(_) | Prerequisite::AllRows => None,
             });
             (statements.collect(), steps.collect())
         };
@@ -524,13 +524,13 @@ mod tests {
         let steps = order(&entries.iter().collect::<Vec<_>>(), &facts, &HashMap::new());
         let trees: BTreeSet<Option<&Mode>> = [0, 1, 4, 5, 6, 8]
             .iter()
-            .map(|place| steps[*place].locks.get(&10))
+            .map(|index| steps[*index].locks.get(&10))
             .collect();
         assert_eq!(trees, BTreeSet::from([Some(&Mode::Exclusive)]));
         for leaf in [2, 3, 7] {
             assert_eq!(steps[leaf].locks.len(), 1, "{leaf}");
         }
-        assert!((0..8).all(|place| steps[8].needs.contains(&Need::Step(place))));
+        assert!((0..8).all(|index| steps[8].needs.contains(&Prerequisite::Step(index))));
     }
 
     #[test]

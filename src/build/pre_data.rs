@@ -14,7 +14,7 @@ const SHARE: usize = 50;
 
 /// The entries of pre-data, in three parts that follow on each other.
 #[derive(Debug, PartialEq, Eq)]
-struct Parts<'a> {
+struct PreData<'a> {
     /// Types, functions, whatever comes before the first table.
     before: Vec<&'a Entry>,
     /// Tables and sequences that lean on nothing but that: in any order.
@@ -43,7 +43,7 @@ pub(crate) async fn run(sessions: &[&Session], entries: &[&Entry], path: &Search
 
 /// A table that inherits locks its parents, and so does everything that alters one: done side by side, they could
 /// wait for each other in a circle.
-fn divide<'a>(entries: &[&'a Entry]) -> Parts<'a> {
+fn divide<'a>(entries: &[&'a Entry]) -> PreData<'a> {
     let is_relation = |entry: &&&Entry| matches!(entry.desc.as_str(), "TABLE" | "SEQUENCE");
     let first = entries
         .iter()
@@ -54,7 +54,7 @@ fn divide<'a>(entries: &[&'a Entry]) -> Parts<'a> {
     let (beside, after) = rest
         .iter()
         .partition(|entry| is_relation(entry) && !entry.dependencies.iter().any(|id| later.contains(id)));
-    Parts {
+    PreData {
         before: before.to_vec(),
         beside,
         after,
@@ -93,10 +93,10 @@ mod tests {
             entry(9, "TABLE", &[8]),
         ];
         let entries: Vec<&Entry> = entries.iter().collect();
-        let all = |places: &[usize]| places.iter().map(|place| entries[*place]).collect();
+        let all = |indexes: &[usize]| indexes.iter().map(|index| entries[*index]).collect();
         assert_eq!(
             divide(&entries),
-            Parts {
+            PreData {
                 before: all(&[0]),
                 beside: all(&[1, 2, 3, 6]),
                 after: all(&[4, 5, 7, 8]),

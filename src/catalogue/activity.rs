@@ -12,10 +12,10 @@ use crate::server::session::Session;
 /// Where each table and each sequence stands, by its name as SQL writes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Activity(BTreeMap<String, Mark>);
+pub(crate) struct Activity(BTreeMap<String, Counter>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Mark {
+struct Counter {
     /// Rows written so far, or a sequence's position.
     writes: Option<i64>,
     file: Option<i64>,
@@ -26,19 +26,19 @@ struct Mark {
 pub(crate) async fn read(session: &Session, schemas: &Schemas) -> Result<Activity, Error> {
     let sql = include_str!("sql/activity.sql");
     let rows = session.query("read counters", sql, &[&schemas.names()]).await?;
-    let mark = |row: &tokio_postgres::Row| {
+    let counter = |row: &tokio_postgres::Row| {
         let relation = Relation {
             schema: row.get("schema"),
             name: row.get("name"),
         };
-        let mark = Mark {
+        let counter = Counter {
             writes: row.get("writes"),
             file: row.get("file"),
             sequence: row.get("is_sequence"),
         };
-        (relation.quoted(), mark)
+        (relation.quoted(), counter)
     };
-    Ok(Activity(rows.iter().map(mark).collect()))
+    Ok(Activity(rows.iter().map(counter).collect()))
 }
 
 impl Activity {
@@ -53,7 +53,7 @@ impl Activity {
     }
 }
 
-impl Mark {
+impl Counter {
     fn has_moved_since(&self, then: &Self) -> bool {
         let written = match (then.writes, self.writes) {
             (then, now) if self.sequence => then != now,
@@ -69,12 +69,12 @@ mod tests {
     use super::*;
 
     fn activity(sequence: bool, writes: Option<i64>, file: i64) -> Activity {
-        let mark = Mark {
+        let counter = Counter {
             writes,
             file: Some(file),
             sequence,
         };
-        Activity(BTreeMap::from([("t".to_owned(), mark)]))
+        Activity(BTreeMap::from([("t".to_owned(), counter)]))
     }
 
     #[test]

@@ -143,12 +143,12 @@ pub(crate) struct SequenceState {
 }
 
 /// What the rows of each table are counted under: itself, or its partitioned root with all its leaves where one of them
-/// can't be compared alone. `rooted`: places of tables whose rows were given to their root after all.
+/// can't be compared alone. `rooted`: indexes of tables whose rows were given to their root after all.
 pub(crate) fn units(tables: &[Table], rooted: &BTreeSet<usize>) -> Vec<Counted> {
     let whole: BTreeSet<&Relation> = tables
         .iter()
         .enumerate()
-        .filter(|(place, table)| table.by_root || rooted.contains(place))
+        .filter(|(index, table)| table.by_root || rooted.contains(index))
         .filter_map(|(_, table)| table.root.as_ref())
         .collect();
     let unit = |table: &Table| match &table.root {
@@ -299,16 +299,16 @@ pub(crate) async fn counts(session: &Session, units: &[&Counted]) -> Result<Vec<
     let parts: Vec<String> = units
         .iter()
         .enumerate()
-        .map(|(place, unit)| {
+        .map(|(index, unit)| {
             format!(
-                "SELECT {place} AS place, pg_catalog.count(*) AS rows FROM {}",
+                "SELECT {index} AS index, pg_catalog.count(*) AS rows FROM {}",
                 unit.sql()
             )
         })
         .collect();
     let first = units.first().map(|unit| unit.relation().quoted());
     let action = format!("count the rows of {}", first.unwrap_or_default());
-    let sql = format!("{} ORDER BY place", parts.join(" UNION ALL "));
+    let sql = format!("{} ORDER BY index", parts.join(" UNION ALL "));
     let rows = session.query(&action, &sql, &[]).await?;
     let count = |row: &tokio_postgres::Row| u64::try_from(row.get::<_, i64>("rows")).unwrap_or(0);
     Ok(rows.iter().map(count).collect())

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::clear::{Existing, become_owner, contents, named, occupied, refuse_dependents, settle};
 use crate::config::SchemaName;
 use crate::error::{Error, Refused, Side};
-use crate::ledger::{self, Entry, Load};
+use crate::ledger::{self, Load, NewLoad};
 use crate::server::session::Session;
 
 /// Objects dropped in one transaction. A table takes some seven locks with its key and TOAST, and the lock
@@ -23,7 +23,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Something that stands in a schema by itself.
 #[derive(Debug)]
-pub(super) struct Object {
+pub(super) struct Member {
     /// Its catalogue and its OID.
     pub(super) address: (u32, u32),
     pub(super) kind: String,
@@ -44,7 +44,7 @@ pub(super) struct Emptying<'a> {
     pub(super) unit: &'a [u32],
     /// The complete load that the schema has to be as left by; none where whatever is there goes.
     pub(super) load: Option<&'a Load>,
-    pub(super) entry: &'a Entry,
+    pub(super) entry: &'a NewLoad,
     pub(super) lock_timeout: Option<Duration>,
 }
 
@@ -68,7 +68,7 @@ impl Emptying<'_> {
     /// Drops a chunk as soon as its locks can be had.
     async fn chunk(
         &self,
-        chunk: &[Object],
+        chunk: &[Member],
         known: &HashSet<(u32, u32)>,
         id: Option<i64>,
     ) -> Result<i64, Error> {
@@ -93,7 +93,7 @@ impl Emptying<'_> {
 
     async fn attempt(
         &self,
-        chunk: &[Object],
+        chunk: &[Member],
         known: &HashSet<(u32, u32)>,
         id: Option<i64>,
     ) -> Result<i64, Error> {
@@ -110,7 +110,7 @@ impl Emptying<'_> {
         if let Some(load) = self.load {
             self.refuse_changes(load, first).await?;
         }
-        let drops: Vec<String> = chunk.iter().map(Object::drop_statement).collect();
+        let drops: Vec<String> = chunk.iter().map(Member::drop_statement).collect();
         target.batch("drop objects", &drops.join("; ")).await?;
         refuse_dependents(self.outside, self.unit, chunk.iter().map(|object| object.address)).await?;
         if self.load.is_some() && !self.members().await?.is_subset(known) {
@@ -121,7 +121,7 @@ impl Emptying<'_> {
     }
 
     /// Locks the tables of a chunk against everybody, without waiting.
-    async fn lock(&self, chunk: &[Object]) -> Result<(), Error> {
+    async fn lock(&self, chunk: &[Member]) -> Result<(), Error> {
         let oids: Vec<u32> = chunk.iter().map(|object| object.address.1).collect();
         let sql = include_str!("sql/lockable.sql");
         let rows = self.target.query("list tables to lock", sql, &[&oids]).await?;
@@ -198,7 +198,7 @@ pub(super) fn changed(schema: &SchemaName, changes: Vec<String>) -> Error {
     )
 }
 
-impl Object {
+impl Member {
     /// `pg_identify_object` names types in the words that DROP takes, with these exceptions. `IF EXISTS`, because an
     /// earlier CASCADE may have taken it along.
     fn drop_statement(&self) -> String {
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn drops_use_the_words_of_sql() {
         let drop = |kind: &str, identity: &str| {
-            let object = Object {
+            let object = Member {
                 address: (0, 0),
                 kind: kind.to_owned(),
                 identity: identity.to_owned(),

@@ -8,10 +8,10 @@ mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::clear::drop::{Emptying, Object, changed};
+use crate::clear::drop::{Emptying, Member, changed};
 use crate::config::{Config, OnExisting, SchemaName};
 use crate::error::{Error, Refused, Side};
-use crate::ledger::{self, Entry, Load, State};
+use crate::ledger::{self, Load, LoadState, NewLoad};
 use crate::lock::Lock;
 use crate::server::quoting::quote_ident;
 use crate::server::session::Session;
@@ -98,11 +98,11 @@ pub(crate) async fn decide(
     target: &Session,
     schema: &SchemaName,
     on_existing: OnExisting,
-    entry: &Entry,
+    entry: &NewLoad,
 ) -> Result<Decision, Error> {
     let load = ledger::latest(target, schema.as_str()).await?;
     // By name: a database that was upgraded since has other OIDs.
-    if load.as_ref().is_some_and(|load| load.state == State::Sealed) {
+    if load.as_ref().is_some_and(|load| load.state == LoadState::Sealed) {
         return Err(occupied(
             format!("schema \"{schema}\" is sealed"),
             "no load touches a sealed schema; if it is not live, schemaferry seal --undo",
@@ -156,12 +156,12 @@ async fn permit(
     schema: &SchemaName,
     existing: &Existing,
     load: Option<&Load>,
-    (on_existing, entry): (OnExisting, &Entry),
+    (on_existing, entry): (OnExisting, &NewLoad),
 ) -> Result<(), Error> {
     match on_existing {
         OnExisting::Replace => Ok(()),
         OnExisting::Fail => {
-            let leftover = load.is_some_and(|load| load.state != State::Complete && load.is_of(entry));
+            let leftover = load.is_some_and(|load| load.state != LoadState::Complete && load.is_of(entry));
             if leftover {
                 Ok(())
             } else {
@@ -173,7 +173,7 @@ async fn permit(
                 format!("schema \"{schema}\" was not made by a load of ours"),
                 REPLACE,
             )),
-            Some(load) if load.state != State::Complete => Ok(()),
+            Some(load) if load.state != LoadState::Complete => Ok(()),
             Some(load) => {
                 refuse_uncounted(target, schema).await?;
                 let changes = load.changes(target, existing.oid).await?;
@@ -240,7 +240,7 @@ pub(crate) struct Room {
 pub(crate) async fn make_room(
     target: &Session,
     lock: &Lock,
-    (config, entry): (&Config, &Entry),
+    (config, entry): (&Config, &NewLoad),
     comments: &BTreeMap<String, String>,
 ) -> Result<Room, Error> {
     ledger::open(target).await?;
@@ -292,14 +292,16 @@ pub(crate) async fn make_room(
 }
 
 /// What is done with each schema, decided once more: someone may have written since preflight.
-async fn plan(target: &Session, config: &Config, entry: &Entry) -> Result<Vec<Planned>, Error> {
+async fn plan(target: &Session, config: &Config, entry: &NewLoad) -> Result<Vec<Planned>, Error> {
     let mut planned = Vec::new();
     for schema in &config.schemas {
         let decision = decide(target, schema, config.on_existing, entry).await?;
         let oid = decision.existing().map(|existing| existing.oid);
         let load = ledger::latest(target, schema.as_str()).await?;
         let is_ours = |load: &Load| {
-            config.on_existing == OnExisting::Own && load.state == State::Complete && load.schema_oid == oid
+            config.on_existing == OnExisting::Own
+                && load.state == LoadState::Complete
+                && load.schema_oid == oid
         };
         planned.push(Planned {
             schema: schema.clone(),
@@ -404,7 +406,7 @@ pub(crate) async fn refuse_dependents(
     ))
 }
 
-async fn contents(target: &Session, oid: u32) -> Result<Vec<Object>, Error> {
+async fn contents(target: &Session, oid: u32) -> Result<Vec<Member>, Error> {
     let rows = target
         .query(
             "list what the schema holds",
@@ -412,7 +414,7 @@ async fn contents(target: &Session, oid: u32) -> Result<Vec<Object>, Error> {
             &[&oid],
         )
         .await?;
-    let object = |row: &tokio_postgres::Row| Object {
+    let object = |row: &tokio_postgres::Row| Member {
         address: (row.get("classid"), row.get("objid")),
         kind: row.get("type"),
         identity: row.get("identity"),

@@ -32,13 +32,13 @@ pub(crate) struct Item {
 /// A piece that was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Taken {
-    pub(crate) place: usize,
+    pub(crate) piece: usize,
     /// It was postponed before.
     pub(crate) again: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum PieceState {
     Waiting,
     /// To be tried once more when nothing comes before it: the first time whatever has happened, then only if more was
     /// done than when it was tried last.
@@ -53,7 +53,7 @@ enum State {
     Done,
 }
 
-impl State {
+impl PieceState {
     fn is_running(&self) -> bool {
         matches!(self, Self::Running { .. })
     }
@@ -63,7 +63,7 @@ impl State {
 #[derive(Debug)]
 pub(crate) struct Board {
     items: Vec<Item>,
-    states: Vec<State>,
+    states: Vec<PieceState>,
     /// How many needs of each are open.
     open: Vec<usize>,
     /// Who waits for each.
@@ -79,19 +79,19 @@ pub(crate) struct Board {
 impl Board {
     pub(crate) fn new(items: Vec<Item>) -> Self {
         let mut waiters = vec![Vec::new(); items.len()];
-        for (place, item) in items.iter().enumerate() {
+        for (piece, item) in items.iter().enumerate() {
             for need in &item.needs {
                 if let Some(waiters) = waiters.get_mut(*need) {
-                    waiters.push(place);
+                    waiters.push(piece);
                 }
             }
         }
         let open: Vec<usize> = items.iter().map(|item| item.needs.len()).collect();
         let ready = (0..items.len())
-            .filter(|place| open.get(*place) == Some(&0))
+            .filter(|piece| open.get(*piece) == Some(&0))
             .collect();
         Self {
-            states: vec![State::Waiting; items.len()],
+            states: vec![PieceState::Waiting; items.len()],
             rows_left: items.iter().filter(|item| item.rank == Rank::Rows).count(),
             left: items.len(),
             done: 0,
@@ -115,27 +115,27 @@ impl Board {
 
     /// Whether nothing is under way and nothing may be done any more, although not everything is done.
     pub(crate) fn is_stuck(&self) -> bool {
-        !self.is_done() && !self.states.iter().any(State::is_running) && self.next().is_none()
+        !self.is_done() && !self.states.iter().any(PieceState::is_running) && self.next().is_none()
     }
 
     /// Takes the piece that comes first among those that may be done now.
     pub(crate) fn take(&mut self) -> Option<Taken> {
-        let (position, place) = self.next()?;
+        let (position, piece) = self.next()?;
         self.ready.remove(position);
-        let tried = match self.states.get(place) {
-            Some(State::Postponed { tried, .. }) => *tried,
+        let tried = match self.states.get(piece) {
+            Some(PieceState::Postponed { tried, .. }) => *tried,
             _ => 0,
         };
-        let running = State::Running {
+        let running = PieceState::Running {
             tried: tried + 1,
             done_then: self.done,
         };
-        self.set(place, running);
-        for (table, mode) in self.locks(place) {
+        self.set(piece, running);
+        for (table, mode) in self.locks(piece) {
             self.held.entry(table).or_insert((mode, 0)).1 += 1;
         }
         Some(Taken {
-            place,
+            piece,
             again: tried > 0,
         })
     }
@@ -147,10 +147,10 @@ impl Board {
                 .iter()
                 .copied()
                 .enumerate()
-                .filter(|(_, place)| self.is_postponed(*place) == postponed && self.may_run(*place))
-                .filter(|(_, place)| rank.is_none_or(|rank| self.rank(*place) == Some(rank)))
-                .max_by_key(|(position, place)| {
-                    let item = self.items.get(*place);
+                .filter(|(_, piece)| self.is_postponed(*piece) == postponed && self.may_run(*piece))
+                .filter(|(_, piece)| rank.is_none_or(|rank| self.rank(*piece) == Some(rank)))
+                .max_by_key(|(position, piece)| {
+                    let item = self.items.get(*piece);
                     // Among equals the first stays first.
                     (
                         item.map(|item| (item.rank, item.weight)),
@@ -159,39 +159,40 @@ impl Board {
                 })
         };
         let fresh = first(false, None);
-        if !self.ready.iter().any(|place| self.is_postponed(*place)) {
+        if !self.ready.iter().any(|piece| self.is_postponed(*piece)) {
             return fresh;
         }
         // Rows come again before anything is built, as soon as no others are on their way for the first time or can be;
         // what is built comes again alone.
-        let of_rows = |place: usize| self.rank(place).is_some_and(|rank| rank != Rank::Build);
-        let rows_first = fresh.is_some_and(|(_, place)| of_rows(place))
-            || (0..self.states.len()).any(|place| {
-                of_rows(place) && matches!(self.states.get(place), Some(State::Running { tried: 1, .. }))
+        let of_rows = |piece: usize| self.rank(piece).is_some_and(|rank| rank != Rank::Build);
+        let rows_first = fresh.is_some_and(|(_, piece)| of_rows(piece))
+            || (0..self.states.len()).any(|piece| {
+                of_rows(piece) && matches!(self.states.get(piece), Some(PieceState::Running { tried: 1, .. }))
             });
         let rows = || first(true, Some(Rank::Rows)).filter(|_| !rows_first);
-        let alone = || first(true, Some(Rank::Build)).filter(|_| !self.states.iter().any(State::is_running));
+        let alone =
+            || first(true, Some(Rank::Build)).filter(|_| !self.states.iter().any(PieceState::is_running));
         rows().or(fresh).or_else(alone)
     }
 
-    fn is_postponed(&self, place: usize) -> bool {
-        matches!(self.states.get(place), Some(State::Postponed { .. }))
+    fn is_postponed(&self, piece: usize) -> bool {
+        matches!(self.states.get(piece), Some(PieceState::Postponed { .. }))
     }
 
-    fn rank(&self, place: usize) -> Option<Rank> {
-        self.items.get(place).map(|item| item.rank)
+    fn rank(&self, piece: usize) -> Option<Rank> {
+        self.items.get(piece).map(|item| item.rank)
     }
 
     /// Marks a piece as done, which may set others free.
-    pub(crate) fn done(&mut self, place: usize) {
-        self.release(place);
-        self.set(place, State::Done);
+    pub(crate) fn done(&mut self, piece: usize) {
+        self.release(piece);
+        self.set(piece, PieceState::Done);
         self.left -= 1;
         self.done += 1;
-        if self.items.get(place).is_some_and(|item| item.rank == Rank::Rows) {
+        if self.items.get(piece).is_some_and(|item| item.rank == Rank::Rows) {
             self.rows_left -= 1;
         }
-        for waiter in self.waiters.get(place).cloned().unwrap_or_default() {
+        for waiter in self.waiters.get(piece).cloned().unwrap_or_default() {
             if let Some(open) = self.open.get_mut(waiter) {
                 *open -= 1;
                 if *open == 0 {
@@ -202,23 +203,23 @@ impl Board {
     }
 
     /// Puts a piece back that could not be done yet; `better` if a part of it was.
-    pub(crate) fn postpone(&mut self, place: usize, better: bool) {
-        self.release(place);
-        if let Some(State::Running { tried, done_then }) = self.states.get(place).copied() {
-            self.set(place, State::Postponed { tried, done_then });
+    pub(crate) fn postpone(&mut self, piece: usize, better: bool) {
+        self.release(piece);
+        if let Some(PieceState::Running { tried, done_then }) = self.states.get(piece).copied() {
+            self.set(piece, PieceState::Postponed { tried, done_then });
         }
         self.done += usize::from(better);
-        self.ready.push(place);
+        self.ready.push(piece);
     }
 
-    fn may_run(&self, place: usize) -> bool {
-        if let Some(State::Postponed { tried, done_then }) = self.states.get(place)
+    fn may_run(&self, piece: usize) -> bool {
+        if let Some(PieceState::Postponed { tried, done_then }) = self.states.get(piece)
             && *tried > 1
             && *done_then == self.done
         {
             return false;
         }
-        let Some(item) = self.items.get(place) else {
+        let Some(item) = self.items.get(piece) else {
             return false;
         };
         item.locks.iter().all(|(table, mode)| match self.held.get(table) {
@@ -227,8 +228,8 @@ impl Board {
         })
     }
 
-    fn release(&mut self, place: usize) {
-        for (table, _) in self.locks(place) {
+    fn release(&mut self, piece: usize) {
+        for (table, _) in self.locks(piece) {
             if let Some((_, holders)) = self.held.get_mut(&table) {
                 *holders -= 1;
                 if *holders == 0 {
@@ -238,8 +239,8 @@ impl Board {
         }
     }
 
-    fn locks(&self, place: usize) -> Vec<(u32, Mode)> {
-        let locks = self.items.get(place).map(|item| &item.locks);
+    fn locks(&self, piece: usize) -> Vec<(u32, Mode)> {
+        let locks = self.items.get(piece).map(|item| &item.locks);
         locks
             .into_iter()
             .flatten()
@@ -247,8 +248,8 @@ impl Board {
             .collect()
     }
 
-    fn set(&mut self, place: usize, state: State) {
-        if let Some(slot) = self.states.get_mut(place) {
+    fn set(&mut self, piece: usize, state: PieceState) {
+        if let Some(slot) = self.states.get_mut(piece) {
             *slot = state;
         }
     }
@@ -268,7 +269,7 @@ mod tests {
     }
 
     fn take(board: &mut Board) -> Option<usize> {
-        board.take().map(|taken| taken.place)
+        board.take().map(|taken| taken.piece)
     }
 
     #[test]
@@ -323,7 +324,7 @@ mod tests {
         assert_eq!(
             board.take(),
             Some(Taken {
-                place: 0,
+                piece: 0,
                 again: true
             })
         );
@@ -338,9 +339,9 @@ mod tests {
             item(Rank::Rows, 8, &[], &[]),
             item(Rank::Build, 7, &[1], &[]),
         ]);
-        for place in [0, 1] {
-            assert_eq!(take(&mut board), Some(place));
-            board.postpone(place, false);
+        for piece in [0, 1] {
+            assert_eq!(take(&mut board), Some(piece));
+            board.postpone(piece, false);
         }
         assert_eq!([take(&mut board), take(&mut board)], [Some(0), Some(1)]);
         board.postpone(0, false);

@@ -2,22 +2,22 @@
 
 mod board;
 mod plan;
-mod task;
+mod rows;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::archive::dump::Archive;
-use crate::archive::parts::Parts;
+use crate::archive::parts::Division;
 use crate::archive::toc::Section;
-use crate::build::order::{self, Mode, Need, Step};
+use crate::build::order::{self, Mode, Prerequisite, Step};
 use crate::build::pre_data;
 use crate::catalogue::code::Code;
 use crate::catalogue::{self, Counted, Format, PostData, SequenceState, Table};
 use crate::config::Config;
 use crate::copy::board::{Board, Item, Rank};
 use crate::copy::plan::{Task, Terms};
-use crate::copy::task::Rows;
+use crate::copy::rows::Rows;
 use crate::copy::workers::{Crew, Servers, Work};
 use crate::error::Error;
 use crate::lock::Lock;
@@ -33,7 +33,7 @@ pub(crate) struct Copy<'a> {
     pub(crate) servers: &'a Sides<Server>,
     pub(crate) names: &'a ApplicationName,
     pub(crate) archive: &'a Archive,
-    pub(crate) parts: &'a Parts,
+    pub(crate) parts: &'a Division,
     /// A session on the target for what is done one after the other.
     pub(crate) session: &'a Session,
     pub(crate) lock: &'a Lock,
@@ -216,24 +216,24 @@ impl Features {
 fn batches(tables: &[Table], tasks: &[Task]) -> HashMap<u32, usize> {
     let mut batches = HashMap::new();
     for (number, task) in tasks.iter().enumerate() {
-        if let Task::Batch(places) = task {
-            let small = places.iter().filter_map(|place| tables.get(*place));
+        if let Task::Batch(batch) = task {
+            let small = batch.iter().filter_map(|table| tables.get(*table));
             batches.extend(small.map(|table| (table.oid, number)));
         }
     }
     batches
 }
 
-/// How many tasks each table is spread over, by its place.
+/// How many tasks each table is spread over, by its index.
 fn pieces(tasks: &[Task]) -> HashMap<usize, usize> {
     let mut pieces = HashMap::new();
-    for place in tasks.iter().flat_map(Task::tables) {
-        *pieces.entry(*place).or_default() += 1;
+    for table in tasks.iter().flat_map(Task::tables) {
+        *pieces.entry(*table).or_default() += 1;
     }
     pieces
 }
 
-/// The work as the board wants it: tasks first, then steps, then a gate between each wave and the next; each place that of
+/// The work as the board wants it: tasks first, then steps, then a gate between each wave and the next; each index that of
 /// the work itself.
 fn items(
     (tables, waves): (&[Table], &HashMap<u32, usize>),
@@ -252,10 +252,10 @@ fn items(
         .collect();
     let mut landing: HashMap<u32, Vec<usize>> = HashMap::new();
     let mut items = Vec::new();
-    for (place, task) in tasks.iter().enumerate() {
+    for (piece, task) in tasks.iter().enumerate() {
         let carried = || task.tables().iter().filter_map(|table| tables.get(*table));
         for table in carried() {
-            landing.entry(table.oid).or_default().push(place);
+            landing.entry(table.oid).or_default().push(piece);
         }
         let size: u64 = carried().map(|table| table.size_bytes).sum();
         let wave = carried()
@@ -264,7 +264,7 @@ fn items(
             .copied()
             .unwrap_or(0);
         if let Some(needs) = before_gates.get_mut(wave) {
-            needs.push(place);
+            needs.push(piece);
         }
         items.push(Item {
             needs: wave
@@ -301,7 +301,7 @@ fn build(step: &Step, landing: &HashMap<u32, Vec<usize>>, by_root: &BTreeSet<usi
     let mut needs = BTreeSet::new();
     for need in &step.needs {
         match need {
-            Need::Rows(table) => {
+            Prerequisite::Rows(table) => {
                 let own = landing.get(table).into_iter().flatten();
                 needs.extend(own.copied());
                 // Rows of such a leaf may come from any other one, and all of them go through the root, which has none of
@@ -310,8 +310,8 @@ fn build(step: &Step, landing: &HashMap<u32, Vec<usize>>, by_root: &BTreeSet<usi
                     needs.extend(by_root);
                 }
             }
-            Need::AllRows => needs.extend(0..tasks),
-            Need::Step(step) => {
+            Prerequisite::AllRows => needs.extend(0..tasks),
+            Prerequisite::Step(step) => {
                 needs.insert(tasks + step);
             }
         }
@@ -327,12 +327,12 @@ fn build(step: &Step, landing: &HashMap<u32, Vec<usize>>, by_root: &BTreeSet<usi
 /// Rows by what they are counted under, largest table first; tables that nothing was sent of among them.
 fn counted(tables: &[Table], crew: &Crew<'_>) -> Vec<(Counted, u64)> {
     let mut rows: HashMap<usize, u64> = HashMap::new();
-    for (place, count) in crew.landed() {
-        *rows.entry(place).or_default() += count;
+    for (table, count) in crew.landed() {
+        *rows.entry(table).or_default() += count;
     }
     let mut counted: BTreeMap<Counted, u64> = BTreeMap::new();
-    for (place, unit) in catalogue::units(tables, &crew.rooted()).into_iter().enumerate() {
-        *counted.entry(unit).or_default() += rows.get(&place).copied().unwrap_or(0);
+    for (table, unit) in catalogue::units(tables, &crew.rooted()).into_iter().enumerate() {
+        *counted.entry(unit).or_default() += rows.get(&table).copied().unwrap_or(0);
     }
     counted.into_iter().collect()
 }

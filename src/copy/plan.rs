@@ -20,29 +20,32 @@ const PIECES_EACH: u64 = 4;
 /// TID range scans came with 14; before, each range would read the whole table.
 const CUT_MAJOR: u32 = 14;
 
-/// Rows that travel in one transaction of the target. Tables are named by their place.
+/// Rows that travel in one transaction of the target. Tables are named by their index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Task {
     /// Small tables.
-    Batch(Vec<usize>),
-    Whole(usize),
-    /// Places from one up to, not including, another; the last range is open-ended.
+    Batch(Vec<TableIndex>),
+    Whole(TableIndex),
+    /// Row identifiers from one up to, not including, another; the last range is open-ended.
     Range {
-        table: usize,
-        from: Place,
-        to: Option<Place>,
+        table: TableIndex,
+        from: Tid,
+        to: Option<Tid>,
     },
 }
 
-/// A place in a table: the number of a block, and that of a row in it (`ctid`).
-pub(crate) type Place = (u32, u32);
+/// The index of a table in the list that the catalogue gave.
+pub(crate) type TableIndex = usize;
 
-/// A range of places, the last one open-ended.
-pub(crate) type Span = (Place, Option<Place>);
+/// A row identifier (`ctid`): the number of a block, and that of a row in it.
+pub(crate) type Tid = (u32, u32);
+
+/// A range of row identifiers, the last one open-ended.
+pub(crate) type TidRange = (Tid, Option<Tid>);
 
 impl Task {
-    /// Places of the tables whose rows these are.
-    pub(crate) fn tables(&self) -> &[usize] {
+    /// Indexes of the tables whose rows these are.
+    pub(crate) fn tables(&self) -> &[TableIndex] {
         match self {
             Self::Batch(tables) => tables,
             Self::Whole(table) | Self::Range { table, .. } => std::slice::from_ref(table),
@@ -70,19 +73,19 @@ pub(crate) fn plan(
     let total: u64 = tables.iter().map(|table| table.size_bytes).sum();
     let mut small: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     let mut tasks = Vec::new();
-    for (place, table) in tables.iter().enumerate() {
+    for (index, table) in tables.iter().enumerate() {
         let Some(format) = formats.get(&table.oid).filter(|format| format.pages > 0) else {
             continue;
         };
         // What others compute must not see the settings that one is read under.
         if table.size_bytes <= SMALL_BYTES && format.pins.is_empty() {
             let wave = waves.get(&table.oid).copied().unwrap_or(0);
-            small.entry(wave).or_default().push(place);
+            small.entry(wave).or_default().push(index);
             continue;
         }
         match pieces(table, format, total, terms) {
-            1 => tasks.push(Task::Whole(place)),
-            pieces => tasks.extend(ranges(place, format, pieces)),
+            1 => tasks.push(Task::Whole(index)),
+            pieces => tasks.extend(ranges(index, format, pieces)),
         }
     }
     let each = usize::try_from(terms.jobs * PIECES_EACH).unwrap_or(1).max(1);
@@ -112,9 +115,9 @@ fn pieces(table: &Table, format: &Format, total: u64, terms: Terms) -> u32 {
 
 /// Bounds lie between blocks, or within them where rows are few and long: the rows of a block are only guessed, and
 /// what lies behind the guess belongs to the last range of the block.
-fn ranges(table: usize, format: &Format, pieces: u32) -> impl Iterator<Item = Task> {
+fn ranges(table: TableIndex, format: &Format, pieces: u32) -> impl Iterator<Item = Task> {
     let (pages, each) = (u64::from(format.pages), u64::from(format.rows_per_page));
-    let bound = move |piece: u32| -> Place {
+    let bound = move |piece: u32| -> Tid {
         let row = pages * each * u64::from(piece) / u64::from(pieces);
         let (block, offset) = (row / each, row % each);
         (
@@ -130,7 +133,7 @@ fn ranges(table: usize, format: &Format, pieces: u32) -> impl Iterator<Item = Ta
 }
 
 /// The statement that reads rows: of the table alone, its children left out.
-pub(crate) fn copy_out(table: &Table, format: &Format, range: Option<Span>) -> String {
+pub(crate) fn copy_out(table: &Table, format: &Format, range: Option<TidRange>) -> String {
     let name = table.relation.quoted();
     let columns = column_list(&format.columns);
     let options = form(format);
@@ -138,7 +141,7 @@ pub(crate) fn copy_out(table: &Table, format: &Format, range: Option<Span>) -> S
         let list = parenthesized(&columns);
         return format!("COPY {name}{list} TO STDOUT{options}");
     };
-    let tid = |(block, row): Place| format!("'({block},{row})'::pg_catalog.tid");
+    let tid = |(block, row): Tid| format!("'({block},{row})'::pg_catalog.tid");
     let below = to.map_or_else(String::new, |to| format!(" AND ctid < {}", tid(to)));
     let from = tid(from);
     format!("COPY (SELECT {columns} FROM ONLY {name} WHERE ctid >= {from}{below}) TO STDOUT{options}")
@@ -209,24 +212,24 @@ mod tests {
 
     /// Tables of these sizes in MiB, and their formats.
     fn tables(sizes: &[u64]) -> (Vec<Table>, HashMap<u32, Format>) {
-        let table = |(place, size): (usize, &u64)| Table {
-            oid: u32::try_from(place).unwrap(),
+        let table = |(index, size): (usize, &u64)| Table {
+            oid: u32::try_from(index).unwrap(),
             relation: Relation {
                 schema: "s".to_owned(),
-                name: format!("t{place}"),
+                name: format!("t{index}"),
             },
             size_bytes: size << 20,
             root: None,
             by_root: false,
         };
-        let format = |(place, size): (usize, &u64)| {
+        let format = |(index, size): (usize, &u64)| {
             let format = Format {
                 columns: vec!["a".to_owned(), "B\"".to_owned()],
                 pages: u32::try_from(size << 7).unwrap(),
                 rows_per_page: 100,
                 ..Format::default()
             };
-            (u32::try_from(place).unwrap(), format)
+            (u32::try_from(index).unwrap(), format)
         };
         (
             sizes.iter().enumerate().map(table).collect(),
@@ -304,7 +307,7 @@ mod tests {
                 rows_per_page,
                 ..Format::default()
             };
-            let ranges: Vec<Span> = ranges(0, &format, pieces)
+            let ranges: Vec<TidRange> = ranges(0, &format, pieces)
                 .map(|task| match task {
                     Task::Range { from, to, .. } => (from, to),
                     Task::Batch(_) | Task::Whole(_) => panic!("{task:?}"),

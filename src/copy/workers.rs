@@ -13,7 +13,7 @@ use crate::build::order::Step;
 use crate::build::statements;
 use crate::copy::board::{Board, Taken};
 use crate::copy::plan::Task;
-use crate::copy::task::{Landed, Rows};
+use crate::copy::rows::{Landed, Rows};
 use crate::error::Error;
 use crate::progress::{Phase, Progress};
 use crate::server::session::Session;
@@ -103,7 +103,7 @@ struct Postponed {
     cause: Error,
     /// Whether a name was not found at any time.
     named: bool,
-    /// Places of the tables that have not landed yet.
+    /// Indexes of the tables that have not landed yet.
     left: Vec<usize>,
 }
 
@@ -157,12 +157,12 @@ impl<'a> Crew<'a> {
         }
     }
 
-    /// What has landed so far: table by place, rows.
+    /// What has landed so far: the index of a table, rows.
     pub(crate) fn landed(&self) -> Landed {
         locked(&self.landed).clone()
     }
 
-    /// Tables whose rows were given to their partitioned root after all, by place.
+    /// Tables whose rows were given to their partitioned root after all, by index.
     pub(crate) fn rooted(&self) -> BTreeSet<usize> {
         locked(&self.rooted).clone()
     }
@@ -175,15 +175,15 @@ impl<'a> Crew<'a> {
     async fn work_with(&self, mut loader: Session) -> Result<Session, Error> {
         loader.compute().await?;
         while let Some(taken) = self.next().await? {
-            match self.work.get(taken.place) {
+            match self.work.get(taken.piece) {
                 Some(Work::Rows(task)) => loader = self.move_rows(loader, taken, task).await?,
                 Some(Work::Build(step)) => match self.build(&loader, step).await {
                     Err(error) if step.may_pass_later && statements::may_depend_on_order(&error) => {
-                        self.postpone(taken.place, Postponed::by(error, Vec::new()), false);
+                        self.postpone(taken.piece, Postponed::by(error, Vec::new()), false);
                     }
                     ended => {
                         ended?;
-                        self.done(taken.place);
+                        self.done(taken.piece);
                     }
                 },
                 None => {
@@ -214,7 +214,7 @@ impl<'a> Crew<'a> {
                     let first = locked(&self.postponed).pop_first();
                     let built = first
                         .as_ref()
-                        .is_some_and(|(place, _)| matches!(self.work.get(*place), Some(Work::Build(_))));
+                        .is_some_and(|(piece, _)| matches!(self.work.get(*piece), Some(Work::Build(_))));
                     if built {
                         self.enter_post_data();
                     }
@@ -230,14 +230,14 @@ impl<'a> Crew<'a> {
 
     async fn move_rows(&self, loader: Session, taken: Taken, task: &Task) -> Result<Session, Error> {
         if taken.again {
-            return self.move_again(loader, taken.place, task).await;
+            return self.move_again(loader, taken.piece, task).await;
         }
         let reader = self.take_reader().await?;
         match self.rows.run(&reader, &loader, task).await {
             Ok(landed) => {
                 locked(&self.readers).push(reader);
                 locked(&self.landed).extend(landed);
-                self.done(taken.place);
+                self.done(taken.piece);
                 Ok(loader)
             }
             Err(error) if self.may_land_later(&error, task.tables()) => {
@@ -248,7 +248,7 @@ impl<'a> Crew<'a> {
                 );
                 // A session whose COPY failed is not used again.
                 drop((reader, loader));
-                self.postpone(taken.place, Postponed::by(error, task.tables().to_vec()), false);
+                self.postpone(taken.piece, Postponed::by(error, task.tables().to_vec()), false);
                 self.renewed().await
             }
             Err(error) => Err(error),
@@ -256,13 +256,13 @@ impl<'a> Crew<'a> {
     }
 
     /// Tables that were refused, one by one.
-    async fn move_again(&self, mut loader: Session, place: usize, task: &Task) -> Result<Session, Error> {
+    async fn move_again(&self, mut loader: Session, piece: usize, task: &Task) -> Result<Session, Error> {
         let range = match task {
             Task::Range { from, to, .. } => Some((*from, *to)),
             Task::Batch(_) | Task::Whole(_) => None,
         };
         let (left, mut named) = locked(&self.postponed)
-            .get(&place)
+            .get(&piece)
             .map(|postponed| (postponed.left.clone(), postponed.named))
             .unwrap_or_default();
         let (mut refused, mut cause) = (Vec::new(), None);
@@ -286,26 +286,26 @@ impl<'a> Crew<'a> {
             }
         }
         match cause {
-            None => self.done(place),
+            None => self.done(piece),
             Some(cause) => {
                 let better = refused.len() < left.len();
                 let left = refused;
-                self.postpone(place, Postponed { cause, named, left }, better);
+                self.postpone(piece, Postponed { cause, named, left }, better);
             }
         }
         Ok(loader)
     }
 
     /// Marks a piece of work as done.
-    fn done(&self, place: usize) {
-        locked(&self.postponed).remove(&place);
-        locked(&self.board).done(place);
+    fn done(&self, piece: usize) {
+        locked(&self.postponed).remove(&piece);
+        locked(&self.board).done(piece);
     }
 
     /// Puts a piece of work back; `better` if a part of it is done.
-    fn postpone(&self, place: usize, why: Postponed, better: bool) {
-        locked(&self.postponed).insert(place, why);
-        locked(&self.board).postpone(place, better);
+    fn postpone(&self, piece: usize, why: Postponed, better: bool) {
+        locked(&self.postponed).insert(piece, why);
+        locked(&self.board).postpone(piece, better);
     }
 
     /// Whether rows that were refused now may be taken when other tables are there and no longer locked, by another leaf,

@@ -23,14 +23,14 @@ const DIFFERENCES_MAX: usize = 50;
 
 /// A row's state. `clearing` is committed with the first drops, `complete` after every other session has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum LoadState {
     Clearing,
     Loading,
     Complete,
     Sealed,
 }
 
-impl State {
+impl LoadState {
     fn from_word(word: &str) -> Self {
         match word {
             "complete" => Self::Complete,
@@ -46,7 +46,7 @@ impl State {
 #[derive(Debug, Clone)]
 pub(crate) struct Load {
     pub(crate) id: i64,
-    pub(crate) state: State,
+    pub(crate) state: LoadState,
     /// OID of the schema that the load made or adopted; `None` while it was not created yet.
     pub(crate) schema_oid: Option<u32>,
     pub(crate) adopted: bool,
@@ -61,7 +61,7 @@ pub(crate) struct Load {
 
 /// What a run writes into its rows.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
+pub(crate) struct NewLoad {
     pub(crate) run_id: Option<String>,
     pub(crate) attempt: String,
     /// The source's address.
@@ -70,7 +70,7 @@ pub(crate) struct Entry {
     pub(crate) variables: Value,
 }
 
-impl Entry {
+impl NewLoad {
     /// The entry of a run under `config`, from the source at `source`.
     pub(crate) fn new(config: &Config, source: String, attempt: String) -> Self {
         let variables = json!({
@@ -93,7 +93,7 @@ impl Load {
     fn from_row(row: &Row) -> Self {
         Self {
             id: row.get("id"),
-            state: State::from_word(row.get("state")),
+            state: LoadState::from_word(row.get("state")),
             schema_oid: row.get("schema_oid"),
             adopted: row.get("adopted"),
             run_id: row.get("run_id"),
@@ -116,7 +116,7 @@ impl Load {
     }
 
     /// Whether this load was made by a run with the same identifier, source and variables.
-    pub(crate) fn is_of(&self, entry: &Entry) -> bool {
+    pub(crate) fn is_of(&self, entry: &NewLoad) -> bool {
         entry.run_id.is_some()
             && self.run_id == entry.run_id
             && self.source == entry.source
@@ -164,7 +164,7 @@ pub(crate) async fn schemas(target: &Session) -> Result<Schemas, Error> {
 /// Adds a row in state `clearing` and returns its id.
 pub(crate) async fn begin(
     target: &Session,
-    entry: &Entry,
+    entry: &NewLoad,
     schema: &SchemaName,
     (existing, adopted): (Option<u32>, bool),
 ) -> Result<i64, Error> {
@@ -289,7 +289,7 @@ pub(crate) async fn compared(
 
 /// Whether every schema of the unit was completed by a load with this identifier, source and variables, and
 /// still stands as that load left it. A sealed one is believed by its OID alone.
-pub(crate) async fn is_complete(target: &Session, schemas: &Schemas, entry: &Entry) -> Result<bool, Error> {
+pub(crate) async fn is_complete(target: &Session, schemas: &Schemas, entry: &NewLoad) -> Result<bool, Error> {
     for schema in schemas {
         let load = match latest(target, schema.as_str()).await {
             // For preflight to tell, with everything else that is lacking.
@@ -300,8 +300,8 @@ pub(crate) async fn is_complete(target: &Session, schemas: &Schemas, entry: &Ent
             return Ok(false);
         };
         let stands = match (load.state, oid(target, schema.as_str()).await?) {
-            (State::Sealed, Some(oid)) => load.schema_oid == Some(oid),
-            (State::Complete, Some(oid)) => {
+            (LoadState::Sealed, Some(oid)) => load.schema_oid == Some(oid),
+            (LoadState::Complete, Some(oid)) => {
                 load.schema_oid == Some(oid) && load.changes(target, oid).await?.is_empty()
             }
             _ => false,

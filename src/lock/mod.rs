@@ -62,7 +62,7 @@ impl Lock {
                             "look at that backend on the target's host",
                         )));
                     }
-                    in_time(bury(&session, schema, &holder)).await?;
+                    in_time(end_dead_holder(&session, schema, &holder)).await?;
                     tokio::time::sleep(BURIAL_INTERVAL).await;
                 } else if holder.silence < OVERDUE && started.elapsed() >= wait {
                     return Err(Error::Refused(Refused::transient(
@@ -189,7 +189,7 @@ async fn try_lock(session: &Session, schema: &SchemaName) -> Result<Option<Holde
 }
 
 /// Ends a dead holder, which needs to be of our role, or `pg_signal_backend`.
-async fn bury(session: &Session, schema: &SchemaName, holder: &Holder) -> Result<(), Error> {
+async fn end_dead_holder(session: &Session, schema: &SchemaName, holder: &Holder) -> Result<(), Error> {
     let ended = session
         .query(
             "end a dead worker's session",

@@ -64,14 +64,14 @@ pub(super) fn text(record: &Map<String, Value>) -> String {
 
 /// What a person looks for first comes first; the rest by name.
 fn in_order(fields: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
-    let place = |name: &str| {
+    let rank = |name: &str| {
         LEADING
             .iter()
             .position(|leading| *leading == name)
             .unwrap_or(LEADING.len())
     };
     let mut ordered: Vec<(&String, &Value)> = fields.iter().collect();
-    ordered.sort_by_key(|(name, _)| place(name));
+    ordered.sort_by_key(|(name, _)| rank(name));
     ordered.into_iter()
 }
 

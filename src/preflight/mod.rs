@@ -50,7 +50,7 @@ pub(crate) struct Questions<'a> {
     pub(crate) servers: &'a Sides<Server>,
     /// The installed client programs.
     pub(crate) clients: &'a [Client],
-    pub(crate) entry: &'a ledger::Entry,
+    pub(crate) entry: &'a ledger::NewLoad,
 }
 
 /// All answers, and what follows from them.

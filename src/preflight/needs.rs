@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, Refused, Side};
-use crate::ledger::{self, State};
+use crate::ledger::{self, LoadState};
 use crate::preflight::{Answers, Questions};
 use crate::server::quoting::quote_ident;
 use crate::server::session::Session;
@@ -240,7 +240,8 @@ async fn objects(
             Err(Error::Refused(_)) => None,
             other => other?,
         };
-        let on_its_way = load.is_some_and(|load| matches!(load.state, State::Clearing | State::Loading));
+        let on_its_way =
+            load.is_some_and(|load| matches!(load.state, LoadState::Clearing | LoadState::Loading));
         let objects = lacking.remove(schema);
         if on_its_way {
             let reason = format!("schema \"{schema}\", which the unit needs, is still loading");

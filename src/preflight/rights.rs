@@ -7,7 +7,7 @@ use crate::config::{Privileges, SchemaName};
 use crate::error::{Error, Refused, Side};
 use crate::ledger;
 use crate::preflight::{Answers, Questions};
-use crate::privileges::{self, Need};
+use crate::privileges::{self, Requirement};
 use crate::server::parameter::Param;
 use crate::server::session::Session;
 
@@ -242,7 +242,7 @@ async fn roles(
     {
         let name: String = row.get("name");
         let (create, grant): (String, String) = (row.get("create_role"), row.get("grant_role"));
-        let becomes = needs.get(&name) == Some(&Need::Become);
+        let becomes = needs.get(&name) == Some(&Requirement::Become);
         if !row.get::<_, bool>("exists") {
             let hint = if becomes {
                 format!("{create}; {grant}")

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::config::SchemaName;
 use crate::error::Error;
-use crate::privileges::carried::{Carried, Grant, Object, grantee};
+use crate::privileges::carried::{Carried, Grant, OwnedObject, grantee};
 use crate::server::quoting::quote_ident;
 use crate::server::session::Session;
 
@@ -42,15 +42,15 @@ pub(super) fn grants(
     adopted: &BTreeSet<SchemaName>,
     schemas: bool,
 ) -> Vec<Act> {
-    let there: BTreeMap<_, &Object> = found
+    let there: BTreeMap<_, &OwnedObject> = found
         .objects
         .iter()
         .map(|object| (object.key(), object))
         .collect();
-    let wanted: BTreeSet<_> = carried.objects.iter().map(Object::key).collect();
+    let wanted: BTreeSet<_> = carried.objects.iter().map(OwnedObject::key).collect();
     let major = carried.major.min(found.major);
     let mut acts = Vec::new();
-    let of_kind = |object: &&Object| (object.kind == "schema") == schemas;
+    let of_kind = |object: &&OwnedObject| (object.kind == "schema") == schemas;
     // Grants on columns stand for themselves: a column without any is not listed.
     for object in found.objects.iter().filter(of_kind) {
         if object.column.is_some() && !wanted.contains(&object.key()) {
@@ -89,7 +89,7 @@ pub(super) fn grants(
 }
 
 /// The grants that an object shall have. On an adopted schema its present owner grants.
-fn expected(object: &Object, adopted: Option<&Object>, major: u32) -> BTreeSet<Grant> {
+fn expected(object: &OwnedObject, adopted: Option<&OwnedObject>, major: u32) -> BTreeSet<Grant> {
     object
         .grants
         .iter()
@@ -107,7 +107,7 @@ fn is_known(privilege: &str, major: u32) -> bool {
     privilege != "MAINTAIN" || major >= 17
 }
 
-fn revoke(object: &Object, grant: &Grant) -> Act {
+fn revoke(object: &OwnedObject, grant: &Grant) -> Act {
     Act {
         role: Some(grant.grantor.clone()),
         statement: format!(

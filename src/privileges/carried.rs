@@ -27,7 +27,7 @@ pub(super) struct Grant {
 
 /// An object with an owner.
 #[derive(Debug, Clone)]
-pub(super) struct Object {
+pub(super) struct OwnedObject {
     pub(super) schema: String,
     /// What it is, in the words of `pg_identify_object`.
     pub(super) kind: String,
@@ -81,7 +81,7 @@ pub(crate) struct Carried {
     pub(super) major: u32,
     /// The user that reads the source.
     pub(super) reader: String,
-    pub(super) objects: Vec<Object>,
+    pub(super) objects: Vec<OwnedObject>,
     pub(super) defaults: BTreeSet<DefaultGrant>,
     pub(super) policies: BTreeSet<Policy>,
     pub(super) row_security: BTreeSet<RowSecurity>,
@@ -89,7 +89,7 @@ pub(crate) struct Carried {
 
 /// What the target's user has to be able to do with a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Need {
+pub(crate) enum Requirement {
     /// It has to exist: it is granted something.
     Exist,
     /// The user has to be able to become it: it owns or grants something.
@@ -121,7 +121,7 @@ pub(crate) async fn read(session: &Session, schemas: &Schemas) -> Result<Carried
     let mut objects = Vec::new();
     for row in granted {
         let (grants, identity): (Value, String) = (row.get("grants"), row.get("identity"));
-        objects.push(Object {
+        objects.push(OwnedObject {
             schema: row.get("schema"),
             kind: row.get("type"),
             identity: deparsed::type_names(&identity),
@@ -229,38 +229,38 @@ impl Carried {
     }
 
     /// Every role that is named, with what the target's user has to be able to do with it.
-    pub(crate) fn roles(&self, adopted: &BTreeSet<SchemaName>) -> BTreeMap<String, Need> {
+    pub(crate) fn roles(&self, adopted: &BTreeSet<SchemaName>) -> BTreeMap<String, Requirement> {
         let mut needs = BTreeMap::new();
         let mut need = |role: &str, need| {
-            let known: &mut Need = needs.entry(role.to_owned()).or_insert(need);
+            let known: &mut Requirement = needs.entry(role.to_owned()).or_insert(need);
             *known = need.max(*known);
         };
         for object in &self.objects {
             // An adopted schema keeps its owner, who grants on it.
             let kept = object.is_adopted(adopted);
             if !kept {
-                need(&object.owner, Need::Become);
+                need(&object.owner, Requirement::Become);
             }
             for grant in object.grants.iter().filter(|_| !object.is_default) {
                 if !kept {
-                    need(&grant.grantor, Need::Become);
+                    need(&grant.grantor, Requirement::Become);
                 }
                 grant
                     .grantee
                     .iter()
-                    .for_each(|grantee| need(grantee, Need::Exist));
+                    .for_each(|grantee| need(grantee, Requirement::Exist));
             }
         }
         for default in &self.defaults {
-            need(&default.role, Need::Become);
+            need(&default.role, Requirement::Become);
             default
                 .grantee
                 .iter()
-                .for_each(|grantee| need(grantee, Need::Exist));
+                .for_each(|grantee| need(grantee, Requirement::Exist));
         }
         for role in self.policies.iter().flat_map(|policy| &policy.roles) {
             if role != EVERYONE {
-                need(role, Need::Exist);
+                need(role, Requirement::Exist);
             }
         }
         needs
@@ -279,7 +279,7 @@ impl Carried {
     }
 }
 
-impl Object {
+impl OwnedObject {
     pub(super) fn is_adopted(&self, adopted: &BTreeSet<SchemaName>) -> bool {
         self.kind == "schema" && adopted.iter().any(|schema| schema.as_str() == self.schema)
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::config::{Config, SchemaName};
 use crate::error::Error;
 use crate::privileges::acts::{default_grants, grants};
-use crate::privileges::carried::{Carried, Object};
+use crate::privileges::carried::{Carried, OwnedObject};
 use crate::privileges::policies::differing_policies;
 use crate::server::session::Session;
 
@@ -19,7 +19,7 @@ pub(crate) async fn compare(
 ) -> Result<Vec<String>, Error> {
     let (mut carried, _) = carried.mapped(&config.role_map).without_reader(target).await?;
     // Of columns only those with grants are known; they are there if their table is.
-    let there: BTreeSet<_> = found.objects.iter().map(Object::whole).collect();
+    let there: BTreeSet<_> = found.objects.iter().map(OwnedObject::whole).collect();
     carried.objects.retain(|object| there.contains(&object.whole()));
     let mut differing = differing_policies(target, &carried, &found).await?;
     differing.extend(differences(&carried, &found, adopted));

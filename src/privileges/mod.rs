@@ -8,7 +8,7 @@ mod carried;
 mod compare;
 mod policies;
 
-pub(crate) use carried::{Carried, Need, read};
+pub(crate) use carried::{Carried, Requirement, read};
 pub(crate) use compare::compare;
 
 use std::collections::BTreeSet;

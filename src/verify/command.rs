@@ -10,7 +10,7 @@ use crate::catalogue::activity;
 use crate::config::{Config, Privileges, SchemaName, Schemas, Verify};
 use crate::credentials;
 use crate::error::{Error, Problem, Refused, Side};
-use crate::ledger::{self, State};
+use crate::ledger::{self, LoadState};
 use crate::lock;
 use crate::privileges;
 use crate::progress::{Phase, Progress};
@@ -40,18 +40,18 @@ pub(crate) async fn verify(
         }]));
     }
     let compared = async {
-        let ends = Box::pin(Ends::connect(config, progress)).await?;
+        let both = Box::pin(Verification::connect(config, progress)).await?;
         tokio::select! {
             biased;
-            never = watchdog::watch(&ends.controls, config, progress, shutdown) => match never {},
-            ended = Box::pin(ends.compare(progress, frozen)) => ended,
+            never = watchdog::watch(&both.controls, config, progress, shutdown) => match never {},
+            ended = Box::pin(both.compare(progress, frozen)) => ended,
         }
     };
     shutdown.guard(compared).await
 }
 
 /// Both servers, and what is asked of them outside of any snapshot.
-struct Ends<'a> {
+struct Verification<'a> {
     config: &'a Config,
     source: Server,
     target: Server,
@@ -62,13 +62,13 @@ struct Ends<'a> {
 }
 
 /// One side, under its snapshot.
-struct Held {
+struct UnderSnapshot {
     /// The first has exported the snapshot, the others have imported it.
     snapshot: Snapshot,
     readers: Vec<Session>,
 }
 
-impl Held {
+impl UnderSnapshot {
     async fn open(server: &Server, names: &ApplicationName, config: &Config) -> Result<Self, Error> {
         let limit = config.lock_timeout;
         let session = Session::open(server, &names.role("snapshot"), limit).await?;
@@ -91,7 +91,7 @@ impl Held {
     }
 }
 
-impl<'a> Ends<'a> {
+impl<'a> Verification<'a> {
     async fn connect(config: &'a Config, progress: &Progress) -> Result<Self, Error> {
         progress.enter(Phase::Connect);
         let open = async |server: &Server| Session::open(server, "sf/verify", config.lock_timeout).await;
@@ -130,8 +130,8 @@ impl<'a> Ends<'a> {
 
         progress.enter(Phase::Snapshot);
         let (source, target) = tokio::try_join!(
-            Held::open(&self.source, &self.names, self.config),
-            Held::open(&self.target, &self.names, self.config)
+            UnderSnapshot::open(&self.source, &self.names, self.config),
+            UnderSnapshot::open(&self.target, &self.names, self.config)
         )?;
 
         progress.enter(Phase::Verify);
@@ -177,7 +177,7 @@ impl<'a> Ends<'a> {
             let load = ledger::latest(target, schema.as_str()).await?;
             match &load {
                 None => tracing::warn!(schema = schema.as_str(), "no load of ours is known"),
-                Some(load) if !matches!(load.state, State::Complete | State::Sealed) => {
+                Some(load) if !matches!(load.state, LoadState::Complete | LoadState::Sealed) => {
                     tracing::warn!(schema = schema.as_str(), "the last load did not complete");
                 }
                 Some(_) => {}
@@ -190,8 +190,8 @@ impl<'a> Ends<'a> {
     /// Objects, sequences, and what is about roles.
     async fn definitions(
         &self,
-        source: &Held,
-        target: &Held,
+        source: &UnderSnapshot,
+        target: &UnderSnapshot,
         loads: &[(SchemaName, Option<ledger::Load>)],
     ) -> Result<Vec<Difference>, Error> {
         let schemas = &self.config.schemas;
@@ -232,8 +232,8 @@ impl<'a> Ends<'a> {
     /// Rows, and under `VERIFY=hash` what they hold.
     async fn values(
         &self,
-        source: &Held,
-        target: &Held,
+        source: &UnderSnapshot,
+        target: &UnderSnapshot,
         progress: &Progress,
     ) -> Result<Vec<Difference>, Error> {
         let schemas = &self.config.schemas;

@@ -35,10 +35,10 @@ pub(super) async fn tables(
     differing: Vec<Differing>,
 ) -> Result<Vec<Difference>, Error> {
     let mut differences = Vec::new();
-    for (place, one) in differing.into_iter().enumerate() {
+    for (index, one) in differing.into_iter().enumerate() {
         let find = |shapes: &'_ [Shape]| shapes.iter().find(|shape| shape.relation == one.whole).cloned();
         let mut text = one.to_string();
-        if let (true, Some(here), Some(there)) = (place < NARROWED_MAX, find(source.1), find(target.1)) {
+        if let (true, Some(here), Some(there)) = (index < NARROWED_MAX, find(source.1), find(target.1)) {
             let rows = one.source.rows.max(one.target.rows);
             if let Some(narrowed) = narrow([source.0, target.0], [&here, &there], rows).await? {
                 text = format!("{text}: {narrowed}");

@@ -82,8 +82,8 @@ impl Shape {
     /// SQL for the text of each of the key's values.
     pub(crate) fn key_texts(&self) -> Vec<String> {
         let text = |name: &String| {
-            let place = self.columns.iter().position(|column| column == name)?;
-            self.expressions.get(place).cloned()
+            let index = self.columns.iter().position(|column| column == name)?;
+            self.expressions.get(index).cloned()
         };
         self.key.iter().filter_map(text).collect()
     }
@@ -182,10 +182,10 @@ async fn of_group(session: &Session, group: &[&Shape], hashed: bool) -> Result<V
     let parts: Vec<String> = group
         .iter()
         .enumerate()
-        .map(|(place, shape)| {
+        .map(|(index, shape)| {
             let hash = if hashed { shape.row_hash() } else { "0".to_owned() };
             format!(
-                "SELECT {place} AS place, pg_catalog.count(*) AS rows, \
+                "SELECT {index} AS index, pg_catalog.count(*) AS rows, \
                  pg_catalog.concat(coalesce(pg_catalog.sum({hash}::bigint), 0)) AS hash FROM {}",
                 shape.from()
             )
@@ -193,7 +193,7 @@ async fn of_group(session: &Session, group: &[&Shape], hashed: bool) -> Result<V
         .collect();
     let first = group.first().map(|shape| shape.relation.quoted());
     let action = format!("read the rows of {}", first.unwrap_or_default());
-    let sql = format!("{} ORDER BY place", parts.join(" UNION ALL "));
+    let sql = format!("{} ORDER BY index", parts.join(" UNION ALL "));
     let rows = session.query(&action, &sql, &[]).await?;
     rows.iter()
         .map(|row| {

@@ -1,6 +1,6 @@
 //! Rows of one task, from one source session to one target session, in one transaction of the target.
 //!
-//! CopyDone is sent only after the source's CommandComplete, and nothing is committed unless both ends have counted
+//! CopyDone is sent only after the source's CommandComplete, and nothing is committed unless both streams have counted
 //! the same rows: an end of the stream alone proves nothing, a cut one looks the same.
 
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use tokio_postgres::{CopyInSink, CopyOutStream};
 use crate::catalogue::code::Code;
 use crate::catalogue::{Format, Relation, Table};
 use crate::config::{Schemas, ToastCompression};
-use crate::copy::plan::{self, Span, Task};
+use crate::copy::plan::{self, TableIndex, Task, TidRange};
 use crate::error::{Error, Stop};
 use crate::lock::Lock;
 use crate::progress::Progress;
@@ -31,8 +31,8 @@ pub(crate) struct Rows<'a> {
     pub(crate) schemas: &'a Schemas,
     pub(crate) tables: &'a [Table],
     pub(crate) formats: &'a HashMap<u32, Format>,
-    /// How many pieces each table is cut into, by its place.
-    pub(crate) pieces: HashMap<usize, usize>,
+    /// How many pieces each table is cut into, by its index.
+    pub(crate) pieces: HashMap<TableIndex, usize>,
     pub(crate) toast: ToastCompression,
     /// Whether the target can compress with lz4.
     pub(crate) has_lz4: bool,
@@ -42,14 +42,14 @@ pub(crate) struct Rows<'a> {
 }
 
 /// The two sessions of a transfer, and what passes on them from its beginning on.
-struct Ends<'a> {
+struct Streams<'a> {
     source: &'a Session,
     target: &'a Session,
     reading: Copying<'a>,
     writing: Copying<'a>,
 }
 
-impl<'a> Ends<'a> {
+impl<'a> Streams<'a> {
     fn new(source: &'a Session, target: &'a Session) -> Self {
         Self {
             source,
@@ -62,42 +62,42 @@ impl<'a> Ends<'a> {
 
 /// How the rows of one table go.
 #[derive(Clone, Copy)]
-struct Way<'a> {
+struct CopyOptions<'a> {
     /// The statements that begin the transaction.
     begin: &'a str,
-    /// Places of the source's table; all of it where there is none.
-    range: Option<Span>,
+    /// Row identifiers of the source's table; all of it where there is none.
+    range: Option<TidRange>,
     into: &'a Relation,
     freeze: bool,
 }
 
-/// Rows that have landed: the table's place, and how many.
-pub(crate) type Landed = Vec<(usize, u64)>;
+/// Rows that have landed: the table's index, and how many.
+pub(crate) type Landed = Vec<(TableIndex, u64)>;
 
 impl Rows<'_> {
     /// Moves the rows of a task.
     pub(crate) async fn run(&self, source: &Session, target: &Session, task: &Task) -> Result<Landed, Error> {
         match task {
             Task::Batch(tables) => self.batch(source, target, tables).await,
-            Task::Whole(place) => {
-                let (table, _) = self.table(*place)?;
-                let way = Way {
+            Task::Whole(index) => {
+                let (table, _) = self.table(*index)?;
+                let options = CopyOptions {
                     begin: BEGIN_IMPATIENT,
                     range: None,
                     into: table.destination(),
                     freeze: !table.by_root,
                 };
-                let rows = self.alone((source, target), *place, way).await?;
-                Ok(vec![(*place, rows)])
+                let rows = self.alone((source, target), *index, options).await?;
+                Ok(vec![(*index, rows)])
             }
             Task::Range { table, from, to } => {
-                let way = Way {
+                let options = CopyOptions {
                     begin: BEGIN_IMPATIENT,
                     range: Some((*from, *to)),
                     into: self.table(*table)?.0.destination(),
                     freeze: false,
                 };
-                let rows = self.alone((source, target), *table, way).await?;
+                let rows = self.alone((source, target), *table, options).await?;
                 Ok(vec![(*table, rows)])
             }
         }
@@ -108,22 +108,22 @@ impl Rows<'_> {
     pub(crate) async fn again(
         &self,
         (source, target): (&Session, &Session),
-        place: usize,
-        range: Option<Span>,
+        index: TableIndex,
+        range: Option<TidRange>,
         named: bool,
     ) -> Result<(u64, bool), Error> {
-        let (table, _) = self.table(place)?;
+        let (table, _) = self.table(index)?;
         let mut begin = "BEGIN".to_owned();
         if named {
             write!(begin, "; SET LOCAL search_path = {}", self.code.path.list()?).ok();
         }
-        let way = Way {
+        let options = CopyOptions {
             begin: &begin,
             range,
             into: table.root.as_ref().unwrap_or(&table.relation),
             freeze: false,
         };
-        let rows = self.alone((source, target), place, way).await?;
+        let rows = self.alone((source, target), index, options).await?;
         Ok((rows, table.root.is_some()))
     }
 
@@ -131,19 +131,19 @@ impl Rows<'_> {
     async fn alone(
         &self,
         (source, target): (&Session, &Session),
-        place: usize,
-        way: Way<'_>,
+        index: TableIndex,
+        options: CopyOptions<'_>,
     ) -> Result<u64, Error> {
-        let (table, format) = self.table(place)?;
+        let (table, format) = self.table(index)?;
         let name = table.relation.plain();
-        let pieces = self.pieces.get(&place).copied().unwrap_or(1);
+        let pieces = self.pieces.get(&index).copied().unwrap_or(1);
         self.progress.begin(&name, pieces);
-        let Way {
+        let CopyOptions {
             begin,
             range,
             into,
             freeze,
-        } = way;
+        } = options;
         let mut begin = vec![("begin", begin.to_owned())];
         if let Some(method) = plan::compression(self.toast, self.has_lz4, format) {
             let sql = format!("SET LOCAL default_toast_compression = {method}");
@@ -167,9 +167,9 @@ impl Rows<'_> {
             let sql = plan::copy_in(into, format, freeze);
             target.copy_in(&format!("write the rows of {name}"), &sql).await
         };
-        let ends = Ends::new(source, target);
+        let streams = Streams::new(source, target);
         let (stream, sink) = tokio::try_join!(reading, writing)?;
-        let rows = self.relay(&ends, (stream, sink), &name).await?;
+        let rows = self.relay(&streams, (stream, sink), &name).await?;
         self.commit(source, target).await?;
         self.progress.end(&name, Some(rows));
         if !freeze {
@@ -179,13 +179,13 @@ impl Rows<'_> {
     }
 
     /// Small tables in one transaction; what the sessions are asked is on its way before the first answer is there.
-    async fn batch(&self, source: &Session, target: &Session, places: &[usize]) -> Result<Landed, Error> {
-        let mut tables = Vec::with_capacity(places.len());
-        for place in places {
-            let (table, format) = self.table(*place)?;
+    async fn batch(&self, source: &Session, target: &Session, batch: &[TableIndex]) -> Result<Landed, Error> {
+        let mut tables = Vec::with_capacity(batch.len());
+        for index in batch {
+            let (table, format) = self.table(*index)?;
             let name = table.relation.plain();
             self.progress.begin(&name, 1);
-            tables.push((*place, table, format, name));
+            tables.push((*index, table, format, name));
         }
         let prepare = async |session: &Session, sql: &dyn Fn(&Table, &Format) -> String| {
             let mut asked = Vec::with_capacity(tables.len());
@@ -208,11 +208,11 @@ impl Rows<'_> {
             .await
         };
         let (out, into) = tokio::try_join!(reading, writing)?;
-        let ends = Ends::new(source, target);
-        let mut streams = Vec::with_capacity(tables.len());
+        let streams = Streams::new(source, target);
+        let mut started = Vec::with_capacity(tables.len());
         let mut sinks = Vec::with_capacity(tables.len());
         for ((out, into), (_, _, _, name)) in out.iter().zip(&into).zip(&tables) {
-            streams.push(
+            started.push(
                 start(async move { source.copy_out(&format!("read the rows of {name}"), out).await }).await,
             );
             sinks.push(
@@ -220,10 +220,10 @@ impl Rows<'_> {
             );
         }
         let mut landed = Vec::with_capacity(tables.len());
-        for ((place, _, _, name), (stream, sink)) in tables.iter().zip(streams.into_iter().zip(sinks)) {
+        for ((index, _, _, name), (stream, sink)) in tables.iter().zip(started.into_iter().zip(sinks)) {
             let (stream, sink) = tokio::try_join!(answer(stream), answer(sink))?;
-            let rows = self.relay(&ends, (stream, sink), name).await?;
-            landed.push((*place, rows));
+            let rows = self.relay(&streams, (stream, sink), name).await?;
+            landed.push((*index, rows));
         }
         self.commit(source, target).await?;
         for ((_, _, _, name), (_, rows)) in tables.iter().zip(&landed) {
@@ -233,22 +233,22 @@ impl Rows<'_> {
     }
 
     /// Whether writing rows of any of these tables calls functions of the user's own.
-    pub(crate) fn call_code(&self, places: &[usize]) -> bool {
-        let tables = places.iter().filter_map(|place| self.tables.get(*place));
+    pub(crate) fn call_code(&self, batch: &[TableIndex]) -> bool {
+        let tables = batch.iter().filter_map(|index| self.tables.get(*index));
         tables.into_iter().any(|table| self.code.is_called_by(table.oid))
     }
 
-    fn table(&self, place: usize) -> Result<(&Table, &Format), Error> {
-        let table = self.tables.get(place);
+    fn table(&self, index: TableIndex) -> Result<(&Table, &Format), Error> {
+        let table = self.tables.get(index);
         table
             .and_then(|table| Some((table, self.formats.get(&table.oid)?)))
-            .ok_or_else(|| Error::Internal(format!("the plan names a table {place} that is not there")))
+            .ok_or_else(|| Error::Internal(format!("the plan names a table {index} that is not there")))
     }
 
     /// Carries the bytes, and returns the number of rows that both sides agree on. Not committed yet.
     async fn relay(
         &self,
-        ends: &Ends<'_>,
+        streams: &Streams<'_>,
         (stream, sink): (CopyOutStream, CopyInSink<Bytes>),
         name: &str,
     ) -> Result<u64, Error> {
@@ -256,13 +256,13 @@ impl Rows<'_> {
             format!("read the rows of {name}"),
             format!("write the rows of {name}"),
         );
-        let reads = |error| failed(ends.source, &ends.reading, &reading, &error);
-        let writes = |error| failed(ends.target, &ends.writing, &writing, &error);
+        let reads = |error| failed(streams.source, &streams.reading, &reading, &error);
+        let writes = |error| failed(streams.target, &streams.writing, &writing, &error);
         let (mut stream, mut sink) = (pin!(stream), pin!(sink));
         let refused = loop {
             let chunk = tokio::select! {
                 biased;
-                () = ends.writing.failed() => break true,
+                () = streams.writing.failed() => break true,
                 chunk = stream.next() => chunk,
             };
             let Some(chunk) = chunk else { break false };
@@ -282,9 +282,9 @@ impl Rows<'_> {
                 )),
             });
         }
-        let Some(sent) = ends.reading.rows().await else {
+        let Some(sent) = streams.reading.rows().await else {
             let lost = Error::Stopped(Stop::SnapshotLost("a reader's connection was closed".to_owned()));
-            return Err(told(ends.source, &reading, &ends.reading).unwrap_or(lost));
+            return Err(told(streams.source, &reading, &streams.reading).unwrap_or(lost));
         };
         let taken = sink.finish().await.map_err(writes)?;
         if sent == taken {
