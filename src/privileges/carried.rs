@@ -66,6 +66,9 @@ pub(super) struct Policy {
     pub(super) using: Option<String>,
     pub(super) with_check: Option<String>,
     pub(super) comment: Option<String>,
+    /// Operators outside of pg_catalog, each as often as it is used, and their schemas: the expressions may leave both out.
+    pub(super) operators: Vec<String>,
+    pub(super) operator_schemas: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -151,6 +154,12 @@ pub(crate) async fn read(session: &Session, schemas: &Schemas) -> Result<Carried
         using: row.get("qual"),
         with_check: row.get("with_check"),
         comment: row.get("comment"),
+        operators: row
+            .get::<_, Vec<String>>("operators")
+            .iter()
+            .map(|name| deparsed::type_names(name))
+            .collect(),
+        operator_schemas: row.get("schemas"),
     };
     let row_security = |row: &tokio_postgres::Row| RowSecurity {
         table: table_of(row),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalogue::Relation;
+use crate::catalogue::code;
 use crate::catalogue::deparsed::{self, Definition, Pair};
 use crate::config::Schemas;
 use crate::error::Error;
@@ -85,6 +86,12 @@ impl Policy {
             clause("USING", &self.using),
             clause("WITH CHECK", &self.with_check)
         );
+        let create = if self.operator_schemas.is_empty() {
+            create
+        } else {
+            let path = code::list(&self.operator_schemas);
+            format!("SET LOCAL search_path = {path}; {create}; SET LOCAL search_path = ''")
+        };
         let comment = self.comment.as_ref().map(|comment| {
             format!(
                 "COMMENT ON POLICY {name} ON {table} IS {}",
@@ -102,8 +109,15 @@ pub(super) async fn differing_policies(
     carried: &Carried,
     found: &Carried,
 ) -> Result<Vec<String>, Error> {
+    // Majors keep expressions in trees of their own, in which one may stand twice.
+    let counted = carried.major == found.major;
     let by_name = |of: &'_ Carried| -> BTreeMap<_, Policy> {
-        let policies = of.policies.iter().cloned();
+        let policies = of.policies.iter().cloned().map(|mut policy| {
+            if !counted {
+                policy.operators.dedup();
+            }
+            policy
+        });
         policies
             .map(|policy| ((policy.table.quoted(), policy.name.clone()), policy))
             .collect()

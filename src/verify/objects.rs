@@ -17,7 +17,8 @@ use crate::server::quoting::quote_ident;
 use crate::server::session::Session;
 
 /// Properties whose texts name types, and hold nothing else that is not quoted.
-const NAMING_TYPES: [&str; 12] = [
+const NAMING_TYPES: [&str; 13] = [
+    BEHIND,
     "aggregate",
     "base type",
     "commutator",
@@ -31,6 +32,8 @@ const NAMING_TYPES: [&str; 12] = [
     "type",
     "types",
 ];
+/// What a text that a server wrote of a stored tree may leave out.
+const BEHIND: &str = "operators and functions behind the text";
 /// What a property's value is cut to in a message, in characters.
 const SHOWN_MAX: usize = 120;
 
@@ -47,6 +50,8 @@ struct Object {
     /// A JSON object as the server wrote it.
     properties: Option<String>,
     comment: Option<String>,
+    /// Operators and functions outside of pg_catalog, each as often as it is used.
+    behind: Option<Vec<String>>,
 }
 
 /// Reads all of them, in one query.
@@ -63,6 +68,7 @@ pub(crate) async fn read(session: &Session, schemas: &Schemas) -> Result<Objects
         let object = Object {
             properties: row.get("properties"),
             comment: row.get("comment"),
+            behind: row.get("behind"),
         };
         let identity: String = row.get("identity");
         ((row.get("kind"), deparsed::type_names(&identity)), object)
@@ -163,7 +169,7 @@ fn pair(
         ("column", "default") | ("constraint", "expression") | (_, "partition expressions") => {
             expressions(&whole)
         }
-        ("index", "expressions" | "predicate") => expressions(found.values().get("table")?.as_str()?),
+        ("index", "expressions" | "predicate") => expressions(found.values(true).get("table")?.as_str()?),
         ("domain", "default") | (_, "defaults") => expressions(""),
         ("domain constraint", "expression") => {
             expressions(&format!("(SELECT NULL::{whole} AS value) AS domain"))
@@ -286,7 +292,9 @@ fn is_comparable(property: &str, found: Option<&Value>, majors: (u32, u32)) -> b
 impl Object {
     /// Properties that differ, with both values.
     fn differing(&self, found: &Self, majors: (u32, u32)) -> BTreeMap<String, [Option<Value>; 2]> {
-        let (mut expected, mut found) = (self.values(), found.values());
+        // Majors keep expressions in trees of their own, in which one may stand twice.
+        let counted = majors.0 == majors.1;
+        let (mut expected, mut found) = (self.values(counted), found.values(counted));
         let names: BTreeSet<String> = expected.keys().chain(found.keys()).cloned().collect();
         let differing = names.into_iter().filter_map(|name| {
             let (expected, found) = (expected.remove(&name), found.remove(&name));
@@ -299,7 +307,8 @@ impl Object {
         differing.collect()
     }
 
-    fn values(&self) -> Map<String, Value> {
+    /// With what is `behind` each as often as it is used, or once.
+    fn values(&self, counted: bool) -> Map<String, Value> {
         let text = self.properties.as_deref().unwrap_or("{}");
         let mut values: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
         values.extend(
@@ -307,6 +316,12 @@ impl Object {
                 .clone()
                 .map(|comment| ("comment".to_owned(), comment.into())),
         );
+        if let Some(mut names) = self.behind.clone() {
+            if !counted {
+                names.dedup();
+            }
+            values.insert(BEHIND.to_owned(), names.into());
+        }
         values
     }
 }
@@ -329,10 +344,17 @@ fn with_type_names(value: &Value) -> Value {
 /// A property and its two values.
 fn told(property: &str, [source, target]: &[Option<Value>; 2]) -> String {
     let (source, target) = (shown(source.as_ref()), shown(target.as_ref()));
-    if source == target {
+    let told = if source == target {
         format!("{property} differs behind {source}")
     } else {
         format!("{property} is {source} on the source and {target} on the target")
+    };
+    if property == BEHIND {
+        format!(
+            "{told} (write OPERATOR(schema.=) on the source in place of IS DISTINCT FROM, NULLIF, CASE or USING)"
+        )
+    } else {
+        told
     }
 }
 

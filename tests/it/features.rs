@@ -624,7 +624,9 @@ const CASES: &[(&str, &str)] = &[
              EXECUTE FUNCTION pass();
          CREATE FUNCTION same(c, c) RETURNS bool LANGUAGE sql
              BEGIN ATOMIC SELECT $1 IS NOT DISTINCT FROM $2; END;
-         CREATE RULE r AS ON DELETE TO u WHERE OLD.a IS DISTINCT FROM 'x'::c DO INSTEAD NOTHING",
+         CREATE RULE r AS ON DELETE TO u WHERE OLD.a IS DISTINCT FROM 'x'::c DO INSTEAD NOTHING;
+         ALTER TABLE t ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY p ON t USING (a IS NOT DISTINCT FROM b)",
     ),
     ("empty", "SELECT 1"),
 ];
@@ -652,7 +654,7 @@ const ANSWERS: &[(&str, &str)] = &[
         "SELECT string_agg(DISTINCT classid::regclass::text, ',')
          FROM pg_depend WHERE refobjid =
          'f_operators_without_their_schema.=(f_operators_without_their_schema.c,f_operators_without_their_schema.c)'::regoperator",
-        "pg_attrdef,pg_class,pg_constraint,pg_proc,pg_rewrite,pg_trigger",
+        "pg_attrdef,pg_class,pg_constraint,pg_policy,pg_proc,pg_rewrite,pg_trigger",
     ),
     (
         "SELECT string_agg(to_char(day, 'YYYY-MM-DD ') || sum, ',' ORDER BY day) FROM f_local_time.m",

@@ -5,6 +5,8 @@
 -- properties of its own, so that the server can be asked what it makes of another server's text.
 -- $1 text[]: schemas
 -- properties: a JSON object, without what is as it would be anyway.
+-- behind: operators and functions outside of pg_catalog in what is stored as a tree, where an operator is among them: some
+-- expressions (IS DISTINCT FROM, NULLIF, CASE with an argument, JOIN USING) are written without theirs.
 WITH RECURSIVE namespace AS MATERIALIZED (
     SELECT n.oid, n.nspname, '"' || pg_catalog.replace(n.nspname, '"', '""') || '"' AS name
     FROM pg_catalog.pg_namespace n
@@ -464,8 +466,63 @@ WITH RECURSIVE namespace AS MATERIALIZED (
     FROM pg_catalog.pg_ts_config o
     JOIN namespace n ON n.oid = o.cfgnamespace
     JOIN pg_catalog.pg_ts_parser p ON p.oid = o.cfgparser
+), user_of_operators AS MATERIALIZED (
+    SELECT DISTINCT d.classid AS class, d.objid AS oid
+    FROM pg_catalog.pg_depend d
+    WHERE d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND d.refobjid >= 16384
+), tree (class, oid, part, text) AS (
+    SELECT CASE w.rulename WHEN '_RETURN' THEN 'pg_catalog.pg_class'::pg_catalog.regclass ELSE u.class END,
+           CASE w.rulename WHEN '_RETURN' THEN w.ev_class ELSE w.oid END, 0,
+           pg_catalog.concat(w.ev_qual, w.ev_action)
+    FROM pg_catalog.pg_rewrite w
+    JOIN user_of_operators u ON (u.class, u.oid) = ('pg_catalog.pg_rewrite'::pg_catalog.regclass, w.oid)
+    UNION ALL
+    SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, a.adrelid, a.adnum, pg_catalog.concat(a.adbin)
+    FROM pg_catalog.pg_attrdef a
+    JOIN user_of_operators u ON (u.class, u.oid) IN (('pg_catalog.pg_attrdef'::pg_catalog.regclass, a.oid),
+                                                     -- Before 15 it is the column that depends.
+                                                     ('pg_catalog.pg_class'::pg_catalog.regclass, a.adrelid))
+    UNION ALL
+    SELECT u.class, i.indexrelid, 0, pg_catalog.concat(i.indexprs, i.indpred)
+    FROM pg_catalog.pg_index i
+    JOIN user_of_operators u ON (u.class, u.oid) = ('pg_catalog.pg_class'::pg_catalog.regclass, i.indexrelid)
+    UNION ALL
+    SELECT u.class, p.partrelid, 0, pg_catalog.concat(p.partexprs)
+    FROM pg_catalog.pg_partitioned_table p
+    JOIN user_of_operators u ON (u.class, u.oid) = ('pg_catalog.pg_class'::pg_catalog.regclass, p.partrelid)
+    UNION ALL
+    SELECT u.class, k.oid, 0, pg_catalog.concat(k.conbin)
+    FROM pg_catalog.pg_constraint k
+    JOIN user_of_operators u ON (u.class, u.oid) = ('pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid)
+    UNION ALL
+    SELECT u.class, t.oid, 0, pg_catalog.concat(t.tgqual)
+    FROM pg_catalog.pg_trigger t
+    JOIN user_of_operators u ON (u.class, u.oid) = ('pg_catalog.pg_trigger'::pg_catalog.regclass, t.oid)
+    UNION ALL
+    SELECT u.class, t.oid, 0, pg_catalog.concat(t.typdefaultbin)
+    FROM pg_catalog.pg_type t
+    JOIN user_of_operators u ON (u.class, u.oid) = ('pg_catalog.pg_type'::pg_catalog.regclass, t.oid)
+    UNION ALL
+    SELECT u.class, p.oid, 0, pg_catalog.concat(p.proargdefaults, pg_catalog.to_jsonb(p) ->> 'prosqlbody')
+    FROM pg_catalog.pg_proc p
+    JOIN user_of_operators u ON (u.class, u.oid) = ('pg_catalog.pg_proc'::pg_catalog.regclass, p.oid)
+    UNION ALL
+    SELECT u.class, s.oid, 0, pg_catalog.to_jsonb(s) ->> 'stxexprs'
+    FROM pg_catalog.pg_statistic_ext s
+    JOIN user_of_operators u ON (u.class, u.oid) = ('pg_catalog.pg_statistic_ext'::pg_catalog.regclass, s.oid)
+), behind (class, oid, part, names) AS (
+    SELECT n.class, n.oid, n.part, pg_catalog.array_agg(n.name ORDER BY n.name)
+    FROM (SELECT t.class, t.oid, t.part,
+                 CASE m.found[1] WHEN 'opno' THEN m.found[2]::oid::pg_catalog.regoperator::text
+                                 ELSE m.found[2]::oid::pg_catalog.regprocedure::text END AS name
+          FROM tree t
+          CROSS JOIN LATERAL pg_catalog.regexp_matches(t.text, ':(opno|funcid|aggfnoid|winfnoid) (\d{5,})', 'g') AS m (found)
+          WHERE m.found[2]::oid >= 16384) n
+    GROUP BY n.class, n.oid, n.part
 )
-SELECT o.kind, o.identity, pg_catalog.json_strip_nulls(o.properties)::text AS properties, d.description AS comment
+SELECT o.kind, o.identity, pg_catalog.json_strip_nulls(o.properties)::text AS properties, d.description AS comment,
+       b.names AS behind
 FROM object o
+LEFT JOIN behind b ON b.oid = o.oid AND b.class = o.class AND b.part = o.part
 LEFT JOIN pg_catalog.pg_description d ON d.objoid = o.oid AND d.classoid = o.class AND d.objsubid = o.part
 WHERE (o.oid, o.class) NOT IN (SELECT m.objid, m.classid FROM member m)
