@@ -145,22 +145,6 @@ pub(crate) async fn read(session: &Session, schemas: &Schemas) -> Result<Carried
         privilege: row.get("privilege"),
         grantable: row.get("grantable"),
     };
-    let policy = |row: &tokio_postgres::Row| Policy {
-        table: table_of(row),
-        name: row.get("name"),
-        permissive: row.get("permissive"),
-        command: row.get("command"),
-        roles: row.get("roles"),
-        using: row.get("qual"),
-        with_check: row.get("with_check"),
-        comment: row.get("comment"),
-        operators: row
-            .get::<_, Vec<String>>("operators")
-            .iter()
-            .map(|name| deparsed::type_names(name))
-            .collect(),
-        operator_schemas: row.get("schemas"),
-    };
     let row_security = |row: &tokio_postgres::Row| RowSecurity {
         table: table_of(row),
         enabled: row.get("enabled"),
@@ -171,9 +155,27 @@ pub(crate) async fn read(session: &Session, schemas: &Schemas) -> Result<Carried
         reader: user.get(0),
         objects,
         defaults: defaults.iter().map(default).collect(),
-        policies: policies.iter().map(policy).collect(),
+        policies: policies.iter().map(Policy::of).collect(),
         row_security: secured.iter().map(row_security).collect(),
     })
+}
+
+impl Policy {
+    fn of(row: &tokio_postgres::Row) -> Self {
+        let operators: Vec<String> = row.get("operators");
+        Self {
+            table: table_of(row),
+            name: row.get("name"),
+            permissive: row.get("permissive"),
+            command: row.get("command"),
+            roles: row.get("roles"),
+            using: row.get("qual"),
+            with_check: row.get("with_check"),
+            comment: row.get("comment"),
+            operators: operators.iter().map(|name| deparsed::type_names(name)).collect(),
+            operator_schemas: row.get("schemas"),
+        }
+    }
 }
 
 impl Carried {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Row;
 
 use crate::error::Error;
-use crate::server::session::Session;
+use crate::server::session::{Session, quote_ident};
 use crate::verify::Difference;
 use crate::verify::values::{self, Differing, Shape};
 
@@ -22,6 +22,8 @@ const NARROWED_MAX: usize = 20;
 /// Rows that are named, and what a key's text is cut to, in characters.
 const NAMED_MAX: usize = 5;
 const KEY_MAX: usize = 80;
+/// What an expression is cut to, in characters.
+const EXPRESSION_MAX: usize = 120;
 
 /// Rows of some buckets by their key's texts: the hash of each column.
 type Rows = BTreeMap<Vec<String>, Vec<i64>>;
@@ -147,6 +149,7 @@ fn tell(shape: &Shape, expected: &Rows, found: &Rows) -> Option<String> {
             columns.join(", "),
             named(shape, &changed)
         ));
+        said.extend(computed(shape, &columns));
     }
     for (keys, what) in [
         (missing, "is missing on the target"),
@@ -159,15 +162,42 @@ fn tell(shape: &Shape, expected: &Rows, found: &Rows) -> Option<String> {
     (!said.is_empty()).then(|| said.join("; "))
 }
 
+/// Says of differing columns that the target computes them, if it does, and what helps.
+fn computed(shape: &Shape, columns: &[&str]) -> Option<String> {
+    let (mut told, mut again) = (Vec::new(), BTreeSet::new());
+    for ((name, expression), reads) in shape.columns.iter().zip(&shape.generated).zip(&shape.reads) {
+        let Some(expression) = expression.as_ref().filter(|_| columns.contains(&name.as_str())) else {
+            continue;
+        };
+        told.push(format!("{name} as {}", cut(expression, EXPRESSION_MAX)));
+        // A server computes again what is set to what it is.
+        let column = reads.as_ref().map(|column| quote_ident(column));
+        again.extend(column.map(|column| format!("{column} = {column}")));
+    }
+    if told.is_empty() {
+        return None;
+    }
+    let again: Vec<String> = again.into_iter().collect();
+    Some(format!(
+        "the target computes column {}, and gets something else now than the source has stored: let the source compute it \
+         again (UPDATE {} SET {}), or, if the target's functions are newer, compare with VERIFY=rows",
+        told.join(" and "),
+        shape.relation.quoted(),
+        again.join(", ")
+    ))
+}
+
+/// A text's beginning.
+fn cut(text: &str, characters: usize) -> String {
+    let mut cut: String = text.chars().take(characters).collect();
+    if cut.len() < text.len() {
+        cut.push('…');
+    }
+    cut
+}
+
 /// `id = 1, id = 7 or (a, b) = (1, 2)`
 fn named(shape: &Shape, keys: &[&Vec<String>]) -> String {
-    let cut = |text: &String| -> String {
-        let mut cut: String = text.chars().take(KEY_MAX).collect();
-        if cut.len() < text.len() {
-            cut.push('…');
-        }
-        cut
-    };
     let tuple = |parts: Vec<String>| match parts.as_slice() {
         [one] => one.clone(),
         several => format!("({})", several.join(", ")),
@@ -176,7 +206,12 @@ fn named(shape: &Shape, keys: &[&Vec<String>]) -> String {
     let values: Vec<String> = keys
         .iter()
         .take(NAMED_MAX)
-        .map(|key| format!("{name} = {}", tuple(key.iter().map(cut).collect())))
+        .map(|key| {
+            format!(
+                "{name} = {}",
+                tuple(key.iter().map(|text| cut(text, KEY_MAX)).collect())
+            )
+        })
         .collect();
     let more = if keys.len() > NAMED_MAX { " or more" } else { "" };
     format!("{}{more}", values.join(" or "))
@@ -209,7 +244,9 @@ async fn without_key([source, target]: [&Session; 2], [here, there]: [&Shape; 2]
     } else {
         format!("column {} differs", differing.join(", "))
     };
-    Ok(format!("{what}; there is no key to name rows by"))
+    let mut said = vec![what, "there is no key to name rows by".to_owned()];
+    said.extend(computed(here, &differing));
+    Ok(said.join("; "))
 }
 
 #[cfg(test)]
@@ -218,7 +255,7 @@ mod tests {
 
     #[test]
     fn rows_are_named_by_their_keys_alone() {
-        let shape = Shape::of_test(&["id", "v"], &["id"]);
+        let mut shape = Shape::of_test(&["id", "v"], &["id"]);
         let rows = |rows: &[(&str, i64)]| -> Rows {
             rows.iter()
                 .map(|(key, hash)| (vec![(*key).to_owned()], vec![0, *hash]))
@@ -235,5 +272,13 @@ mod tests {
              the row where id = 4 exists only on the target"
         );
         assert_eq!(tell(&shape, &rows(&[]), &rows(&[])), None);
+        shape.generated = vec![None, Some("s.f(id)".to_owned())];
+        shape.reads = vec![None, Some("id".to_owned())];
+        assert_eq!(
+            tell(&shape, &rows(&[("2", 2)]), &rows(&[("2", 9)])).unwrap(),
+            "column v differs where id = 2; the target computes column v as s.f(id), and gets something else now than the \
+             source has stored: let the source compute it again (UPDATE \"s\".\"t\" SET \"id\" = \"id\"), or, if the \
+             target's functions are newer, compare with VERIFY=rows"
+        );
     }
 }

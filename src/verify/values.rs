@@ -34,6 +34,10 @@ pub(crate) struct Shape {
     pub(crate) columns: Vec<String>,
     /// The text of each column's value, as SQL.
     expressions: Vec<String>,
+    /// The expression of each column that a server computes by itself.
+    pub(crate) generated: Vec<Option<String>>,
+    /// A column that it is computed from.
+    pub(crate) reads: Vec<Option<String>>,
     /// Columns that tell one row from another; empty if nothing does.
     pub(crate) key: Vec<String>,
     /// Whether the other side has another encoding: what is hashed are the server's own bytes.
@@ -145,6 +149,8 @@ pub(crate) async fn shapes(
         size_bytes: u64::try_from(row.get::<_, i64>("size_bytes")).unwrap_or(0),
         columns: row.get("columns"),
         expressions: row.get("expressions"),
+        generated: row.get("generated"),
+        reads: row.get("reads"),
         key: row.get("key"),
         converted,
     };
@@ -271,6 +277,8 @@ impl Shape {
             size_bytes: 0,
             columns: texts(columns),
             expressions: texts(columns),
+            generated: vec![None; columns.len()],
+            reads: vec![None; columns.len()],
             key: texts(key),
             converted: false,
         }

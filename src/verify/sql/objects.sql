@@ -479,9 +479,12 @@ WITH RECURSIVE namespace AS MATERIALIZED (
     UNION ALL
     SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, a.adrelid, a.adnum, pg_catalog.concat(a.adbin)
     FROM pg_catalog.pg_attrdef a
-    JOIN user_of_operators u ON (u.class, u.oid) IN (('pg_catalog.pg_attrdef'::pg_catalog.regclass, a.oid),
-                                                     -- Before 15 it is the column that depends.
-                                                     ('pg_catalog.pg_class'::pg_catalog.regclass, a.adrelid))
+    JOIN user_of_operators u ON (u.class, u.oid) = ('pg_catalog.pg_attrdef'::pg_catalog.regclass, a.oid)
+    UNION
+    -- Before 15 it is the column that depends.
+    SELECT u.class, a.adrelid, a.adnum, pg_catalog.concat(a.adbin)
+    FROM pg_catalog.pg_attrdef a
+    JOIN user_of_operators u ON (u.class, u.oid) = ('pg_catalog.pg_class'::pg_catalog.regclass, a.adrelid)
     UNION ALL
     SELECT u.class, i.indexrelid, 0, pg_catalog.concat(i.indexprs, i.indpred)
     FROM pg_catalog.pg_index i

@@ -2,11 +2,13 @@
 -- $1 text[]: schemas
 -- columns, expressions: in the order of names in UTF-8, which is one on both sides and on every leaf of a root. An expression is what a
 -- value's type writes, which no setting and no server changes; virtual generated columns hold no values.
+-- generated: the expression of each column that a server computes by itself, otherwise NULL; reads: a column that it reads
 -- key: the columns of the primary key, or else of a unique index on columns that are not null; empty if there is none.
 SELECT n.nspname AS schema, c.relname AS name, c.relkind = 'p' AS partitioned,
        pg_catalog.pg_table_size(c.oid) AS size_bytes,
        rn.nspname AS root_schema, r.relname AS root_name,
        coalesce(a.columns, '{}') AS columns, coalesce(a.expressions, '{}') AS expressions,
+       coalesce(a.generated, '{}') AS generated, coalesce(a.reads, '{}') AS reads,
        coalesce(k.columns, '{}') AS key
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -16,6 +18,8 @@ LEFT JOIN (pg_catalog.pg_class r
  AND r.oid = pg_catalog.pg_partition_root(c.oid)
 LEFT JOIN LATERAL (
     SELECT pg_catalog.array_agg(v.name ORDER BY pg_catalog.convert_to(v.name, 'UTF8')) AS columns,
+           pg_catalog.array_agg(v.generated ORDER BY pg_catalog.convert_to(v.name, 'UTF8')) AS generated,
+           pg_catalog.array_agg(v.reads ORDER BY pg_catalog.convert_to(v.name, 'UTF8')) AS reads,
            pg_catalog.array_agg(
                CASE
                -- Hexadecimal digits of it could be too many for a value.
@@ -32,8 +36,22 @@ LEFT JOIN LATERAL (
                END ORDER BY pg_catalog.convert_to(v.name, 'UTF8')) AS expressions
     FROM (SELECT a.attname::text COLLATE pg_catalog."C" AS name,
                  '"' || pg_catalog.replace(a.attname, '"', '""') || '"' AS quoted,
-                 a.atttypid AS oid
+                 a.atttypid AS oid,
+                 pg_catalog.pg_get_expr(g.adbin, g.adrelid) AS generated,
+                 (SELECT r.attname::text
+                  FROM pg_catalog.pg_depend d
+                  JOIN pg_catalog.pg_attribute r ON r.attrelid = d.refobjid AND r.attnum = d.refobjsubid
+                  WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = g.adrelid
+                    AND d.refobjsubid NOT IN (0, g.adnum)
+                    AND ((d.classid, d.objid) = ('pg_catalog.pg_attrdef'::pg_catalog.regclass, g.oid)
+                         -- Before 15 it is the column that depends.
+                         OR (d.classid, d.objid, d.objsubid)
+                            = ('pg_catalog.pg_class'::pg_catalog.regclass, g.adrelid, g.adnum))
+                  -- What is always an identity is not set.
+                  ORDER BY r.attidentity = 'a', r.attnum
+                  LIMIT 1) AS reads
           FROM pg_catalog.pg_attribute a
+          LEFT JOIN pg_catalog.pg_attrdef g ON a.attgenerated = 's' AND g.adrelid = a.attrelid AND g.adnum = a.attnum
           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v') v) a ON true
 LEFT JOIN LATERAL (
     SELECT pg_catalog.array_agg(a.attname::text ORDER BY p.position) AS columns
