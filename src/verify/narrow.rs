@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Row;
 
 use crate::error::Error;
-use crate::server::session::{Session, quote_ident};
+use crate::server::quoting::quote_ident;
+use crate::server::session::Session;
 use crate::verify::Difference;
 use crate::verify::values::{self, Differing, Shape};
 
