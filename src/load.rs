@@ -67,7 +67,7 @@ async fn line(
 
     progress.enter(Phase::Preflight);
     let answers = preflight::permitted(&unit.questions(&sessions), progress).await?;
-    let majors = sessions.majors();
+    let dialects = sessions.dialects();
     let Sides { source, target } = sessions;
 
     progress.enter(Phase::Snapshot);
@@ -77,7 +77,7 @@ async fn line(
     unit.remember_definitions(&snapshot.session).await?;
 
     progress.enter(Phase::Archive);
-    let endpoints = unit.endpoints(&answers, majors)?;
+    let endpoints = unit.endpoints(&answers, dialects)?;
     let mark = snapshot.mark.clone();
     let dump = unit.dump(&mark.id);
     // What the archive does not say is read while pg_dump writes it.

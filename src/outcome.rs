@@ -6,6 +6,7 @@ use crate::cli::Command;
 use crate::error::{self, Error};
 use crate::exit::{self, Exit, Stage};
 use crate::progress::Progress;
+use crate::word::Word as _;
 
 /// Differences that get a record each.
 const RECORDED_MAX: usize = 200;

@@ -9,8 +9,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use strum::{EnumString, IntoStaticStr, VariantNames};
+
 use crate::catalogue::{Counted, Table};
 use crate::log;
+use crate::word::Word as _;
 
 /// Between two progress records.
 const RECORD_INTERVAL: Duration = Duration::from_secs(10);
@@ -22,7 +25,8 @@ const SLOWEST_MAX: usize = 20;
 const AT_WORK_MAX: usize = 16;
 
 /// A stretch of the line, in its order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub(crate) enum Phase {
     Configure,
     Connect,
@@ -39,29 +43,6 @@ pub(crate) enum Phase {
     Verify,
     Privileges,
     Complete,
-}
-
-impl Phase {
-    /// The word in records.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Configure => "configure",
-            Self::Connect => "connect",
-            Self::Lock => "lock",
-            Self::Preflight => "preflight",
-            Self::Snapshot => "snapshot",
-            Self::Archive => "archive",
-            Self::Clear => "clear",
-            Self::PreData => "pre-data",
-            Self::Rows => "rows",
-            Self::Sequences => "sequences",
-            Self::PostData => "post-data",
-            Self::Analyze => "analyze",
-            Self::Verify => "verify",
-            Self::Privileges => "privileges",
-            Self::Complete => "complete",
-        }
-    }
 }
 
 /// A table whose rows are on their way.

@@ -1,5 +1,6 @@
 //! Sealing: what protects a schema that is live from every load, whatever `ON_EXISTING` says.
 
+use crate::catalogue;
 use crate::config::{Config, SchemaName};
 use crate::credentials;
 use crate::error::{Error, Refused, Side};
@@ -92,7 +93,7 @@ async fn set(target: &Session, schema: &SchemaName, sealed: bool) -> Result<Opti
             "load it again first",
         ));
     }
-    if load.schema_oid != ledger::oid(target, schema.as_str()).await? {
+    if load.schema_oid != catalogue::schema_oid(target, schema.as_str()).await? {
         return Ok(refused(
             format!("schema \"{schema}\" is no longer the one that was loaded"),
             "only what was loaded into this database can be sealed",

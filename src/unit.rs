@@ -18,6 +18,7 @@ use crate::preflight::{Answers, Questions};
 use crate::progress::{Phase, Progress};
 use crate::server::passfile::{Passfile, RunDir};
 use crate::server::session::Session;
+use crate::server::settings::Dialect;
 use crate::server::{ApplicationName, Server, Sides};
 use crate::shutdown::Shutdown;
 use crate::watchdog::{self, Control};
@@ -135,27 +136,27 @@ impl Unit<'_> {
         }
     }
 
-    /// Where pg_dump and pg_restore reach the servers, whose majors are given.
+    /// Where pg_dump and pg_restore reach the servers.
     pub(crate) fn endpoints<'b>(
         &'b self,
         answers: &'b Answers,
-        majors: Sides<u32>,
+        dialects: Sides<Dialect>,
     ) -> Result<Sides<Endpoint<'b>>, Error> {
         let client = answers
             .client
             .as_ref()
             .ok_or_else(|| Error::Internal("preflight permitted a run without client programs".to_owned()))?;
-        let endpoint = |server: &'b Server, server_major, passfile: &'b Passfile, role: &str| Endpoint {
+        let endpoint = |server: &'b Server, dialect, passfile: &'b Passfile, role: &str| Endpoint {
             client,
             server,
-            server_major,
+            dialect,
             passfile,
             application_name: self.names.role(role),
         };
         let (servers, passfiles) = (&self.servers, &self.passfiles);
         Ok(Sides {
-            source: endpoint(&servers.source, majors.source, &passfiles.source, "pg_dump"),
-            target: endpoint(&servers.target, majors.target, &passfiles.target, "pg_restore"),
+            source: endpoint(&servers.source, dialects.source, &passfiles.source, "pg_dump"),
+            target: endpoint(&servers.target, dialects.target, &passfiles.target, "pg_restore"),
         })
     }
 

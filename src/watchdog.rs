@@ -17,6 +17,7 @@ use crate::progress::Progress;
 use crate::server::session::Session;
 use crate::server::{ApplicationName, Server, Sides, connect};
 use crate::shutdown::Shutdown;
+use crate::word;
 
 /// Between two looks at the backends.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -230,7 +231,6 @@ impl Seen {
         let after = limits.stall.filter(|limit| now.duration_since(since) >= *limit)?;
         let waits: Vec<String> = backends
             .iter()
-            .take(NAMED_MAX)
             .map(|(side, backend)| format!("{side} {} waits for {}", backend.role, backend.waits_for))
             .collect();
         Some(Stop::Stalled {
@@ -238,7 +238,7 @@ impl Seen {
             waits: if waits.is_empty() {
                 "no backend of the run is left".to_owned()
             } else {
-                waits.join(", ")
+                word::some_of(&waits, NAMED_MAX, ", ")
             },
         })
     }

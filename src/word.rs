@@ -26,3 +26,14 @@ pub(crate) fn not_one_of<'a>(text: &str, words: impl Iterator<Item = &'a str>) -
     let words: Vec<&str> = words.collect();
     format!("{text:?} is not one of {}", words.join(", "))
 }
+
+/// The first `most` of a list, and how many more there are.
+pub(crate) fn some_of(items: &[impl AsRef<str>], most: usize, separator: &str) -> String {
+    let mut named: Vec<&str> = items.iter().take(most).map(AsRef::as_ref).collect();
+    let more = items.len().saturating_sub(most);
+    let rest = format!("and {more} more");
+    if more > 0 {
+        named.push(&rest);
+    }
+    named.join(separator)
+}

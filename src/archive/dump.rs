@@ -7,20 +7,21 @@ use std::process::Stdio;
 
 use crate::archive::clients::Client;
 use crate::archive::parts::Division;
-use crate::archive::program::{Invocation, KEEPALIVES};
+use crate::archive::program::Invocation;
 use crate::archive::toc::{self, Entry, Section};
 use crate::config::{Method, Schemas};
 use crate::error::{Error, Program, Refused, Side};
 use crate::server::passfile::Passfile;
 use crate::server::quoting::quote_ident;
-use crate::server::{Server, Sides, SslMode};
+use crate::server::settings::Dialect;
+use crate::server::{Server, Sides, SslMode, keepalive};
 
 /// Where and how pg_dump and pg_restore reach one server.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint<'a> {
     pub(crate) client: &'a Client,
     pub(crate) server: &'a Server,
-    pub(crate) server_major: u32,
+    pub(crate) dialect: Dialect,
     pub(crate) passfile: &'a Passfile,
     /// `application_name` for the program.
     pub(crate) application_name: String,
@@ -95,7 +96,7 @@ fn schema_args(schemas: &Schemas) -> impl Iterator<Item = String> {
 
 fn dump_args(schemas: &Schemas, snapshot: &str, lock_wait_ms: u128) -> Vec<String> {
     let mut args = vec![
-        format!("--dbname={KEEPALIVES}"),
+        format!("--dbname={}", keepalive::parameters()),
         "--format=custom".to_owned(),
         "--strict-names".to_owned(),
     ];
@@ -124,7 +125,7 @@ impl<'a> Endpoint<'a> {
             directory: &self.client.directory,
             client_major: self.client.major,
             server: self.server,
-            server_major: self.server_major,
+            dialect: self.dialect,
             passfile: self.passfile,
             application_name: self.application_name.clone(),
             args,
@@ -203,7 +204,7 @@ fn restore_args(section: Section) -> Vec<String> {
         "--exit-on-error",
     ];
     let mut args = vec![
-        format!("--dbname={KEEPALIVES}"),
+        format!("--dbname={}", keepalive::parameters()),
         format!("--section={}", section.word()),
     ];
     args.extend(fixed.map(str::to_owned));

@@ -18,6 +18,7 @@ use crate::archive::oom;
 use crate::error::{Error, Program, Refused, Side, withhold_quoted};
 use crate::server::connect::CONNECT_TIMEOUT;
 use crate::server::passfile::Passfile;
+use crate::server::settings::{self, Dialect};
 use crate::server::{Server, SslRootCert};
 use crate::word::Word as _;
 
@@ -30,8 +31,7 @@ pub(crate) struct Invocation<'a> {
     /// The client's major version.
     pub(crate) client_major: u32,
     pub(crate) server: &'a Server,
-    /// The server's major version.
-    pub(crate) server_major: u32,
+    pub(crate) dialect: Dialect,
     pub(crate) passfile: &'a Passfile,
     pub(crate) application_name: String,
     pub(crate) args: Vec<String>,
@@ -113,11 +113,7 @@ impl Invocation<'_> {
         if let Some(root) = &self.server.sslrootcert {
             variables.push(("PGSSLROOTCERT", root_certificate(root, self.client_major)));
         }
-        // What rows are written and read under, where pg_dump does not choose it itself.
-        let mut options = "-c lc_monetary=C -c array_nulls=on".to_owned();
-        if self.server_major >= 14 {
-            options.push_str(" -c client_connection_check_interval=2s");
-        }
+        let options = settings::of_programs(self.dialect);
         variables.push(("PGOPTIONS", options));
         variables
     }
@@ -139,10 +135,6 @@ fn root_certificate(root: &SslRootCert, client_major: u32) -> String {
         }
     }
 }
-
-/// Keepalives for the programs' connections, which libpq takes from no variable; to be given as `--dbname`.
-pub(crate) const KEEPALIVES: &str =
-    "keepalives_idle=30 keepalives_interval=10 keepalives_count=3 tcp_user_timeout=30000";
 
 impl Running {
     /// Waits for the end; anything but status 0 is an error that names the cause in the program's words.

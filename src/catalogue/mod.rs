@@ -16,6 +16,30 @@ use crate::server::session::Session;
 /// Statements are cut after this many tables or sequences: a UNION of more is slow to plan.
 const UNION_MAX: usize = 100;
 
+/// The word by which statements name a kind of object that `pg_identify_object` has named.
+pub(crate) fn statement_word(kind: &str) -> String {
+    match kind {
+        "function" | "procedure" | "aggregate" => "ROUTINE".to_owned(),
+        "statistics object" => "STATISTICS".to_owned(),
+        "composite type" => "TYPE".to_owned(),
+        other => other.to_uppercase(),
+    }
+}
+
+/// The OID of a schema, if there is one of that name.
+pub(crate) async fn schema_oid(session: &Session, schema: &str) -> Result<Option<u32>, Error> {
+    let sql = "SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1";
+    let rows = session.query("look at the schema", sql, &[&schema]).await?;
+    Ok(rows.first().map(|row| row.get(0)))
+}
+
+/// Whether a server can compress values with lz4.
+pub(crate) async fn has_lz4(session: &Session) -> Result<bool, Error> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_settings \
+               WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals))";
+    Ok(session.query_one("ask for lz4", sql, &[]).await?.get(0))
+}
+
 /// A relation by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Relation {

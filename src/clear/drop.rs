@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use crate::catalogue;
 use crate::clear::{Existing, become_owner, contents, named, occupied, refuse_dependents, settle};
 use crate::config::SchemaName;
 use crate::error::{Error, Refused, Side};
@@ -114,7 +115,7 @@ impl Emptying<'_> {
         target.batch("drop objects", &drops.join("; ")).await?;
         refuse_dependents(self.outside, self.unit, chunk.iter().map(|object| object.address)).await?;
         if self.load.is_some() && !self.members().await?.is_subset(known) {
-            return Err(changed(schema, vec!["something was added to it".to_owned()]));
+            return Err(changed(schema, &["something was added to it".to_owned()]));
         }
         target.batch("commit", "RESET ROLE; COMMIT").await?;
         Ok(id)
@@ -145,7 +146,7 @@ impl Emptying<'_> {
         if changes.is_empty() {
             return Ok(());
         }
-        Err(changed(self.schema, changes))
+        Err(changed(self.schema, &changes))
     }
 
     /// What stands in the schema at the moment, by catalogue and OID.
@@ -179,7 +180,7 @@ impl Emptying<'_> {
                 if holders.is_empty() {
                     "the holder is gone by now".to_owned()
                 } else {
-                    named(holders)
+                    named(&holders)
                 }
             ),
             "wait until that session is done, or end it",
@@ -188,7 +189,7 @@ impl Emptying<'_> {
 }
 
 /// Refuses a schema for what was done to it.
-pub(super) fn changed(schema: &SchemaName, changes: Vec<String>) -> Error {
+pub(super) fn changed(schema: &SchemaName, changes: &[String]) -> Error {
     occupied(
         format!(
             "schema \"{schema}\" was changed since our load: {}",
@@ -199,15 +200,9 @@ pub(super) fn changed(schema: &SchemaName, changes: Vec<String>) -> Error {
 }
 
 impl Member {
-    /// `pg_identify_object` names types in the words that DROP takes, with these exceptions. `IF EXISTS`, because an
-    /// earlier CASCADE may have taken it along.
+    /// `IF EXISTS`, because an earlier CASCADE may have taken it along.
     fn drop_statement(&self) -> String {
-        let word = match self.kind.as_str() {
-            "function" | "procedure" | "aggregate" => "ROUTINE".to_owned(),
-            "statistics object" => "STATISTICS".to_owned(),
-            "composite type" => "TYPE".to_owned(),
-            other => other.to_uppercase(),
-        };
+        let word = catalogue::statement_word(&self.kind);
         format!("DROP {word} IF EXISTS {} CASCADE", self.identity)
     }
 }

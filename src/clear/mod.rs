@@ -8,6 +8,7 @@ mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::catalogue;
 use crate::clear::drop::{Emptying, Member, changed};
 use crate::config::{Config, OnExisting, SchemaName};
 use crate::error::{Error, Refused, Side};
@@ -15,6 +16,7 @@ use crate::ledger::{self, Load, LoadState, NewLoad};
 use crate::lock::Lock;
 use crate::server::quoting::quote_ident;
 use crate::server::session::Session;
+use crate::word;
 
 /// OID of the catalogue that holds schemas, the same on every server.
 pub(crate) const PG_NAMESPACE: u32 = 2615;
@@ -180,7 +182,7 @@ async fn permit(
                 if changes.is_empty() {
                     return Ok(());
                 }
-                Err(changed(schema, changes))
+                Err(changed(schema, &changes))
             }
         },
     }
@@ -202,14 +204,8 @@ async fn refuse_uncounted(target: &Session, schema: &SchemaName) -> Result<(), E
     }
 }
 
-/// The first few of them, and how many more there are.
-fn named(mut items: Vec<String>) -> String {
-    let more = items.len().saturating_sub(NAMED_MAX);
-    items.truncate(NAMED_MAX);
-    if more > 0 {
-        items.push(format!("and {more} more"));
-    }
-    items.join(", ")
+fn named(items: &[String]) -> String {
+    word::some_of(items, NAMED_MAX, ", ")
 }
 
 fn occupied(reason: String, hint: &str) -> Error {
@@ -362,11 +358,8 @@ async fn create(target: &Session, schema: &SchemaName) -> Result<u32, Error> {
     target
         .batch(&format!("create schema {name}"), &format!("CREATE SCHEMA {name}"))
         .await?;
-    let sql = "SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1";
-    Ok(target
-        .query_one("look at the schema", sql, &[&schema.as_str()])
-        .await?
-        .get(0))
+    let created = catalogue::schema_oid(target, schema.as_str()).await?;
+    created.ok_or_else(|| Error::Internal(format!("schema {name} is gone again")))
 }
 
 /// The owner of a schema may drop whatever is in it, whoever owns that. A member without inherited rights has to
@@ -400,7 +393,7 @@ pub(crate) async fn refuse_dependents(
         format!(
             "{} objects outside of the schema depend on it: {}",
             rows.len(),
-            named(rows.iter().map(|row| row.get(0)).collect())
+            named(&rows.iter().map(|row| row.get(0)).collect::<Vec<_>>())
         ),
         "drop them, or move their schemas in one unit with this one",
     ))

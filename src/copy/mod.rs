@@ -26,6 +26,7 @@ use crate::server::session::Session;
 use crate::server::{ApplicationName, Server, Sides};
 use crate::snapshot::Snapshot;
 use crate::verify::Expected;
+use crate::word::Word as _;
 
 /// Everything that takes part in the move.
 pub(crate) struct Copy<'a> {
@@ -202,11 +203,8 @@ struct Features {
 
 impl Features {
     async fn of(source: &Session, target: &Session) -> Result<Self, Error> {
-        const LZ4: &str = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_settings \
-                           WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals))";
-        let lz4 = target.query_one("ask for lz4", LZ4, &[]).await?;
         Ok(Self {
-            lz4: lz4.get(0),
+            lz4: catalogue::has_lz4(target).await?,
             without_encoding: [source, target].iter().all(|side| side.encoding == "SQL_ASCII"),
         })
     }

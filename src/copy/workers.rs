@@ -20,6 +20,7 @@ use crate::server::session::Session;
 use crate::server::{ApplicationName, Server, Sides};
 use crate::snapshot;
 use crate::watchdog;
+use crate::word::Word as _;
 
 /// Steps that take longer get a record of their own.
 const RECORDED: Duration = Duration::from_secs(1);

@@ -127,12 +127,14 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The text with everything from the first to the last double quote withheld: a value may itself hold quotes.
+/// The text with everything from the first to the last quotation mark withheld: a value may itself hold some. Servers that do
+/// not speak English quote in their language's way.
 pub(crate) fn withhold_quoted(text: &str) -> String {
-    match (text.find('"'), text.rfind('"')) {
+    const MARKS: [char; 9] = ['"', '«', '»', '„', '“', '”', '‹', '「', '」'];
+    match (text.find(MARKS), text.rfind(MARKS)) {
         (Some(first), Some(last)) if first < last => {
             let (head, rest) = text.split_at(first);
-            let tail = rest.split_at(last - first).1.trim_start_matches('"');
+            let tail = rest.split_at(last - first).1.trim_start_matches(MARKS);
             format!("{head}\"…\"{tail}")
         }
         (Some(first), _) => format!("{}\"…", text.split_at(first).0),
@@ -149,6 +151,13 @@ mod tests {
         let rows = [
             ("22P02", "", "", "bad input: \"7\"", "bad input: \"…\""),
             ("22P02", "", "", "bad input: \"a\"b\"", "bad input: \"…\""),
+            (
+                "22P02",
+                "",
+                "",
+                "ungültige Eingabe: »7«",
+                "ungültige Eingabe: \"…\"",
+            ),
             (
                 "42P01",
                 "",

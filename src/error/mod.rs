@@ -11,6 +11,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::word;
+
 pub(crate) use crate::error::failure::{ErrorResponse, Failure, withhold_quoted};
 
 /// The server that a connection, a program or an error belongs to.
@@ -371,15 +373,10 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// The first of the differences, and how many more there are.
+/// The first of the differences.
 fn first(differences: &[String]) -> String {
     const NAMED_MAX: usize = 20;
-    let named: Vec<&str> = differences.iter().take(NAMED_MAX).map(String::as_str).collect();
-    let text = named.join("; ");
-    match differences.len().saturating_sub(NAMED_MAX) {
-        0 => text,
-        more => format!("{text}; and {more} more"),
-    }
+    word::some_of(differences, NAMED_MAX, "; ")
 }
 
 fn join<T: fmt::Display>(items: &[T]) -> String {

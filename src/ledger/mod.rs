@@ -7,6 +7,7 @@ pub(crate) use form::{open, outdated};
 use serde_json::{Value, json};
 use tokio_postgres::Row;
 
+use crate::catalogue;
 use crate::catalogue::activity::Activity;
 use crate::config::{Config, SchemaName, Schemas};
 use crate::error::{Error, Refused};
@@ -299,7 +300,7 @@ pub(crate) async fn is_complete(target: &Session, schemas: &Schemas, entry: &New
         let Some(load) = load.filter(|load| load.is_of(entry)) else {
             return Ok(false);
         };
-        let stands = match (load.state, oid(target, schema.as_str()).await?) {
+        let stands = match (load.state, catalogue::schema_oid(target, schema.as_str()).await?) {
             (LoadState::Sealed, Some(oid)) => load.schema_oid == Some(oid),
             (LoadState::Complete, Some(oid)) => {
                 load.schema_oid == Some(oid) && load.changes(target, oid).await?.is_empty()
@@ -311,13 +312,6 @@ pub(crate) async fn is_complete(target: &Session, schemas: &Schemas, entry: &New
         }
     }
     Ok(true)
-}
-
-/// The OID of a schema, if there is one of that name.
-pub(crate) async fn oid(target: &Session, schema: &str) -> Result<Option<u32>, Error> {
-    let sql = "SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1";
-    let rows = target.query("look at the schema", sql, &[&schema]).await?;
-    Ok(rows.first().map(|row| row.get(0)))
 }
 
 /// `{"type identity": "hash of the definition"}`.

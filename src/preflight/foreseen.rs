@@ -1,7 +1,9 @@
 //! What the target would refuse when the old load is gone, and could be known before.
 
+use crate::catalogue;
 use crate::error::{Error, Refused, Side};
 use crate::preflight::{Answers, Questions};
+use crate::word;
 
 /// Objects named in a refusal.
 const NAMED_MAX: usize = 5;
@@ -43,7 +45,7 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     if !row.get::<_, bool>("superuser") {
         refuse_privileged(&foreseen, &mut answers);
     }
-    let lz4: bool = row.get("lz4");
+    let lz4 = catalogue::has_lz4(target).await?;
     let unmet = foreseen.iter().filter(|one| match one.needs.as_str() {
         "lz4" => !lz4,
         "cast" => lacking.contains(&one.object),
@@ -72,20 +74,18 @@ fn of<'a>(foreseen: &'a [Foreseen], needs: &'a str) -> impl Iterator<Item = &'a 
 }
 
 fn refuse_privileged(foreseen: &[Foreseen], answers: &mut Answers) {
-    let mut named: Vec<String> = of(foreseen, "superuser")
+    let named: Vec<String> = of(foreseen, "superuser")
         .map(|one| format!("{}, which {}", one.object, one.reason))
         .collect();
     if named.is_empty() {
         return;
     }
-    let more = named.len().saturating_sub(NAMED_MAX);
-    named.truncate(NAMED_MAX);
-    if more > 0 {
-        named.push(format!("and {more} more"));
-    }
     let refused = Refused::denied(
         Side::Target,
-        format!("only a superuser may create {}", named.join(", ")),
+        format!(
+            "only a superuser may create {}",
+            word::some_of(&named, NAMED_MAX, ", ")
+        ),
         "set TARGET_USER to a superuser, or move the schema without them",
     );
     answers.refuse("objects", refused);

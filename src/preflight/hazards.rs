@@ -7,6 +7,7 @@ use crate::error::{Error, Refused, Side};
 use crate::hazard::Hazard;
 use crate::preflight::{Answers, Questions};
 use crate::server::session::Session;
+use crate::word;
 use crate::word::Word as _;
 
 /// Objects named in an answer.
@@ -66,12 +67,12 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     };
     let (found, notes) = tokio::try_join!(try_join_all(asked), notes)?;
     let mut answers = Answers::default();
-    for (&hazard, mut found) in Hazard::VARIANTS.iter().zip(found) {
+    for (&hazard, found) in Hazard::VARIANTS.iter().zip(found) {
         if found.is_empty() {
             continue;
         }
-        found.truncate(NAMED_MAX);
-        let text = format!("there are {}: {}", hazard.meaning(), found.join(", "));
+        let some = word::some_of(&found, NAMED_MAX, ", ");
+        let text = format!("there are {}: {some}", hazard.meaning());
         if questions.config.accept.contains(&hazard) {
             answers.note(hazard.word(), format!("accepted: {text}"));
         } else {

@@ -7,6 +7,7 @@ use crate::ledger::{self, LoadState};
 use crate::preflight::{Answers, Questions};
 use crate::server::quoting::quote_ident;
 use crate::server::session::Session;
+use crate::word;
 
 /// Objects named in a refusal.
 const NAMED_MAX: usize = 5;
@@ -248,11 +249,10 @@ async fn objects(
             let hint = "let it finish, or set WAIT_TIMEOUT to wait for it";
             let refused = Refused::transient(Side::Target, reason, hint);
             answers.refuse(CHECK, refused);
-        } else if let Some(mut objects) = objects {
-            objects.truncate(NAMED_MAX);
+        } else if let Some(objects) = objects {
             let reason = format!(
                 "schema \"{schema}\", which the unit needs, lacks {}",
-                objects.join(", ")
+                word::some_of(&objects, NAMED_MAX, ", ")
             );
             let hint = order(questions, schema).await?;
             answers.refuse(CHECK, Refused::config(Side::Target, reason, hint));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::catalogue;
 use crate::catalogue::{Relation, deparsed};
 use crate::config::{SchemaName, Schemas};
 use crate::error::Error;
@@ -296,13 +297,11 @@ impl OwnedObject {
     }
 
     /// What GRANT and REVOKE call it.
-    pub(super) fn grant_word(&self) -> &'static str {
-        match self.kind.as_str() {
-            "schema" => "SCHEMA",
-            "sequence" => "SEQUENCE",
-            "type" => "TYPE",
-            "function" | "procedure" | "aggregate" => "ROUTINE",
-            _ => "TABLE",
+    pub(super) fn grant_word(&self) -> String {
+        match catalogue::statement_word(&self.kind) {
+            word if ["SCHEMA", "SEQUENCE", "TYPE", "ROUTINE"].contains(&word.as_str()) => word,
+            // Views and foreign tables too.
+            _ => "TABLE".to_owned(),
         }
     }
 
@@ -316,11 +315,7 @@ impl OwnedObject {
     }
 
     pub(super) fn set_owner(&self) -> String {
-        let word = match self.kind.as_str() {
-            "function" | "procedure" | "aggregate" => "ROUTINE".to_owned(),
-            "statistics object" => "STATISTICS".to_owned(),
-            other => other.to_uppercase(),
-        };
+        let word = catalogue::statement_word(&self.kind);
         format!(
             "ALTER {word} {} OWNER TO {}",
             self.identity,

@@ -21,6 +21,7 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_postgres::{Client, Config};
 
 use crate::error::{ConnectError, Error, Failure};
+use crate::server::keepalive::keep_alive;
 use crate::server::reframe::{Frames, Reframe, Seen};
 use crate::server::{Server, SslMode, SslRootCert};
 
@@ -29,12 +30,6 @@ use crate::server::{Server, SslMode, SslRootCert};
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// `SSLRequest`: length 8, code 80877103.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
-/// NAT gateways and load balancers forget idle connections after some 350 s.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVE_RETRIES: u32 = 3;
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// A connection with the task that drives it.
 #[derive(Debug)]
 pub(crate) struct Connected {
@@ -235,18 +230,6 @@ fn may_resolve_later(error: &io::Error) -> bool {
     ["Temporary failure in name resolution", "Try again"]
         .iter()
         .any(|words| text.contains(words))
-}
-
-fn keep_alive(socket: TcpStream) -> io::Result<TcpStream> {
-    let keepalive = socket2::TcpKeepalive::new()
-        .with_time(KEEPALIVE_IDLE)
-        .with_interval(KEEPALIVE_INTERVAL)
-        .with_retries(KEEPALIVE_RETRIES);
-    let reference = socket2::SockRef::from(&socket);
-    reference.set_tcp_keepalive(&keepalive)?;
-    reference.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT))?;
-    socket.set_nodelay(true)?;
-    Ok(socket)
 }
 
 /// A server's TLS settings as the library wants them, made once: reading the system's authorities takes 0.1 s.

@@ -1,6 +1,7 @@
 //! One side of the move: where a server is and how it is reached.
 
 pub(crate) mod connect;
+pub(crate) mod keepalive;
 pub(crate) mod login;
 pub(crate) mod parameter;
 pub(crate) mod passfile;
@@ -19,6 +20,7 @@ use strum::{EnumString, IntoStaticStr, VariantNames};
 use crate::error::Side;
 use crate::server::login::Login;
 use crate::server::session::Session;
+use crate::server::settings::Dialect;
 
 /// libpq's six words for `sslmode`, weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
@@ -50,10 +52,10 @@ pub(crate) struct Sides<T> {
 
 impl Sides<Session> {
     /// The servers' major versions.
-    pub(crate) fn majors(&self) -> Sides<u32> {
+    pub(crate) fn dialects(&self) -> Sides<Dialect> {
         Sides {
-            source: self.source.major(),
-            target: self.target.major(),
+            source: self.source.dialect(),
+            target: self.target.dialect(),
         }
     }
 }

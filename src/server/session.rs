@@ -17,8 +17,8 @@ use crate::error::{ConnectError, Error, Failure, Side};
 use crate::server::parameter::{Param, typed};
 use crate::server::quoting::quote_literal;
 use crate::server::reframe::{Frames, Seen};
-use crate::server::settings::{SESSION, TRANSPORT};
-use crate::server::{Server, connect};
+use crate::server::settings::{Dialect, LC_MESSAGES};
+use crate::server::{Server, connect, settings};
 
 /// An open session. Dropping it closes the connection.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub(crate) struct Session {
     pub(crate) version: u32,
     /// `server_encoding`, such as UTF8.
     pub(crate) encoding: String,
+    /// The user may set `lc_messages`, and the session has.
+    may_set_messages: bool,
 }
 
 impl Session {
@@ -70,16 +72,15 @@ impl Session {
             pid: 0,
             version: 0,
             encoding: String::new(),
+            may_set_messages: false,
         };
         connect::within(server, session.prepare_for(server, lock_timeout)).await
     }
 
     /// Gives a new session its settings, and makes sure that it has a backend of its own.
     async fn prepare_for(mut self, server: &Server, lock_timeout: Option<Duration>) -> Result<Self, Error> {
-        let lock_timeout_ms = lock_timeout.map_or(0, |limit| limit.as_millis()).to_string();
-        let mut settings = [SESSION, TRANSPORT].concat();
-        settings.push(("lock_timeout", &lock_timeout_ms));
-        let (names, values): (Vec<&str>, Vec<&str>) = settings.into_iter().unzip();
+        let settings = settings::of_session(lock_timeout.map_or(0, |limit| limit.as_millis()));
+        let (names, values): (Vec<&str>, Vec<String>) = settings.into_iter().unzip();
         // Until then the search path is the database's, in which the user's own names may hide the server's.
         let row = self
             .query_one(
@@ -88,7 +89,10 @@ impl Session {
                  pg_catalog.current_setting('server_encoding'), \
                  (SELECT pg_catalog.count(pg_catalog.set_config(s.name, v.value, false)) \
                   FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS v (name, value) \
-                  JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) v.name)",
+                  JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) v.name \
+                   AND (s.context OPERATOR(pg_catalog.<>) 'superuser' OR me.superuser)), \
+                 me.superuser, pg_catalog.current_setting('lc_messages') \
+                 FROM (SELECT pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on') AS me (superuser)",
                 &[&names, &values],
             )
             .await?;
@@ -101,6 +105,14 @@ impl Session {
         }
         self.version = u32::try_from(row.get::<_, i32>(1)).unwrap_or(0);
         self.encoding = row.get(2);
+        self.may_set_messages = row.get(4);
+        let language: String = row.get(5);
+        let is_english = ["C", "POSIX", "en"]
+            .iter()
+            .any(|known| language.starts_with(known));
+        if !self.may_set_messages && !is_english && self.major() >= 15 {
+            self.speak_english().await?;
+        }
         Ok(self)
     }
 
@@ -112,21 +124,29 @@ impl Session {
 
     /// Gives the session the settings of its database and role for all that values are computed by.
     pub(crate) async fn compute(&self) -> Result<(), Error> {
-        let own: Vec<String> = TRANSPORT
-            .iter()
-            .map(|(name, _)| format!("RESET {name}"))
-            .collect();
-        self.batch("take the server's own settings", &own.join("; "))
+        self.batch("take the server's own settings", &settings::transport(false))
             .await
     }
 
     /// Takes back [`Self::compute`].
     pub(crate) async fn transport(&self) -> Result<(), Error> {
-        let pinned: Vec<String> = TRANSPORT
-            .iter()
-            .map(|(name, value)| format!("SET {name} = {}", quote_literal(value)))
-            .collect();
-        self.batch("set one form for texts", &pinned.join("; ")).await
+        self.batch("set one form for texts", &settings::transport(true))
+            .await
+    }
+
+    /// Lets the server speak English, where the user may without being a superuser.
+    async fn speak_english(&mut self) -> Result<(), Error> {
+        const MAY: &str = "SELECT pg_catalog.has_parameter_privilege('lc_messages', 'SET')";
+        let (name, value) = LC_MESSAGES;
+        let granted = self
+            .query_one("ask for the right to choose a language", MAY, &[])
+            .await?;
+        if granted.get(0) {
+            self.batch("choose the language", &format!("SET {name} = {value}"))
+                .await?;
+            self.may_set_messages = true;
+        }
+        Ok(())
     }
 
     /// The side that this session is connected to.
@@ -137,6 +157,14 @@ impl Session {
     /// The server's major version, such as 15.
     pub(crate) fn major(&self) -> u32 {
         self.version / 10_000
+    }
+
+    /// What the server lets other clients of this user set.
+    pub(crate) fn dialect(&self) -> Dialect {
+        Dialect {
+            major: self.major(),
+            may_set_messages: self.may_set_messages,
+        }
     }
 
     /// What the server has sent, as it passed.

@@ -20,6 +20,7 @@ use crate::shutdown::Shutdown;
 use crate::snapshot::{self, Snapshot};
 use crate::verify::{Difference, named, narrow, objects, rows, values};
 use crate::watchdog::{self, Control};
+use crate::word::Word as _;
 
 /// How long a server may keep to itself what its backends have written: ten seconds from 15 on, and a margin.
 const COUNTERS_DELAY: Duration = Duration::from_secs(12);
@@ -166,7 +167,7 @@ impl<'a> Verification<'a> {
         let mut loads = Vec::new();
         for schema in &self.config.schemas {
             for session in [&self.outside.source, &self.outside.target] {
-                if ledger::oid(session, schema.as_str()).await?.is_none() {
+                if catalogue::schema_oid(session, schema.as_str()).await?.is_none() {
                     return Err(Error::Refused(Refused::config(
                         session.side(),
                         format!("schema \"{schema}\" does not exist"),

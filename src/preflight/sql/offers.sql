@@ -1,8 +1,6 @@
 -- What the target has to offer for what it may refuse.
 -- $1 text[]: identities of casts
 SELECT pg_catalog.current_setting('is_superuser') = 'on' AS superuser,
-       EXISTS (SELECT 1 FROM pg_catalog.pg_settings
-               WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)) AS lz4,
        ARRAY(SELECT c.identity
              FROM pg_catalog.unnest($1::text[]) AS c (identity)
              WHERE NOT EXISTS (
