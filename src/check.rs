@@ -17,7 +17,7 @@ pub(crate) async fn check(
         let reached = Box::pin(Reached::connect(config, progress)).await?;
         let (unit, sessions) = Box::pin(reached.begin()).await?;
         progress.enter(Phase::Preflight);
-        let questions = unit.questions(&sessions);
+        let questions = unit.questions(&sessions, true);
         tokio::select! {
             biased;
             never = unit.watch(shutdown, progress) => match never {},

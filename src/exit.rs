@@ -50,6 +50,11 @@ impl Exit {
         Self::Terminated,
     ];
 
+    /// Whether another attempt with the same environment may end otherwise.
+    pub(crate) fn is_transient(self) -> bool {
+        matches!(self, Self::Transient | Self::Interrupted | Self::Terminated)
+    }
+
     /// The number that the process ends with.
     pub(crate) fn code(self) -> u8 {
         self as u8

@@ -45,6 +45,7 @@ pub(crate) async fn load(config: &Config, shutdown: &Shutdown, progress: &Progre
         Ok(()) => Ok(()),
         Err(error) => {
             let error = unit.explain(error).await;
+            unit.tell(&lock, &error, progress).await;
             unit.sweep().await;
             Err(error)
         }
@@ -66,7 +67,7 @@ async fn line(
     }
 
     progress.enter(Phase::Preflight);
-    let answers = preflight::permitted(&unit.questions(&sessions), progress).await?;
+    let answers = preflight::permitted(&unit.questions(&sessions, false), progress).await?;
     let dialects = sessions.dialects();
     let Sides { source, target } = sessions;
 
@@ -111,10 +112,10 @@ async fn line(
         lock,
         progress,
     };
-    let transferred = transfer.run(snapshot).await?;
+    let filled = async {
+        let transferred = transfer.run(snapshot).await?;
 
-    let (comparison, loaders) = transferred.against(objects);
-    let compared = async {
+        let (comparison, loaders) = transferred.against(objects);
         let sessions = (&target, loaders);
         comparison
             .examine(config, sessions, &room.adopted, progress)
@@ -123,7 +124,7 @@ async fn line(
         progress.not_carried(privileges::apply(&target, &carried, &room.adopted, config).await?);
         Ok(())
     };
-    ledger::compared(lock, &room.loads, compared.await).await?;
+    ledger::alive(lock, &room.loads, filled).await?;
 
     progress.enter(Phase::Complete);
     drop(target);

@@ -14,7 +14,7 @@ use crate::error::{self, Error, Side, Stop};
 use crate::exit::{self, Exit, Stage};
 use crate::ledger;
 use crate::lock::{Lock, Sweep, sweep};
-use crate::preflight::{Answers, Questions};
+use crate::preflight::{Answers, Questions, Seen};
 use crate::progress::{Phase, Progress};
 use crate::server::passfile::{Passfile, RunDir};
 use crate::server::session::Session;
@@ -125,14 +125,16 @@ impl Unit<'_> {
         watchdog::watch(&self.controls, self.config, progress, shutdown).await
     }
 
-    /// What preflight asks about.
-    pub(crate) fn questions<'b>(&'b self, sessions: &'b Sides<Session>) -> Questions<'b> {
+    /// What preflight asks about, before a load or instead of one.
+    pub(crate) fn questions<'b>(&'b self, sessions: &'b Sides<Session>, only_asked: bool) -> Questions<'b> {
         Questions {
             config: self.config,
             sessions,
             servers: &self.servers,
             clients: &self.clients,
             entry: &self.entry,
+            only_asked,
+            seen: Seen::nothing(),
         }
     }
 
@@ -214,6 +216,18 @@ impl Unit<'_> {
         match tokio::time::timeout(SWEEP_LIMIT, look).await {
             Ok(Ok(now)) if now != *before => Error::Stopped(Stop::Redefined(error::chain(&error))),
             _ => error,
+        }
+    }
+
+    /// Leaves word in the ledger where another attempt would end the same way.
+    pub(crate) async fn tell(&self, lock: &Lock, error: &Error, progress: &Progress) {
+        let exit = exit::classify(error, Stage::CHANGING);
+        if exit.is_transient() || !progress.changing() {
+            return;
+        }
+        let told = ledger::failed(lock, self.names.attempt(), exit.code(), error);
+        if !matches!(tokio::time::timeout(SWEEP_LIMIT, told).await, Ok(Ok(()))) {
+            tracing::warn!("the ledger does not say how this load has failed");
         }
     }
 

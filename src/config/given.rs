@@ -27,6 +27,7 @@ pub(super) struct Own {
     pub(super) on_existing: Option<String>,
     pub(super) accept: Option<String>,
     pub(super) run_id: Option<String>,
+    pub(super) run_schemas: Option<String>,
     pub(super) max_runtime: Option<String>,
     pub(super) stall_timeout: Option<String>,
     pub(super) lock_timeout: Option<String>,
@@ -186,8 +187,15 @@ impl Reader {
     }
 
     pub(super) fn schemas(&mut self, (name, text): Field<'_>) -> Schemas {
-        let Some(text) = text else {
+        if text.is_none() {
             self.problem(name, "is not set: name the schema to move");
+        }
+        self.names((name, text))
+    }
+
+    /// Names of schemas, if there are any.
+    pub(super) fn names(&mut self, (name, text): Field<'_>) -> Schemas {
+        let Some(text) = text else {
             return Schemas::default();
         };
         let names = self.parsed(name, text, |text| parse::list(text, &[',']));

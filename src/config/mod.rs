@@ -151,6 +151,8 @@ pub(crate) struct Config {
     pub(crate) on_existing: OnExisting,
     pub(crate) accept: BTreeSet<Hazard>,
     pub(crate) run_id: Option<String>,
+    /// What the run that this worker is part of brings.
+    pub(crate) run_schemas: Schemas,
     pub(crate) max_runtime: Option<Duration>,
     pub(crate) stall_timeout: Option<Duration>,
     pub(crate) lock_timeout: Option<Duration>,
@@ -203,6 +205,7 @@ impl Config {
             let role_map = reader.optional(given!(own.role_map), parse::role_map);
             let on_existing = reader.required(given!(own.on_existing), OnExisting::named);
             let accept = reader.optional(given!(own.accept), parse::accept);
+            let run_schemas = reader.names(given!(own.run_schemas));
             let max_runtime = reader.required(given!(own.max_runtime), parse::limit);
             let stall_timeout = reader.required(given!(own.stall_timeout), parse::limit);
             let lock_timeout = reader.required(given!(own.lock_timeout), parse::limit);
@@ -224,6 +227,7 @@ impl Config {
                 on_existing: on_existing?,
                 accept: accept.unwrap_or_default(),
                 run_id: own.run_id.clone(),
+                run_schemas,
                 max_runtime: max_runtime?,
                 stall_timeout: stall_timeout?,
                 lock_timeout: lock_timeout?,
@@ -264,6 +268,7 @@ impl Config {
             "ON_EXISTING": self.on_existing.word(),
             "ACCEPT": self.accept.iter().map(|hazard| hazard.word()).collect::<Vec<_>>(),
             "RUN_ID": self.run_id,
+            "RUN_SCHEMAS": self.run_schemas.names(),
             "MAX_RUNTIME": limit(self.max_runtime),
             "STALL_TIMEOUT": limit(self.stall_timeout),
             "LOCK_TIMEOUT": limit(self.lock_timeout),

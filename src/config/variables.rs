@@ -114,6 +114,12 @@ pub(crate) const VARIABLES: &[Variable] = &[
         "none",
         "names the run; a load that is already complete under the same RUN_ID exits 0 and does nothing",
     ),
+    variable(
+        "RUN_SCHEMAS",
+        "none",
+        "the schemas that the whole run brings, written as in SCHEMA_NAME: what this one needs of them is waited for, \
+         as long as WAIT_TIMEOUT says, though nothing of it is there yet",
+    ),
     variable("MAX_RUNTIME", "none", "longest time a run may take"),
     variable(
         "STALL_TIMEOUT",

@@ -4,6 +4,9 @@ mod form;
 
 pub(crate) use form::{open, outdated};
 
+use std::convert::Infallible;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tokio_postgres::Row;
 
@@ -17,7 +20,10 @@ use crate::server::session::Session;
 use crate::word::Word as _;
 
 /// How far the statistics collector of servers before 15 may lag behind.
-const COLLECTOR_DELAY: std::time::Duration = std::time::Duration::from_secs(1);
+const COLLECTOR_DELAY: Duration = Duration::from_secs(1);
+
+/// Between two signs of life of a load.
+const SIGN_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Differences that a row names.
 const DIFFERENCES_MAX: usize = 50;
@@ -58,6 +64,9 @@ pub(crate) struct Load {
     activity: Option<Value>,
     /// What the source had counted shortly before the snapshot.
     pub(crate) source_activity: Option<Activity>,
+    /// Since the last sign of life.
+    pub(crate) silence: Duration,
+    summary: Option<Value>,
 }
 
 /// What a run writes into its rows.
@@ -105,7 +114,15 @@ impl Load {
             source_activity: row
                 .get::<_, Option<Value>>("source_activity")
                 .and_then(|value| serde_json::from_value(value).ok()),
+            silence: Duration::try_from_secs_f64(row.get("silence_s")).unwrap_or_default(),
+            summary: row.get("summary"),
         }
+    }
+
+    /// How the load ended where running it again does not help: exit code and reason.
+    pub(crate) fn failed(&self) -> Option<(u64, String)> {
+        let summary = self.summary.as_ref()?;
+        Some((summary["exit"].as_u64()?, summary["reason"].as_str()?.to_owned()))
     }
 
     /// Marks it as sealed, or as complete again. Runs in the caller's transaction.
@@ -145,7 +162,8 @@ pub(crate) async fn latest(target: &Session, schema: &str) -> Result<Option<Load
         return Ok(None);
     }
     // By way of JSON what a ledger of an earlier release lacks is null.
-    let sql = "SELECT *, pg_catalog.to_jsonb(l) -> 'source_activity' AS source_activity \
+    let sql = "SELECT *, pg_catalog.to_jsonb(l) -> 'source_activity' AS source_activity, \
+               extract(epoch FROM pg_catalog.clock_timestamp() - updated_at)::float8 AS silence_s \
                FROM schemaferry.load l WHERE schema_name = $1 ORDER BY id DESC LIMIT 1";
     let rows = target.query("read the ledger", sql, &[&schema]).await?;
     Ok(rows.first().map(Load::from_row))
@@ -270,22 +288,54 @@ pub(crate) async fn complete(
     target.batch("complete the ledger", "COMMIT").await
 }
 
-/// Passes on how the comparison ended; if source and target differ, the rows of the load, which stays `loading`, tell in
-/// what.
-pub(crate) async fn compared(
+/// Does what the loads need, while their rows show that they live.
+pub(crate) async fn alive(
     lock: &Lock,
     loads: &[(i64, u32)],
-    outcome: Result<(), Error>,
+    work: impl Future<Output = Result<(), Error>>,
 ) -> Result<(), Error> {
-    let Err(Error::Differ(differences)) = &outcome else {
-        return outcome;
+    tokio::select! {
+        biased;
+        ended = Box::pin(work) => ended,
+        never = show_life(lock, loads) => match never {},
+    }
+}
+
+/// What keeps the statement from its end would keep the lock's heartbeat with it, so it waits neither for a row nor for
+/// a standby.
+async fn show_life(lock: &Lock, loads: &[(i64, u32)]) -> Infallible {
+    let ids: Vec<i64> = loads.iter().map(|(id, _)| *id).collect();
+    let sql = include_str!("sql/sign_of_life.sql");
+    loop {
+        tokio::time::sleep(SIGN_INTERVAL).await;
+        let signed = lock.session().execute("write the ledger", sql, &[&ids]).await;
+        if let Err(error) = signed {
+            tracing::warn!(
+                reason = crate::error::chain(&error),
+                "the ledger gets no sign of life"
+            );
+        }
+    }
+}
+
+/// Says in the rows of a run that it has failed for good, and why, so that nobody waits for another attempt.
+pub(crate) async fn failed(lock: &Lock, attempt: &str, exit: u8, error: &Error) -> Result<(), Error> {
+    let differences: &[String] = if let Error::Differ(differences) = error {
+        differences
+    } else {
+        &[]
     };
     let named: Vec<&String> = differences.iter().take(DIFFERENCES_MAX).collect();
-    let summary = json!({"differences": named});
-    let ids: Vec<i64> = loads.iter().map(|(id, _)| *id).collect();
-    let sql = "UPDATE schemaferry.load SET summary = $2, updated_at = pg_catalog.clock_timestamp() WHERE id = ANY ($1)";
-    write(lock.session(), sql, &[&ids, &summary], ids.len() as u64).await?;
-    outcome
+    let summary = json!({"exit": exit, "reason": crate::error::chain(error), "differences": named});
+    let sql = "UPDATE schemaferry.load SET summary = $2, updated_at = pg_catalog.clock_timestamp() \
+               WHERE attempt = $1 AND state IN ('clearing', 'loading')";
+    let target = lock.session();
+    if form::look(target).await?.is_there {
+        target
+            .execute("write the ledger", sql, &[&attempt, &summary])
+            .await?;
+    }
+    Ok(())
 }
 
 /// Whether every schema of the unit was completed by a load with this identifier, source and variables, and

@@ -50,6 +50,7 @@ impl Lock {
         let started = Instant::now();
         for schema in schemas {
             let mut dead_since = None;
+            let mut waits = false;
             while let Some(holder) = in_time(try_lock(&session, schema)).await? {
                 if holder.silence >= DEAD {
                     if dead_since.get_or_insert_with(Instant::now).elapsed() >= BURIAL_LIMIT {
@@ -71,6 +72,11 @@ impl Lock {
                         "let it finish, or set WAIT_TIMEOUT to wait for it",
                     )));
                 } else {
+                    if !std::mem::replace(&mut waits, true) {
+                        let reason =
+                            format!("another worker holds schema \"{schema}\": {}", holder.description);
+                        tracing::info!(phase = "lock", reason, "waiting");
+                    }
                     tokio::time::sleep(RETRY_INTERVAL).await;
                 }
             }
@@ -144,6 +150,14 @@ pub(crate) async fn holder(session: &Session, schemas: &Schemas) -> Result<Optio
         }
     }
     Ok(None)
+}
+
+/// The worker that is at a schema, unless it is dead.
+pub(crate) async fn worker(session: &Session, schema: &SchemaName) -> Result<Option<String>, Error> {
+    let holder = look(session, schema).await?;
+    Ok(holder
+        .filter(|holder| holder.silence < DEAD)
+        .map(|holder| holder.description))
 }
 
 async fn look(session: &Session, schema: &SchemaName) -> Result<Option<Holder>, Error> {

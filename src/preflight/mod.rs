@@ -3,6 +3,8 @@
 mod foreseen;
 mod hazards;
 mod needs;
+mod others;
+mod outlook;
 mod rights;
 mod servers;
 
@@ -17,6 +19,7 @@ use crate::clear::Decision;
 use crate::config::{Config, SchemaName};
 use crate::error::{Error, Refusal, Refused};
 use crate::ledger;
+pub(crate) use crate::preflight::outlook::Seen;
 use crate::progress::Progress;
 use crate::server::quoting::quote_ident;
 use crate::server::session::Session;
@@ -51,6 +54,10 @@ pub(crate) struct Questions<'a> {
     /// The installed client programs.
     pub(crate) clients: &'a [Client],
     pub(crate) entry: &'a ledger::NewLoad,
+    /// No load follows.
+    pub(crate) only_asked: bool,
+    /// What earlier questions of this run have seen.
+    pub(crate) seen: Seen,
 }
 
 /// All answers, and what follows from them.
@@ -86,6 +93,7 @@ pub(crate) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
 /// The answers, as soon as nothing refuses; what passes by itself is waited for up to `WAIT_TIMEOUT`.
 pub(crate) async fn permitted(questions: &Questions<'_>, progress: &Progress) -> Result<Answers, Error> {
     let started = Instant::now();
+    let mut said = Vec::new();
     loop {
         let answers = ask(questions).await?;
         let refusals = answers.refusals();
@@ -97,6 +105,15 @@ pub(crate) async fn permitted(questions: &Questions<'_>, progress: &Progress) ->
             answers.record();
             progress.not_carried(answers.notes());
             return answers.permit();
+        }
+        if refusals != said {
+            let reason = refusals
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("; ");
+            tracing::info!(phase = "preflight", reason, "waiting");
+            said = refusals;
         }
         progress.step();
         tokio::time::sleep(WAIT_INTERVAL).await;

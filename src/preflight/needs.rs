@@ -3,27 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, Refused, Side};
-use crate::ledger::{self, LoadState};
+use crate::preflight::others::{self, together};
 use crate::preflight::{Answers, Questions};
 use crate::server::quoting::quote_ident;
 use crate::server::session::Session;
-use crate::word;
-
-/// Objects named in a refusal.
-const NAMED_MAX: usize = 5;
 
 /// What one set of schemas is built on.
 #[derive(Debug, Default)]
-struct References {
+pub(super) struct References {
     /// Extensions, each with its schema.
     extensions: BTreeMap<String, String>,
     /// Foreign servers, each with the statement that creates it.
     servers: BTreeMap<String, String>,
     /// Objects of other schemas: schema, type, identity.
-    objects: BTreeSet<(String, String, String)>,
+    pub(super) objects: BTreeSet<(String, String, String)>,
 }
 
-async fn references(source: &Session, schemas: &[&str]) -> Result<References, Error> {
+pub(super) async fn references(source: &Session, schemas: &[&str]) -> Result<References, Error> {
     let rows = source
         .query(
             "list what the schemas lean on",
@@ -59,7 +55,7 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     let mut answers = Answers::default();
     extensions(questions, &mut answers, &references.extensions, &needed).await?;
     servers(questions, &mut answers, &references.servers).await?;
-    objects(questions, &mut answers, &references.objects).await?;
+    others::ask(questions, &mut answers, &references.objects).await?;
     answers.extend(partitions);
     Ok(answers)
 }
@@ -189,115 +185,4 @@ async fn servers(
         }
     }
     Ok(())
-}
-
-/// Hard dependencies on other schemas: there already, on their way, or to be moved first.
-async fn objects(
-    questions: &Questions<'_>,
-    answers: &mut Answers,
-    wanted: &BTreeSet<(String, String, String)>,
-) -> Result<(), Error> {
-    const CHECK: &str = "other schemas";
-    let column = |pick: fn(&(String, String, String)) -> &String| -> Vec<&String> {
-        wanted.iter().map(pick).collect()
-    };
-    let (schemas, types, identities) = (column(|one| &one.0), column(|one| &one.1), column(|one| &one.2));
-    let sql = include_str!("sql/missing.sql");
-    let rows = questions
-        .sessions
-        .target
-        .query(
-            "look for objects of other schemas",
-            sql,
-            &[&types, &identities, &schemas],
-        )
-        .await?;
-    let mut lacking: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut grants = BTreeMap::new();
-    for row in rows {
-        let schema: String = row.get("schema");
-        if row.get("lacks_usage") {
-            grants.insert(schema, row.get::<_, String>("usage_hint"));
-        } else {
-            let (kind, identity): (String, String) = (row.get("type"), row.get("identity"));
-            lacking
-                .entry(schema)
-                .or_default()
-                .push(format!("{kind} {identity}"));
-        }
-    }
-    for (schema, hint) in grants {
-        let refused = Refused::denied(
-            Side::Target,
-            format!("no USAGE on schema \"{schema}\", which the unit needs"),
-            hint,
-        );
-        answers.refuse(CHECK, refused);
-    }
-    let needed: BTreeSet<&String> = schemas.into_iter().collect();
-    for schema in needed {
-        let load = match ledger::latest(&questions.sessions.target, schema).await {
-            // Told by what is asked about the unit's own schemas.
-            Err(Error::Refused(_)) => None,
-            other => other?,
-        };
-        let on_its_way =
-            load.is_some_and(|load| matches!(load.state, LoadState::Clearing | LoadState::Loading));
-        let objects = lacking.remove(schema);
-        if on_its_way {
-            let reason = format!("schema \"{schema}\", which the unit needs, is still loading");
-            let hint = "let it finish, or set WAIT_TIMEOUT to wait for it";
-            let refused = Refused::transient(Side::Target, reason, hint);
-            answers.refuse(CHECK, refused);
-        } else if let Some(objects) = objects {
-            let reason = format!(
-                "schema \"{schema}\", which the unit needs, lacks {}",
-                word::some_of(&objects, NAMED_MAX, ", ")
-            );
-            let hint = order(questions, schema).await?;
-            answers.refuse(CHECK, Refused::config(Side::Target, reason, hint));
-        } else {
-            answers.fine(CHECK, format!("what is needed of {schema} is there"));
-        }
-    }
-    Ok(())
-}
-
-/// In which order to move, or what to move together.
-async fn order(questions: &Questions<'_>, schema: &str) -> Result<String, Error> {
-    let unit: BTreeSet<&str> = questions.config.schemas.names().into_iter().collect();
-    // Everything that the schema needs in its turn; if that comes back to the unit, all of it goes together.
-    let mut closure: BTreeSet<String> = BTreeSet::from([schema.to_owned()]);
-    let mut open = vec![schema.to_owned()];
-    let mut circular = BTreeSet::new();
-    while let Some(next) = open.pop() {
-        for (needed, _, _) in references(&questions.sessions.source, &[&next]).await?.objects {
-            if unit.contains(needed.as_str()) {
-                circular.insert(next.clone());
-            } else if closure.insert(needed.clone()) {
-                open.push(needed);
-            }
-        }
-    }
-    if circular.is_empty() {
-        return Ok(format!("move it first: SCHEMA_NAME={}", listed(schema)));
-    }
-    let mut together: BTreeSet<&str> = unit;
-    together.insert(schema);
-    together.extend(circular.iter().map(String::as_str));
-    Ok(format!("they need each other, {}", self::together(together)))
-}
-
-fn together(schemas: BTreeSet<&str>) -> String {
-    let names: Vec<String> = schemas.into_iter().map(listed).collect();
-    format!("move them together: SCHEMA_NAME={}", names.join(","))
-}
-
-/// A name as SCHEMA_NAME takes it.
-fn listed(name: &str) -> String {
-    if name.contains([',', '"']) || name.trim() != name {
-        quote_ident(name)
-    } else {
-        name.to_owned()
-    }
 }

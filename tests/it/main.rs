@@ -18,6 +18,7 @@ mod ledger;
 mod load;
 mod machine;
 mod names;
+mod order;
 mod privileges;
 mod queries;
 mod records;

@@ -1,0 +1,148 @@
+//! Schemas that are built on others of the same run: whoever starts first.
+
+use std::thread;
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use testbed::{Account, Fate, Worker};
+
+use crate::aws::{SCALE, machine, outcomes};
+use crate::rig::{Rig, assert_exit, text};
+use crate::slow::{PATIENCE, wait_for_phase};
+
+/// `b` is built on a type of `a`, `c` on one of `b`.
+const CHAIN: &str =
+    "CREATE SCHEMA a; CREATE TYPE a.e AS ENUM ('x'); CREATE TABLE a.t (e a.e); INSERT INTO a.t VALUES ('x');
+    CREATE SCHEMA b; CREATE TYPE b.e AS ENUM ('x'); CREATE TABLE b.t (e a.e); INSERT INTO b.t VALUES ('x');
+    CREATE SCHEMA c; CREATE TYPE c.e AS ENUM ('x'); CREATE TABLE c.t (e b.e); INSERT INTO c.t VALUES ('x')";
+
+/// `b` is built on `a`, whose second row is refused by the target after two seconds.
+const FAILING: &str = "CREATE SCHEMA a; CREATE FUNCTION a.f(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+    'BEGIN IF current_setting(''application_name'') LIKE ''sf/%/copy'' AND $1 = 2 THEN PERFORM pg_sleep(2); RAISE ''not here''; END IF; RETURN $1; END';
+    CREATE TABLE a.t (v int, w int GENERATED ALWAYS AS (a.f(v)) STORED); INSERT INTO a.t VALUES (1), (2);
+    CREATE SCHEMA b; CREATE TYPE a.e AS ENUM ('x'); CREATE TABLE b.t (e a.e);
+    CREATE SCHEMA other; CREATE TABLE other.t (v int)";
+
+/// A worker of a run of these schemas that waits for the others.
+fn member(rig: &Rig, schema: &str, run: &str) -> Worker {
+    rig.worker(schema)
+        .env("RUN_ID", "run")
+        .env("RUN_SCHEMAS", run)
+        .env("WAIT_TIMEOUT", "1m")
+}
+
+/// An execution of the state machine over these schemas: their outcomes and reasons.
+fn execute(rig: &Rig, schemas: &[&str]) -> (Vec<(String, String, u64)>, Value) {
+    let worker = rig.worker("").without("SCHEMA_NAME");
+    let account = Account::new(move |_| worker.clone(), |_, _| Fate::Undisturbed);
+    machine(&[]).execute("order", &json!({"schemas": schemas}), &account, SCALE);
+    let report: Value = serde_json::from_str(account.seen().published.last().unwrap()).unwrap();
+    (outcomes(&report), report)
+}
+
+#[test]
+fn every_order_of_a_list_ends_well() {
+    let orders = [
+        ["a", "b", "c"],
+        ["a", "c", "b"],
+        ["b", "a", "c"],
+        ["b", "c", "a"],
+        ["c", "a", "b"],
+        ["c", "b", "a"],
+    ];
+    thread::scope(|scope| {
+        for order in orders {
+            scope.spawn(move || {
+                let rig = Rig::new(CHAIN);
+                let expected = order.map(|schema| (schema.to_owned(), "ok".to_owned(), 1));
+                let (found, report) = execute(&rig, &order);
+                assert_eq!(found, expected, "{report}");
+                assert_eq!(
+                    rig.at_target("SELECT a.t.e, b.t.e, c.t.e FROM a.t, b.t, c.t"),
+                    "x|x|x"
+                );
+            });
+        }
+    });
+}
+
+#[test]
+fn nobody_waits_for_what_has_failed_for_good() {
+    let rig = Rig::new(FAILING);
+    let (found, report) = execute(&rig, &["a", "b", "other"]);
+    let expected = [("a", "data"), ("b", "config"), ("other", "ok")];
+    let expected = expected.map(|(schema, outcome)| (schema.to_owned(), outcome.to_owned(), 1));
+    assert_eq!(found, expected, "{report}");
+    let reason = text(&report["schemas"][1], "reason");
+    assert!(
+        reason.contains("schema \"a\", which the unit needs, is not whole: its last load ended with 65: ")
+            && reason.contains("raised by a function"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn what_waits_says_for_whom() {
+    let rig = Rig::new(CHAIN);
+    // Only for what it is told of, and only as long as it may.
+    for (worker, exit) in [
+        (member(&rig, "b", "a,b").env("WAIT_TIMEOUT", "0"), 75),
+        (member(&rig, "b", "b,c"), 78),
+        (member(&rig, "b", "a,b").arg("check"), 0),
+        (member(&rig, "b", "b").arg("check"), 78),
+    ] {
+        assert_exit(&worker.run(), exit);
+    }
+    let waiting = member(&rig, "b", "a,b,c").spawn();
+    let record = waiting.wait_for_record(|record| text(record, "msg") == "waiting", PATIENCE);
+    let reason = text(&record, "reason");
+    assert!(
+        reason.contains("schema \"a\", which the unit needs, is yet to be brought by this run"),
+        "{reason}"
+    );
+    assert_exit(&member(&rig, "a", "a,b").run(), 0);
+    assert_exit(&waiting.wait(), 0);
+}
+
+/// A load that was killed: somebody may come back for a while, and then no longer.
+#[test]
+fn nobody_waits_for_a_corpse() {
+    let rig = Rig::new(FAILING);
+    let killed = rig.worker("a").spawn();
+    wait_for_phase(&killed, "pre-data");
+    killed.signal(Signal::SIGKILL);
+    assert_eq!(killed.wait().exit, -9);
+    let run = |worker: Worker, exit: i32, words: &str| {
+        let output = worker.run();
+        assert_exit(&output, exit);
+        let reason = text(output.last(), "reason").to_owned();
+        assert!(reason.contains(words), "{reason}");
+    };
+    run(rig.worker("b"), 75, "is to be tried again");
+    rig.at_target("UPDATE schemaferry.load SET updated_at = updated_at - interval '31 minutes'");
+    run(rig.worker("b"), 78, "its last load was interrupted 31m");
+    run(
+        rig.worker("b").env("RUN_SCHEMAS", "a,b"),
+        75,
+        "is to be tried again",
+    );
+    // The run comes to it.
+    rig.at_source("CREATE OR REPLACE FUNCTION a.f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1'");
+    let waiting = member(&rig, "b", "a,b").spawn();
+    let _waits = waiting.wait_for_record(|record| text(record, "msg") == "waiting", PATIENCE);
+    assert_exit(&member(&rig, "a", "a,b").run(), 0);
+    assert_exit(&waiting.wait(), 0);
+}
+
+#[test]
+fn schemas_that_need_each_other_do_not_wait_for_each_other() {
+    let rig = Rig::new(CHAIN);
+    rig.at_source("ALTER TABLE a.t ADD COLUMN needed c.e");
+    let waiting = member(&rig, "b", "a,b,c").run();
+    assert_exit(&waiting, 78);
+    let hint = waiting.last()["findings"].to_string();
+    assert!(
+        hint.contains("they need each other, move them together: SCHEMA_NAME=a,b,c"),
+        "{hint}"
+    );
+}
