@@ -235,7 +235,7 @@ impl Unit<'_> {
     pub(crate) async fn complete(
         &self,
         lock: &Lock,
-        loads: &[(i64, u32)],
+        loads: &[ledger::Begun],
         completion: ledger::Completion,
     ) -> Result<(), Error> {
         let Sides { source, target } = &self.controls;

@@ -12,7 +12,7 @@ use crate::catalogue;
 use crate::clear::drop::{Emptying, Member, changed};
 use crate::config::{Config, OnExisting, SchemaName};
 use crate::error::{Error, Refused, Side};
-use crate::ledger::{self, Load, LoadState, NewLoad};
+use crate::ledger::{self, Begun, Load, LoadState, NewLoad};
 use crate::lock::Lock;
 use crate::server::quoting::quote_ident;
 use crate::server::session::Session;
@@ -223,8 +223,7 @@ struct Planned {
 /// The unit's schemas, ready to be filled.
 #[derive(Debug)]
 pub(crate) struct Room {
-    /// Ledger row and OID of each.
-    pub(crate) loads: Vec<(i64, u32)>,
+    pub(crate) loads: Vec<Begun>,
     /// Comments that its user may not give.
     pub(crate) not_carried: Vec<String>,
     /// Those that were there before and keep their owner.
@@ -276,7 +275,11 @@ pub(crate) async fn make_room(
         let oid = one.provide(target).await?;
         ledger::loading(target, id, oid).await?;
         not_carried.extend(comment(target, one, comments).await?);
-        loads.push((id, oid));
+        loads.push(Begun {
+            id,
+            schema: one.schema.clone(),
+            schema_oid: oid,
+        });
     }
     target.batch("commit", "COMMIT").await?;
     let adopted = planned.into_iter().filter(|one| one.decision.adopts());

@@ -1,6 +1,7 @@
 //! The ledger on the target: one row per schema and load, what a retry is decided by.
 
 mod form;
+mod inventory;
 
 pub(crate) use form::{open, outdated};
 
@@ -53,6 +54,7 @@ impl LoadState {
 #[derive(Debug, Clone)]
 pub(crate) struct Load {
     pub(crate) id: i64,
+    schema: String,
     pub(crate) state: LoadState,
     /// OID of the schema that the load made or adopted; `None` while it was not created yet.
     pub(crate) schema_oid: Option<u32>,
@@ -67,6 +69,15 @@ pub(crate) struct Load {
     /// Since the last sign of life.
     pub(crate) silence: Duration,
     summary: Option<Value>,
+}
+
+/// A load of one schema that a run has begun.
+#[derive(Debug, Clone)]
+pub(crate) struct Begun {
+    /// Of its row.
+    pub(crate) id: i64,
+    pub(crate) schema: SchemaName,
+    pub(crate) schema_oid: u32,
 }
 
 /// What a run writes into its rows.
@@ -103,13 +114,16 @@ impl Load {
     fn from_row(row: &Row) -> Self {
         Self {
             id: row.get("id"),
+            schema: row.get("schema_name"),
             state: LoadState::from_word(row.get("state")),
             schema_oid: row.get("schema_oid"),
             adopted: row.get("adopted"),
             run_id: row.get("run_id"),
             source: row.get("source"),
             variables: row.get("variables"),
-            inventory: row.get("inventory"),
+            inventory: row
+                .get::<_, Option<Value>>("inventory")
+                .and_then(inventory::readable),
             activity: row.get("activity"),
             source_activity: row
                 .get::<_, Option<Value>>("source_activity")
@@ -144,15 +158,22 @@ impl Load {
     /// What in the schema is no longer as the load left it; empty if nothing. Counters that were lost to a
     /// crash or a reset are unknown and do not count.
     pub(crate) async fn changes(&self, target: &Session, schema_oid: u32) -> Result<Vec<String>, Error> {
-        let mut changes = differences(self.inventory.as_ref(), &inventory(target, schema_oid).await?);
+        let Some(left) = &self.inventory else {
+            return Ok(vec![
+                "what its load, one of an earlier release, has left is not known".to_owned(),
+            ]);
+        };
+        let now = inventory::inventory(target, &self.schema).await?;
+        let counts = |kind: &str| !self.adopted || !inventory::is_about_the_schema(kind);
+        let mut changes = inventory::differences(left, &now, counts);
         changes.extend(self.writes(target, schema_oid).await?);
         Ok(changes)
     }
 
     /// Tables and sequences of those that are still there that were written to since.
     pub(crate) async fn writes(&self, target: &Session, schema_oid: u32) -> Result<Vec<String>, Error> {
-        let now = activity(target, schema_oid).await?;
-        Ok(writes(self.activity.as_ref(), &now))
+        let now = inventory::activity(target, schema_oid).await?;
+        Ok(inventory::writes(self.activity.as_ref(), &now))
     }
 }
 
@@ -244,7 +265,7 @@ pub(crate) struct Completion {
 pub(crate) async fn complete(
     reader: &Session,
     lock: &Lock,
-    loads: &[(i64, u32)],
+    loads: &[Begun],
     completion: &Completion,
 ) -> Result<(), Error> {
     if reader.major() < 15 {
@@ -252,12 +273,12 @@ pub(crate) async fn complete(
         tokio::time::sleep(COLLECTOR_DELAY).await;
     }
     let mut rows = Vec::new();
-    for (id, oid) in loads {
+    for load in loads {
+        let inventory = inventory::inventory(reader, load.schema.as_str()).await?;
         rows.push((
-            id,
-            oid,
-            inventory(reader, *oid).await?,
-            activity(reader, *oid).await?,
+            load,
+            inventory,
+            inventory::activity(reader, load.schema_oid).await?,
         ));
     }
     let source_activity = json!(completion.source_activity);
@@ -271,9 +292,9 @@ pub(crate) async fn complete(
     let sql = "UPDATE schemaferry.load SET state = 'complete', snapshot_at = $2, snapshot_lsn = $3, deferred = $4, \
                summary = $5, inventory = $6, activity = $7, source_activity = $8, \
                updated_at = pg_catalog.clock_timestamp() WHERE id = $1 AND state = 'loading' AND schema_oid = $9";
-    for (id, oid, inventory, activity) in rows {
+    for (load, inventory, activity) in rows {
         let params: [&dyn Param; 9] = [
-            id,
+            &load.id,
             &completion.snapshot_at,
             &completion.snapshot_lsn,
             &completion.deferred,
@@ -281,7 +302,7 @@ pub(crate) async fn complete(
             &inventory,
             &activity,
             &source_activity,
-            oid,
+            &load.schema_oid,
         ];
         write(target, sql, &params, 1).await?;
     }
@@ -291,7 +312,7 @@ pub(crate) async fn complete(
 /// Does what the loads need, while their rows show that they live.
 pub(crate) async fn alive(
     lock: &Lock,
-    loads: &[(i64, u32)],
+    loads: &[Begun],
     work: impl Future<Output = Result<(), Error>>,
 ) -> Result<(), Error> {
     tokio::select! {
@@ -303,8 +324,8 @@ pub(crate) async fn alive(
 
 /// What keeps the statement from its end would keep the lock's heartbeat with it, so it waits neither for a row nor for
 /// a standby.
-async fn show_life(lock: &Lock, loads: &[(i64, u32)]) -> Infallible {
-    let ids: Vec<i64> = loads.iter().map(|(id, _)| *id).collect();
+async fn show_life(lock: &Lock, loads: &[Begun]) -> Infallible {
+    let ids: Vec<i64> = loads.iter().map(|load| load.id).collect();
     let sql = include_str!("sql/sign_of_life.sql");
     loop {
         tokio::time::sleep(SIGN_INTERVAL).await;
@@ -362,103 +383,4 @@ pub(crate) async fn is_complete(target: &Session, schemas: &Schemas, entry: &New
         }
     }
     Ok(true)
-}
-
-/// `{"type identity": "hash of the definition"}`.
-async fn inventory(target: &Session, schema_oid: u32) -> Result<Value, Error> {
-    let rows = target
-        .query("list objects", include_str!("sql/inventory.sql"), &[&schema_oid])
-        .await?;
-    let object = |row: &Row| {
-        (
-            format!(
-                "{} {}",
-                row.get::<_, &str>("type"),
-                row.get::<_, &str>("identity")
-            ),
-            json!(row.get::<_, &str>("definition")),
-        )
-    };
-    Ok(Value::Object(rows.iter().map(object).collect()))
-}
-
-/// `{"name": {"writes": "text or null", "file": number, "sequence": bool}}`.
-async fn activity(target: &Session, schema_oid: u32) -> Result<Value, Error> {
-    let rows = target
-        .query("read counters", include_str!("sql/activity.sql"), &[&schema_oid])
-        .await?;
-    let counter = |row: &Row| {
-        let value = json!({
-            "writes": row.get::<_, Option<&str>>("writes"),
-            "file": row.get::<_, Option<i64>>("file"),
-            "sequence": row.get::<_, bool>("is_sequence"),
-        });
-        (row.get::<_, String>("name"), value)
-    };
-    Ok(Value::Object(rows.iter().map(counter).collect()))
-}
-
-fn differences(before: Option<&Value>, now: &Value) -> Vec<String> {
-    let empty = serde_json::Map::new();
-    let before = before.and_then(Value::as_object).unwrap_or(&empty);
-    let now = now.as_object().unwrap_or(&empty);
-    let mut changes: Vec<String> = before
-        .keys()
-        .filter(|name| !now.contains_key(*name))
-        .map(|name| format!("{name} was dropped"))
-        .collect();
-    for (name, definition) in now {
-        match before.get(name) {
-            None => changes.push(format!("{name} was added")),
-            Some(known) if known != definition => changes.push(format!("{name} was altered")),
-            Some(_) => {}
-        }
-    }
-    changes.sort_unstable();
-    changes
-}
-
-fn writes(before: Option<&Value>, now: &Value) -> Vec<String> {
-    let empty = serde_json::Map::new();
-    let before = before.and_then(Value::as_object).unwrap_or(&empty);
-    let number = |value: &Value| value["writes"].as_str().and_then(|text| text.parse::<i64>().ok());
-    let mut changes = Vec::new();
-    for (name, known) in before {
-        let Some(current) = now.get(name) else { continue };
-        if known["sequence"] == json!(true) {
-            if known["writes"] != current["writes"]
-                && !known["writes"].is_null()
-                && !current["writes"].is_null()
-            {
-                changes.push(format!("sequence {name} has moved"));
-            }
-        } else if matches!((number(known), number(current)), (Some(then), Some(now)) if now > then) {
-            changes.push(format!("rows of {name} were written"));
-        } else if known["file"] != current["file"] {
-            changes.push(format!("{name} was truncated or rewritten"));
-        }
-    }
-    changes.sort_unstable();
-    changes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn changes_are_named_and_lost_counters_are_not() {
-        let before = json!({"t": {"writes": "10", "file": 1, "sequence": false}, "s": {"writes": "5", "file": 2, "sequence": true}});
-        let same = writes(Some(&before), &before);
-        assert!(same.is_empty());
-        let reset = json!({"t": {"writes": "0", "file": 1, "sequence": false}, "s": {"writes": null, "file": 2, "sequence": true}});
-        assert!(writes(Some(&before), &reset).is_empty(), "unknown is not changed");
-        let written = json!({"t": {"writes": "11", "file": 1, "sequence": false}, "s": {"writes": "6", "file": 2, "sequence": true}});
-        assert_eq!(
-            writes(Some(&before), &written),
-            ["rows of t were written", "sequence s has moved"]
-        );
-        let emptied = json!({"t": {"writes": "10", "file": 9, "sequence": false}});
-        assert_eq!(writes(Some(&before), &emptied), ["t was truncated or rewritten"]);
-    }
 }

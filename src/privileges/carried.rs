@@ -110,16 +110,24 @@ pub(crate) async fn read(session: &Session, schemas: &Schemas) -> Result<Carried
         session.query_one("ask for the user", "SELECT current_user::text", &[]),
         session.query(
             "list owners and grants",
-            include_str!("sql/privileges.sql"),
+            include_str!("../catalogue/sql/privileges.sql"),
             &params
         ),
         session.query(
             "list default privileges",
-            include_str!("sql/default_privileges.sql"),
+            include_str!("../catalogue/sql/default_privileges.sql"),
             &params
         ),
-        session.query("list policies", include_str!("sql/policies.sql"), &params),
-        session.query("list row security", include_str!("sql/row_security.sql"), &params),
+        session.query(
+            "list policies",
+            include_str!("../catalogue/sql/policies.sql"),
+            &params
+        ),
+        session.query(
+            "list row security",
+            include_str!("../catalogue/sql/row_security.sql"),
+            &params
+        ),
         session.batch("have names quoted no more", deparsed::UNQUOTED)
     )?;
     let mut objects = Vec::new();

@@ -56,9 +56,9 @@ struct Object {
 
 /// Reads all of them, in one query.
 pub(crate) async fn read(session: &Session, schemas: &Schemas) -> Result<Objects, Error> {
-    let sql = include_str!("sql/objects.sql");
+    let sql = include_str!("../catalogue/sql/objects.sql");
     let names = schemas.names();
-    let params: [&dyn Param; 1] = [&names];
+    let params: [&dyn Param; 2] = [&names, &false];
     let ((), rows, ()) = tokio::try_join!(
         session.batch("have names quoted", deparsed::QUOTED),
         session.query("describe objects", sql, &params),

@@ -47,13 +47,13 @@ const ROWS: &[Row] = &[
     Row {
         before: "",
         open: "CREATE TABLE s.mine () INHERITS (s.t); INSERT INTO s.mine VALUES (8)",
-        words: &["was changed since our load", "table s.mine was added"],
+        words: &["was changed since our load", "table \"s\".\"mine\" was added"],
         stands: ("SELECT a FROM s.mine", "8"),
     },
     Row {
         before: "",
         open: "ALTER TABLE s.t ADD COLUMN b int DEFAULT 5",
-        words: &["was changed since our load", "table s.t was altered"],
+        words: &["was changed since our load", "table \"s\".\"t\" was altered"],
         stands: ("SELECT b FROM s.t", "5"),
     },
 ];

@@ -6,6 +6,7 @@ mod slow;
 
 mod attacks;
 mod aws;
+mod changes;
 mod connecting;
 mod copy;
 mod failures;

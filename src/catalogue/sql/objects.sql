@@ -4,7 +4,8 @@
 -- Types and names in properties are quoted by the server, always (quote_all_identifiers). What is stored as a tree stands in
 -- properties of its own, so that the server can be asked what it makes of another server's text.
 -- $1 text[]: schemas
--- properties: a JSON object, without what is as it would be anyway.
+-- $2 bool: whether what no load carries is told as well: foreign keys that leave the schemas, invalid indexes, and what else stands there
+-- properties: a JSON object, without what is as it would be anyway. class, oid: of the object; part: a column's number
 -- behind: operators and functions outside of pg_catalog in what is stored as a tree, where an operator is among them: some
 -- expressions (IS DISTINCT FROM, NULLIF, CASE with an argument, JOIN USING) are written without theirs.
 WITH RECURSIVE namespace AS MATERIALIZED (
@@ -44,13 +45,13 @@ WITH RECURSIVE namespace AS MATERIALIZED (
       ON (d.classid, d.refclassid, d.refobjid)
        = ('pg_catalog.pg_rewrite'::pg_catalog.regclass, 'pg_catalog.pg_class'::pg_catalog.regclass, u.oid)
     JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
-), collation_name AS MATERIALIZED (
+), collation_name AS NOT MATERIALIZED (
     SELECT o.oid,
            CASE WHEN n.nspname <> 'pg_catalog' THEN pg_catalog.quote_ident(n.nspname) || '.' ELSE '' END
            || pg_catalog.quote_ident(o.collname) AS name
     FROM pg_catalog.pg_collation o
     JOIN pg_catalog.pg_namespace n ON n.oid = o.collnamespace
-), opclass_name AS MATERIALIZED (
+), opclass_name AS NOT MATERIALIZED (
     SELECT o.oid,
            CASE WHEN n.nspname <> 'pg_catalog' THEN pg_catalog.quote_ident(n.nspname) || '.' ELSE '' END
            || pg_catalog.quote_ident(o.opcname) AS name
@@ -115,8 +116,8 @@ WITH RECURSIVE namespace AS MATERIALIZED (
                                           JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint AND k.contype <> 't'
                                           LEFT JOIN pg_catalog.pg_class f ON f.oid = k.confrelid
                                           WHERE t.tgrelid = c.oid AND t.tgenabled <> 'O'
-                                            AND k.connamespace IN (SELECT n.oid FROM namespace n)
-                                            AND (f.oid IS NULL OR f.relnamespace IN (SELECT n.oid FROM namespace n))) END,
+                                            AND (k.connamespace IN (SELECT n.oid FROM namespace n) OR $2)
+                                            AND (f.oid IS NULL OR f.relnamespace IN (SELECT n.oid FROM namespace n) OR $2)) END,
                'server', (SELECT s.srvname FROM pg_catalog.pg_foreign_table f
                           JOIN pg_catalog.pg_foreign_server s ON s.oid = f.ftserver WHERE f.ftrelid = c.oid),
                'foreign options', (SELECT pg_catalog.array_agg(o ORDER BY o)
@@ -179,6 +180,7 @@ WITH RECURSIVE namespace AS MATERIALIZED (
            pg_catalog.json_build_object(
                'table', i.indrelid::pg_catalog.regclass::text,
                'method', m.amname,
+               'valid', CASE WHEN NOT i.indisvalid AND x.relkind = 'i' THEN false END,
                'unique', CASE WHEN i.indisunique THEN true END,
                'nulls not distinct', CASE WHEN pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct' = 'true' THEN true END,
                'columns', (
@@ -212,7 +214,7 @@ WITH RECURSIVE namespace AS MATERIALIZED (
     JOIN pg_catalog.pg_index i ON i.indexrelid = x.oid
     JOIN pg_catalog.pg_am m ON m.oid = x.relam
     -- That of a partitioned table is not valid before all of its parts are there.
-    WHERE i.indisvalid OR x.relkind = 'I'
+    WHERE i.indisvalid OR x.relkind = 'I' OR $2
 
     UNION ALL
     SELECT 'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid, 0,
@@ -235,7 +237,7 @@ WITH RECURSIVE namespace AS MATERIALIZED (
     LEFT JOIN pg_catalog.pg_class f ON f.oid = k.confrelid
     WHERE k.contype IN ('c', 'p', 'u', 'x')
        -- What partitions have of their root's follows it, and the server names it.
-       OR k.contype = 'f' AND k.conparentid = 0 AND f.relnamespace IN (SELECT n.oid FROM namespace n)
+       OR k.contype = 'f' AND k.conparentid = 0 AND (f.relnamespace IN (SELECT n.oid FROM namespace n) OR $2)
 
     UNION ALL
     -- From 18 on; before, there is nothing but the column's mark.
@@ -522,10 +524,21 @@ WITH RECURSIVE namespace AS MATERIALIZED (
           CROSS JOIN LATERAL pg_catalog.regexp_matches(t.text, ':(opno|funcid|aggfnoid|winfnoid) (\d{5,})', 'g') AS m (found)
           WHERE m.found[2]::oid >= 16384) n
     GROUP BY n.class, n.oid, n.part
+), told AS (
+    SELECT * FROM object
+    UNION ALL
+    SELECT d.classid, d.objid, 0, i.type, i.identity, NULL
+    FROM namespace n
+    JOIN pg_catalog.pg_depend d
+      ON d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = n.oid AND d.deptype = 'n',
+    LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, 0) i
+    WHERE $2
+      AND i.identity IS NOT NULL
+      AND (d.classid, d.objid) NOT IN (SELECT o.class, o.oid FROM object o)
 )
-SELECT o.kind, o.identity, pg_catalog.json_strip_nulls(o.properties)::text AS properties, d.description AS comment,
-       b.names AS behind
-FROM object o
+SELECT o.class, o.oid, o.part, o.kind, o.identity, pg_catalog.json_strip_nulls(o.properties)::text AS properties,
+       d.description AS comment, b.names AS behind
+FROM told o
 LEFT JOIN behind b ON b.oid = o.oid AND b.class = o.class AND b.part = o.part
 LEFT JOIN pg_catalog.pg_description d ON d.objoid = o.oid AND d.classoid = o.class AND d.objsubid = o.part
 WHERE (o.oid, o.class) NOT IN (SELECT m.objid, m.classid FROM member m)

@@ -1,0 +1,213 @@
+//! What a schema holds and how far it was written to: what a load leaves, and what has become of it since.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+use tokio_postgres::Row;
+
+use crate::catalogue::deparsed;
+use crate::error::Error;
+use crate::server::parameter::Param;
+use crate::server::session::Session;
+
+/// Everything in a schema, each object by its kind and its identity with a hash of all that VERIFY compares of it, and of what no
+/// load carries: `{"kind": {"identity": "hash"}}`. Columns count as part of their table.
+pub(super) async fn inventory(target: &Session, schema: &str) -> Result<Value, Error> {
+    let names = [schema];
+    let names = names.as_slice();
+    let (one, both): ([&dyn Param; 1], [&dyn Param; 2]) = ([&names], [&names, &true]);
+    let queries = [
+        hashed(
+            include_str!("sql/objects.sql"),
+            include_str!("../catalogue/sql/objects.sql"),
+        ),
+        hashed(
+            include_str!("sql/access.sql"),
+            include_str!("../catalogue/sql/privileges.sql"),
+        ),
+        hashed(
+            include_str!("sql/defaults.sql"),
+            include_str!("../catalogue/sql/default_privileges.sql"),
+        ),
+        hashed(
+            include_str!("sql/policies.sql"),
+            include_str!("../catalogue/sql/policies.sql"),
+        ),
+        hashed(
+            include_str!("sql/row_security.sql"),
+            include_str!("../catalogue/sql/row_security.sql"),
+        ),
+    ];
+    let [objects, access, defaults, policies, secured] = &queries;
+    let action = "list objects";
+    // All at once: one way to the server and back.
+    let ((), objects, access, defaults, policies, secured, ()) = tokio::try_join!(
+        target.batch("have names quoted", deparsed::QUOTED),
+        target.query(action, objects, &both),
+        target.query(action, access, &one),
+        target.query(action, defaults, &one),
+        target.query(action, policies, &one),
+        target.query(action, secured, &one),
+        target.batch("have names quoted no more", deparsed::UNQUOTED)
+    )?;
+    let mut inventory: Map<String, Value> = Map::new();
+    for row in [objects, access, defaults, policies, secured].iter().flatten() {
+        let objects = inventory
+            .entry(row.get::<_, String>("kind"))
+            .or_insert_with(|| json!({}));
+        objects[row.get::<_, &str>("identity")] = row.get::<_, &str>("hash").into();
+    }
+    Ok(Value::Object(inventory))
+}
+
+/// A query that hashes what another one lists, put into its place.
+fn hashed(outer: &str, listed: &str) -> String {
+    outer.replace("FROM LISTED", &format!("FROM (\n{listed}\n)"))
+}
+
+/// How far everything in a schema was written to: `{"name": {"writes": "text or null", "file": number, "sequence": bool}}`.
+pub(super) async fn activity(target: &Session, schema_oid: u32) -> Result<Value, Error> {
+    let rows = target
+        .query("read counters", include_str!("sql/activity.sql"), &[&schema_oid])
+        .await?;
+    let counter = |row: &Row| {
+        let value = json!({
+            "writes": row.get::<_, Option<&str>>("writes"),
+            "file": row.get::<_, Option<i64>>("file"),
+            "sequence": row.get::<_, bool>("is_sequence"),
+        });
+        (row.get::<_, String>("name"), value)
+    };
+    Ok(Value::Object(rows.iter().map(counter).collect()))
+}
+
+/// An inventory in this release's form.
+pub(super) fn readable(inventory: Value) -> Option<Value> {
+    let known = inventory.as_object()?.values().all(Value::is_object);
+    known.then_some(inventory)
+}
+
+/// What is no longer as in an earlier inventory. Of what is gone or new as a whole, the parts are not named.
+/// Only kinds that `counts` are compared.
+pub(super) fn differences(before: &Value, now: &Value, counts: impl Fn(&str) -> bool) -> Vec<String> {
+    let entries = |inventory| -> BTreeMap<Object<'_>, &Value> {
+        let mut entries = entries(inventory);
+        entries.retain(|(kind, _), _| counts(kind));
+        entries
+    };
+    let (before, now) = (entries(before), entries(now));
+    let altered = before
+        .iter()
+        .filter(|(object, hash)| now.get(object).is_some_and(|now| now != *hash));
+    let mut changes: Vec<String> = altered
+        .map(|((kind, identity), _)| format!("{kind} {identity} was altered"))
+        .collect();
+    for (one, other, verb) in [(&before, &now, "dropped"), (&now, &before, "added")] {
+        let found: Vec<Object<'_>> = one
+            .keys()
+            .filter(|object| !other.contains_key(*object))
+            .copied()
+            .collect();
+        let named: BTreeSet<&str> = found
+            .iter()
+            .filter(|(kind, _)| !is_about_another(kind))
+            .map(|(_, identity)| *identity)
+            .collect();
+        let is_part = |(kind, identity): &Object<'_>| {
+            let whole = identity.rsplit_once(".\"").map_or("", |(whole, _)| whole);
+            named.contains(whole) || is_about_another(kind) && named.contains(identity)
+        };
+        let wholes = found.iter().filter(|object| !is_part(object));
+        changes.extend(wholes.map(|(kind, identity)| format!("{kind} {identity} was {verb}")));
+    }
+    changes.sort_unstable();
+    changes
+}
+
+/// Kind and identity.
+type Object<'a> = (&'a str, &'a str);
+
+/// Whether what is listed under this kind is named by another object.
+fn is_about_another(kind: &str) -> bool {
+    kind.starts_with("access to ") || kind == "row security of"
+}
+
+/// Whether what is listed under this kind is about the schema itself, which an adopted one's owner may change as he likes:
+/// nothing of that is dropped.
+pub(super) fn is_about_the_schema(kind: &str) -> bool {
+    kind == "schema" || kind == "access to schema" || kind.starts_with("access to new ")
+}
+
+fn entries(inventory: &Value) -> BTreeMap<Object<'_>, &Value> {
+    let kinds = inventory.as_object().into_iter().flatten();
+    kinds
+        .flat_map(|(kind, objects)| {
+            let objects = objects.as_object().into_iter().flatten();
+            objects.map(|(identity, hash)| ((kind.as_str(), identity.as_str()), hash))
+        })
+        .collect()
+}
+
+/// Tables and sequences that are still there and were written to since `before`. Counters that were lost to a crash or a reset
+/// are unknown and do not count.
+pub(super) fn writes(before: Option<&Value>, now: &Value) -> Vec<String> {
+    let empty = Map::new();
+    let before = before.and_then(Value::as_object).unwrap_or(&empty);
+    let number = |value: &Value| value["writes"].as_str().and_then(|text| text.parse::<i64>().ok());
+    let mut changes = Vec::new();
+    for (name, known) in before {
+        let Some(current) = now.get(name) else { continue };
+        if known["sequence"] == json!(true) {
+            if known["writes"] != current["writes"]
+                && !known["writes"].is_null()
+                && !current["writes"].is_null()
+            {
+                changes.push(format!("sequence {name} has moved"));
+            }
+        } else if matches!((number(known), number(current)), (Some(then), Some(now)) if now > then) {
+            changes.push(format!("rows of {name} were written"));
+        } else if known["file"] != current["file"] {
+            changes.push(format!("{name} was truncated or rewritten"));
+        }
+    }
+    changes.sort_unstable();
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_what_is_gone_or_new_are_not_named() {
+        let table = r#""s"."t""#;
+        let before = json!({"table": {table: "1"}, "constraint": {r#""s"."t"."t_pkey""#: "1"}, "access to table": {table: "1"},
+                            "function": {r#""s"."f"()"#: "1"}});
+        let now = json!({"function": {r#""s"."f"()"#: "2"}, "row security of": {r#""s"."u""#: "1"}});
+        assert_eq!(
+            differences(&before, &now, |_| true),
+            [
+                r#"function "s"."f"() was altered"#,
+                r#"row security of "s"."u" was added"#,
+                r#"table "s"."t" was dropped"#
+            ]
+        );
+        assert!(differences(&before, &before, |_| true).is_empty());
+    }
+
+    #[test]
+    fn changes_are_named_and_lost_counters_are_not() {
+        let before = json!({"t": {"writes": "10", "file": 1, "sequence": false}, "s": {"writes": "5", "file": 2, "sequence": true}});
+        let same = writes(Some(&before), &before);
+        assert!(same.is_empty());
+        let reset = json!({"t": {"writes": "0", "file": 1, "sequence": false}, "s": {"writes": null, "file": 2, "sequence": true}});
+        assert!(writes(Some(&before), &reset).is_empty(), "unknown is not changed");
+        let written = json!({"t": {"writes": "11", "file": 1, "sequence": false}, "s": {"writes": "6", "file": 2, "sequence": true}});
+        assert_eq!(
+            writes(Some(&before), &written),
+            ["rows of t were written", "sequence s has moved"]
+        );
+        let emptied = json!({"t": {"writes": "10", "file": 9, "sequence": false}});
+        assert_eq!(writes(Some(&before), &emptied), ["t was truncated or rewritten"]);
+    }
+}
