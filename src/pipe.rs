@@ -182,30 +182,18 @@ fn table_of(line: &str) -> Option<&str> {
 }
 
 /// Says why a row could not travel, where the server only speaks of memory.
-fn with_row_limit(error: Error) -> Error {
+fn with_row_limit(mut error: Error) -> Error {
     const LIMITS: [&str; 3] = [
         "nlarge string buffer",
         "invalid memory alloc request size",
         "out of memory",
     ];
-    let Error::Program {
-        program,
-        side,
-        status,
-        mut reason,
-    } = error
-    else {
-        return error;
-    };
-    if LIMITS.iter().any(|limit| reason.contains(limit)) {
+    if let Error::Program { reason, .. } = &mut error
+        && LIMITS.iter().any(|limit| reason.contains(limit))
+    {
         reason.push_str(" (a row that is larger than 1 GB as text cannot pass through COPY)");
     }
-    Error::Program {
-        program,
-        side,
-        status,
-        reason,
-    }
+    error
 }
 
 #[cfg(test)]

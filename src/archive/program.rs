@@ -15,7 +15,8 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 
 use crate::archive::oom;
-use crate::error::{Error, Program, Refused, Side, withhold_quoted};
+use crate::error::words::{self, Words};
+use crate::error::{Error, Program, Refused, Side};
 use crate::server::connect::CONNECT_TIMEOUT;
 use crate::server::passfile::Passfile;
 use crate::server::settings::{self, Dialect};
@@ -159,11 +160,13 @@ impl Running {
                 "give it more memory; under METHOD=copy no row is held whole",
             )));
         }
+        let (reason, words): (Vec<String>, Vec<Words>) = cause.into_iter().unzip();
         Err(Error::Program {
             program: self.program,
             side: self.side,
             status,
-            reason: cause.join(": "),
+            reason: reason.join(": "),
+            words,
         })
     }
 }
@@ -181,7 +184,7 @@ async fn relay_lines(
     program: Program,
     stderr: Option<impl AsyncRead + Unpin>,
     on_line: OnLine<'_>,
-) -> Vec<String> {
+) -> Vec<(String, Words)> {
     const CAUSES_MAX: usize = 3;
     const LINE_MAX: u64 = 64 * 1024;
     let mut causes = Vec::new();
@@ -194,61 +197,35 @@ async fn relay_lines(
         let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
         bytes.clear();
         on_line(&line);
-        let Some(safe) = without_row_values(program, &line) else {
+        let Some((safe, said)) = words::read(program, &line) else {
+            if words::is_raised(&line)
+                && let Some((_, Words::Server { raised, .. })) = causes.last_mut()
+            {
+                *raised = true;
+            }
             tracing::debug!(program = program.name(), pipe = "stderr", "line withheld");
             continue;
         };
-        let is_error = safe.contains("error: ") || safe.contains("Error message from server");
-        if is_error && causes.len() < CAUSES_MAX {
-            causes.push(safe.clone());
-        }
-        if is_error {
-            tracing::error!(
-                program = program.name(),
-                pipe = "stderr",
-                line = safe,
-                "program wrote"
-            );
-        } else if safe.contains("warning: ") {
-            tracing::warn!(
-                program = program.name(),
-                pipe = "stderr",
-                line = safe,
-                "program wrote"
-            );
-        } else {
-            tracing::debug!(
-                program = program.name(),
-                pipe = "stderr",
-                line = safe,
-                "program wrote"
-            );
+        record(program, &safe);
+        if is_error(&safe) && causes.len() < CAUSES_MAX {
+            causes.push((safe, said));
         }
     }
     causes
 }
 
-/// The line as it may be logged. Row values come in DETAIL, CONTEXT and their continuation lines, none of
-/// which begins with the program's name, and in the quoted parts of messages about values.
-fn without_row_values(program: Program, line: &str) -> Option<String> {
-    const ABOUT_NAMES: &[&str] = &[
-        "does not exist",
-        "already exists",
-        "violates",
-        "permission denied",
-        "must be owner",
-        "could not create unique index",
-        "connection to server",
-        "server version",
-    ];
-    if !line.starts_with(&format!("{}: ", program.name())) {
-        return None;
-    }
-    match line.split_once("ERROR:") {
-        Some((head, message)) if !ABOUT_NAMES.iter().any(|text| message.contains(text)) => {
-            Some(format!("{head}ERROR:{}", withhold_quoted(message)))
-        }
-        _ => Some(line.to_owned()),
+fn is_error(line: &str) -> bool {
+    line.contains("error: ") || line.contains("Error message from server")
+}
+
+fn record(program: Program, line: &str) {
+    let program = program.name();
+    if is_error(line) {
+        tracing::error!(program, pipe = "stderr", line, "program wrote");
+    } else if line.contains("warning: ") {
+        tracing::warn!(program, pipe = "stderr", line, "program wrote");
+    } else {
+        tracing::debug!(program, pipe = "stderr", line, "program wrote");
     }
 }
 
@@ -283,34 +260,6 @@ pub(super) async fn output(directory: &Path, program: Program, args: &[&str]) ->
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn row_values_are_withheld() {
-        let cases = [
-            (
-                "pg_restore: error: COPY failed for table \"t\": ERROR:  invalid input syntax for type integer: \"a\"b\"",
-                Some(
-                    "pg_restore: error: COPY failed for table \"t\": ERROR:  invalid input syntax for type integer: \"…\"",
-                ),
-            ),
-            (
-                "pg_restore: error: COPY failed for table \"t\": ERROR:  new row for relation \"t\" violates check constraint \"c\"",
-                Some(
-                    "pg_restore: error: COPY failed for table \"t\": ERROR:  new row for relation \"t\" violates check constraint \"c\"",
-                ),
-            ),
-            ("DETAIL:  Failing row contains (secret).", None),
-            ("CONTEXT:  COPY t, line 1: \"secret\"", None),
-            ("a second line of a value", None),
-        ];
-        for (line, expected) in cases {
-            assert_eq!(
-                without_row_values(Program::PgRestore, line).as_deref(),
-                expected,
-                "{line}"
-            );
-        }
-    }
 
     proptest! {
         #[test]

@@ -1,10 +1,11 @@
 //! Everything that can end a run, each with what an operator needs to act on it.
 //!
 //! Errors are returned and logged exactly once, in `outcome.rs`. This module says what happened; which exit
-//! code follows is decided in `exit.rs` alone. There is no `From<tokio_postgres::Error>`: every database
+//! code follows is decided in `exit/` alone. There is no `From<tokio_postgres::Error>`: every database
 //! call names its side and its action, because the error itself cannot know them.
 
 mod failure;
+pub(crate) mod words;
 
 use std::fmt;
 use std::io;
@@ -13,7 +14,9 @@ use std::time::Duration;
 
 use crate::word;
 
-pub(crate) use crate::error::failure::{ErrorResponse, Failure, withhold_quoted};
+use crate::error::failure::withhold_quoted;
+pub(crate) use crate::error::failure::{ErrorResponse, Failure};
+use crate::error::words::Words;
 
 /// The server that a connection, a program or an error belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,7 +69,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Why something was refused, in the words of the contract's exit codes; `exit.rs` gives each its number.
+/// Why something was refused, in the words of the contract's exit codes; `exit/` gives each its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Refusal {
     /// Another worker, a schema that is still loading, connections in use: it passes by itself.
@@ -277,8 +280,10 @@ pub(crate) enum Error {
         /// The side that the message speaks of.
         side: Side,
         status: std::process::ExitStatus,
-        /// The line of standard error that names the cause, without row values.
+        /// The lines of standard error that name the cause, without row values.
         reason: String,
+        /// The same, by who said them.
+        words: Vec<Words>,
     },
     #[error("the archive is not readable: {0}")]
     Archive(String),
