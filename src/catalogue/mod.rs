@@ -3,6 +3,7 @@
 pub(crate) mod activity;
 pub(crate) mod code;
 pub(crate) mod deparsed;
+pub(crate) mod memory;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 

@@ -20,6 +20,7 @@ pub(super) struct Own {
     pub(super) method: Option<String>,
     pub(super) jobs: Option<String>,
     pub(super) split: Option<String>,
+    pub(super) maintenance_work_mem: Option<String>,
     pub(super) toast_compression: Option<String>,
     pub(super) verify: Option<String>,
     pub(super) privileges: Option<String>,

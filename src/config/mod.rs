@@ -143,6 +143,8 @@ pub(crate) struct Config {
     /// METHOD=copy: streams in flight per side, 1 to 64.
     pub(crate) jobs: u8,
     pub(crate) split: Split,
+    /// METHOD=copy: memory of one build on the target, in kB; `None`: what the target bears.
+    pub(crate) maintenance_work_mem_kb: Option<u64>,
     pub(crate) toast_compression: ToastCompression,
     pub(crate) verify: Verify,
     pub(crate) privileges: Privileges,
@@ -170,7 +172,7 @@ pub(crate) struct Config {
 }
 
 /// Variables of METHOD=copy: under the other METHOD they are noted, which is no error.
-const COPY_ONLY: [&str; 3] = ["JOBS", "SPLIT", "TOAST_COMPRESSION"];
+const COPY_ONLY: [&str; 4] = ["JOBS", "SPLIT", "MAINTENANCE_WORK_MEM", "TOAST_COMPRESSION"];
 
 impl Config {
     /// Reads this process's environment, as far as it is needed.
@@ -199,6 +201,7 @@ impl Config {
             let target = reader.server("TARGET_", &given.target, true);
             let jobs = reader.required(given!(own.jobs), parse::jobs);
             let split = reader.required(given!(own.split), Split::named);
+            let maintenance_work_mem_kb = reader.required(given!(own.maintenance_work_mem), parse::memory);
             let toast_compression = reader.required(given!(own.toast_compression), ToastCompression::named);
             let verify = reader.required(given!(own.verify), Verify::named);
             let privileges = reader.required(given!(own.privileges), Privileges::named);
@@ -220,6 +223,7 @@ impl Config {
                 method: method?,
                 jobs: jobs?,
                 split: split?,
+                maintenance_work_mem_kb: maintenance_work_mem_kb?,
                 toast_compression: toast_compression?,
                 verify: verify?,
                 privileges: privileges?,
@@ -261,6 +265,7 @@ impl Config {
             "METHOD": self.method.word(),
             "JOBS": self.jobs,
             "SPLIT": self.split.word(),
+            "MAINTENANCE_WORK_MEM": self.maintenance_work_mem_kb.map_or_else(|| "auto".to_owned(), |kb| format!("{kb}kB")),
             "TOAST_COMPRESSION": self.toast_compression.word(),
             "VERIFY": self.verify.word(),
             "PRIVILEGES": self.privileges.word(),
@@ -446,6 +451,14 @@ mod tests {
             ],
         ),
         (
+            &[("MAINTENANCE_WORK_MEM", "256")],
+            &["MAINTENANCE_WORK_MEM \"256\" is no amount of memory such as 256MB"],
+        ),
+        (
+            &[("MAINTENANCE_WORK_MEM", "99999999999999999TB")],
+            &["MAINTENANCE_WORK_MEM"],
+        ),
+        (
             &[("TOAST_COMPRESSION", "zstd")],
             &["TOAST_COMPRESSION \"zstd\" is not one of auto, server"],
         ),
@@ -493,6 +506,7 @@ mod tests {
             ("WAIT_TIMEOUT", "2h 30m"),
             ("ACCEPT", "publications"),
             ("JOBS", "8"),
+            ("MAINTENANCE_WORK_MEM", "2GB"),
             ("METHOD", "pipe"),
             ("RUN_ID", ""),
         ])
@@ -505,7 +519,8 @@ mod tests {
         assert_eq!(config.lock_timeout, Some(Duration::from_mins(1)));
         assert_eq!(config.wait_timeout, Duration::from_mins(150));
         assert_eq!(config.accept, BTreeSet::from([Hazard::Publications]));
-        assert_eq!(config.unused, ["JOBS"]);
+        assert_eq!(config.maintenance_work_mem_kb, Some(2 * 1024 * 1024));
+        assert_eq!(config.unused, ["JOBS", "MAINTENANCE_WORK_MEM"]);
         assert_eq!(config.run_id, None);
     }
 

@@ -14,6 +14,9 @@ use crate::word::{Word as _, not_one_of};
 /// What a server's timeouts can hold: milliseconds in 32 bits with a sign.
 const DURATION_MAX: Duration = Duration::from_millis(i32::MAX as u64);
 
+/// What `maintenance_work_mem` takes in kB, and every server has.
+const MEMORY_KB: std::ops::RangeInclusive<u64> = 1024..=2047 * 1024 * 1024;
+
 /// Streams that one load may have in flight on each side.
 const JOBS: std::ops::RangeInclusive<u8> = 1..=64;
 
@@ -69,6 +72,26 @@ pub(super) fn limit(text: &str) -> Result<Option<Duration>, String> {
             limit => Ok(Some(limit)),
         },
     }
+}
+
+/// An amount of memory in kB as `maintenance_work_mem` takes it, with a unit; `auto` leaves it to the server.
+pub(super) fn memory(text: &str) -> Result<Option<u64>, String> {
+    if text == "auto" {
+        return Ok(None);
+    }
+    let units = [
+        ("kB", 1),
+        ("MB", 1024),
+        ("GB", 1024 * 1024),
+        ("TB", 1024 * 1024 * 1024),
+    ];
+    let kb = units.iter().find_map(|(unit, size)| {
+        let number: u64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
+        number.checked_mul(*size)
+    });
+    kb.filter(|kb| MEMORY_KB.contains(kb))
+        .map(Some)
+        .ok_or_else(|| format!("{text:?} is no amount of memory such as 256MB, from 1MB to 2047GB, nor auto"))
 }
 
 pub(super) fn jobs(text: &str) -> Result<u8, String> {

@@ -78,6 +78,12 @@ pub(crate) const VARIABLES: &[Variable] = &[
          would outlast all others), never, always",
     ),
     variable(
+        "MAINTENANCE_WORK_MEM",
+        "auto",
+        "copy: memory of one build of an index on the target, of which up to JOBS run at once, as PostgreSQL writes it \
+         (256MB): auto (64 MB or more, up to 256 MB or the server's setting, by its shared_buffers and JOBS)",
+    ),
+    variable(
         "TOAST_COMPRESSION",
         "auto",
         "copy: how large values are compressed: auto (lz4 where the target has it and no index reads such a value), \

@@ -13,6 +13,7 @@ use crate::archive::toc::Section;
 use crate::build::order::{self, Mode, Prerequisite, Step};
 use crate::build::pre_data;
 use crate::catalogue::code::Code;
+use crate::catalogue::memory::{self, BuildMemory};
 use crate::catalogue::{self, Counted, Format, PostData, SequenceState, Table};
 use crate::config::Config;
 use crate::copy::board::{Board, Item, Rank};
@@ -88,6 +89,7 @@ impl Copy<'_> {
             snapshot: &id,
             lock_timeout: self.config.lock_timeout,
             without_encoding: features.without_encoding,
+            maintenance_work_mem_kb: features.build_memory.each_kb,
         };
         let gates = waves.values().max().copied().unwrap_or(0);
         let board = Board::new(items((&tables, &waves), &tasks, &steps, gates));
@@ -179,7 +181,7 @@ impl Contents {
         let (formats, (tables, facts), features, code, operators) = tokio::try_join!(
             formats,
             facts,
-            Features::of(source, target),
+            Features::of(source, target, config),
             Code::read(source, target, schemas),
             catalogue::operators(source)
         )?;
@@ -199,11 +201,13 @@ impl Contents {
 struct Features {
     lz4: bool,
     without_encoding: bool,
+    build_memory: BuildMemory,
 }
 
 impl Features {
-    async fn of(source: &Session, target: &Session) -> Result<Self, Error> {
+    async fn of(source: &Session, target: &Session, config: &Config) -> Result<Self, Error> {
         Ok(Self {
+            build_memory: memory::of_builds(target, config).await?,
             lz4: catalogue::has_lz4(target).await?,
             without_encoding: [source, target].iter().all(|side| side.encoding == "SQL_ASCII"),
         })

@@ -24,8 +24,6 @@ use crate::word::Word as _;
 
 /// Steps that take longer get a record of their own.
 const RECORDED: Duration = Duration::from_secs(1);
-/// What one index build may use of the target's memory, in kB; a server's own larger setting stays.
-const MAINTENANCE_WORK_MEM_KB: u32 = 256 * 1024;
 
 /// A piece of work.
 #[derive(Debug)]
@@ -43,6 +41,8 @@ pub(crate) struct Servers<'a> {
     pub(crate) lock_timeout: Option<Duration>,
     /// Whether both sides hold bytes of no encoding, which then must not be taken for UTF-8.
     pub(crate) without_encoding: bool,
+    /// What one build of an index may use of the target's memory.
+    pub(crate) maintenance_work_mem_kb: u64,
 }
 
 impl Servers<'_> {
@@ -67,8 +67,8 @@ impl Servers<'_> {
         // What is lost with a crash is loaded again; the ledger's last commit waits for all of it.
         let sql = format!(
             "SET synchronous_commit = off; RESET jit; \
-             SELECT pg_catalog.set_config(name, greatest(setting::bigint, {MAINTENANCE_WORK_MEM_KB})::text, false) \
-             FROM pg_catalog.pg_settings WHERE name = 'maintenance_work_mem'"
+             SET maintenance_work_mem = '{}kB'",
+            self.maintenance_work_mem_kb
         );
         session.batch("prepare to load", &sql).await?;
         Ok(session)

@@ -1,5 +1,6 @@
 //! What kind of servers they are, whether they fit each other, and whether there is room.
 
+use crate::catalogue::memory::{self, BuildMemory};
 use crate::config::{Method, ToastCompression, Verify};
 use crate::error::{Error, Refused, Side};
 use crate::preflight::{Answers, Questions};
@@ -68,13 +69,14 @@ async fn describe(session: &Session) -> Result<Description, Error> {
 }
 
 pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
-    let (source, target, same, collations, compression, tables) = tokio::try_join!(
+    let (source, target, same, collations, compression, tables, build_memory) = tokio::try_join!(
         describe(&questions.sessions.source),
         describe(&questions.sessions.target),
         same_database(questions),
         collations(questions),
         compression(questions),
-        lockable(questions)
+        lockable(questions),
+        memory::of_builds(&questions.sessions.target, questions.config)
     )?;
     let mut answers = Answers::default();
     versions(questions, &mut answers);
@@ -98,7 +100,38 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     lock_table(&source, tables, holders + hash_holders, &mut answers);
     connections(Side::Source, &source, streams + hash_streams, &mut answers);
     connections(Side::Target, &target, streams, &mut answers);
+    if questions.config.method == Method::Copy {
+        memory(questions, build_memory, &mut answers);
+    }
     Ok(answers)
+}
+
+/// What builds of this run may take together is noted where nobody but its variables keeps it small.
+fn memory(questions: &Questions<'_>, memory: BuildMemory, answers: &mut Answers) {
+    const CHECK: &str = "memory";
+    let BuildMemory {
+        each_kb,
+        share_kb,
+        is_aurora,
+    } = memory;
+    let config = questions.config;
+    let found = format!(
+        "{} builds at once on the target may take {} MB each",
+        config.jobs,
+        each_kb / 1024
+    );
+    let chosen = is_aurora || config.maintenance_work_mem_kb.is_some();
+    if chosen && u64::from(config.jobs) * each_kb > share_kb {
+        let kind = if is_aurora { " of Aurora" } else { "" };
+        let more = format!(
+            "more than the {} MB{kind} that five runs at once leave each other: lower JOBS or MAINTENANCE_WORK_MEM \
+             where so many run",
+            share_kb / 1024
+        );
+        answers.note(CHECK, format!("{found}, {more}"));
+    } else {
+        answers.fine(CHECK, found);
+    }
 }
 
 /// A compression that is asked for by name has to be there.

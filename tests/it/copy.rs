@@ -340,3 +340,51 @@ fn what_a_name_without_a_schema_means_is_not_guessed() {
     assert_exit(&rig.worker("s").run(), 0);
     assert_eq!(rig.at_target(sum), "300");
 }
+
+/// The row says what the session that loaded it may take for a build.
+#[test]
+fn builds_take_the_memory_that_the_target_bears() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; CREATE FUNCTION s.granted(int) RETURNS text LANGUAGE sql IMMUTABLE AS
+         'SELECT current_setting(''maintenance_work_mem'')';
+         CREATE TABLE s.t (a int, granted text GENERATED ALWAYS AS (s.granted(a)) STORED); INSERT INTO s.t VALUES (1)",
+    );
+    // 128 MB of shared buffers: half of it, for one stream or for eight.
+    for (variables, granted, noted) in [
+        (vec![("JOBS", "1")], "64MB", false),
+        (vec![("JOBS", "8")], "64MB", false),
+        (vec![("JOBS", "8"), ("MAINTENANCE_WORK_MEM", "1GB")], "1GB", true),
+    ] {
+        let worker = variables
+            .iter()
+            .fold(rig.worker("s"), |worker, (name, value)| worker.env(name, value));
+        let output = worker.run();
+        assert_exit(&output, 0);
+        assert_eq!(rig.at_target("SELECT granted FROM s.t"), granted);
+        let note = output.last()["not_carried"].to_string();
+        assert_eq!(
+            note.contains(
+                "8 builds at once on the target may take 1024 MB each, more than the 64 MB that five runs"
+            ),
+            noted,
+            "{note}"
+        );
+    }
+    // The server's own setting stays, except on Aurora.
+    let own = format!(
+        "ALTER DATABASE {} SET maintenance_work_mem = '200MB'",
+        rig.database
+    );
+    rig.at_target(&own);
+    assert_exit(&rig.worker("s").run(), 0);
+    assert_eq!(rig.at_target("SELECT granted FROM s.t"), "200MB");
+    rig.at_target("CREATE FUNCTION public.aurora_version() RETURNS text LANGUAGE sql AS 'SELECT ''15.4'''");
+    let output = rig.worker("s").run();
+    assert_exit(&output, 0);
+    assert_eq!(rig.at_target("SELECT granted FROM s.t"), "64MB");
+    let note = output.last()["not_carried"].to_string();
+    assert!(
+        note.contains("more than the 4 MB of Aurora that five runs"),
+        "{note}"
+    );
+}
