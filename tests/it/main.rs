@@ -15,6 +15,7 @@ mod features;
 mod floors;
 mod foreseen;
 mod iam;
+mod language;
 mod ledger;
 mod load;
 mod machine;

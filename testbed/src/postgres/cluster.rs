@@ -482,7 +482,9 @@ pub(crate) fn as_owner(program: &Path) -> Command {
     command
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
-        .env("LC_ALL", "C.UTF-8");
+        .env("LC_ALL", "C.UTF-8")
+        // What a server says under any `lc_messages` but C: every test may have it speak another language.
+        .env("LANGUAGE", "de");
     if let Some(owner) = owner() {
         command.uid(owner.uid.as_raw()).gid(owner.gid.as_raw());
     }
