@@ -7,7 +7,7 @@ use crate::clear;
 use crate::config::Config;
 use crate::copy::Contents;
 use crate::error::Error;
-use crate::ledger;
+use crate::ledger::{self, Baseline};
 use crate::lock::Lock;
 use crate::preflight;
 use crate::privileges;
@@ -113,22 +113,20 @@ async fn line(
         progress,
     };
     let filled = async {
-        let transferred = transfer.run(snapshot).await?;
-
-        let (comparison, loaders) = transferred.against(objects);
-        let sessions = (&target, loaders);
-        comparison
-            .examine(config, sessions, &room.adopted, progress)
-            .await?;
+        let (comparison, loaders) = transfer.run(snapshot).await?.against(objects);
+        let baseline = Baseline::read(&target, &loaders, &unit.names, &room.loads).await?;
+        let examined = comparison.examine(config, (&target, loaders), &room.adopted, progress);
+        examined.await?;
         progress.enter(Phase::Privileges);
         progress.not_carried(privileges::apply(&target, &carried, &room.adopted, config).await?);
-        Ok(())
+        baseline.with_access(&target, &room.loads).await
     };
-    ledger::alive(lock, &room.loads, filled).await?;
+    let baseline = ledger::alive(lock, &room.loads, filled).await?;
 
     progress.enter(Phase::Complete);
     drop(target);
     let completion = ledger::Completion {
+        baseline,
         snapshot_at: mark.taken_at,
         snapshot_lsn: mark.lsn,
         source_activity,

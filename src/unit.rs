@@ -246,6 +246,6 @@ impl Unit<'_> {
             tracing::warn!("the run's backends on the source could not be ended; the next attempt does it");
         }
         let reader = Session::open(&self.servers.target, &self.names.role("ledger"), None).await?;
-        ledger::complete(&reader, lock, loads, &completion).await
+        ledger::complete(&reader, lock, loads, completion).await
     }
 }

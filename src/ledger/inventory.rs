@@ -10,54 +10,71 @@ use crate::error::Error;
 use crate::server::parameter::Param;
 use crate::server::session::Session;
 
-/// Everything in a schema, each object by its kind and its identity with a hash of all that VERIFY compares of it, and of what no
-/// load carries: `{"kind": {"identity": "hash"}}`. Columns count as part of their table.
-pub(super) async fn inventory(target: &Session, schema: &str) -> Result<Value, Error> {
+/// Objects of a schema, each by its kind and its identity with a hash of all that VERIFY compares of it, and of what no load
+/// carries: `{"kind": {"identity": "hash"}}`. Columns count as part of their table.
+pub(super) async fn objects(target: &Session, schema: &str) -> Result<Map<String, Value>, Error> {
     let names = [schema];
     let names = names.as_slice();
-    let (one, both): ([&dyn Param; 1], [&dyn Param; 2]) = ([&names], [&names, &true]);
-    let queries = [
-        hashed(
-            include_str!("sql/objects.sql"),
-            include_str!("../catalogue/sql/objects.sql"),
-        ),
-        hashed(
+    let params: [&dyn Param; 2] = [&names, &true];
+    let sql = hashed(
+        include_str!("sql/objects.sql"),
+        include_str!("../catalogue/sql/objects.sql"),
+    );
+    let ((), rows, ()) = tokio::try_join!(
+        target.batch("have names quoted", deparsed::QUOTED),
+        target.query("list objects", &sql, &params),
+        target.batch("have names quoted no more", deparsed::UNQUOTED)
+    )?;
+    Ok(by_kind(&rows))
+}
+
+/// Owners, grants, default privileges, policies and row security, in the same form.
+pub(super) async fn access(target: &Session, schema: &str) -> Result<Map<String, Value>, Error> {
+    let names = [schema];
+    let names = names.as_slice();
+    let params: [&dyn Param; 1] = [&names];
+    let [access, defaults, policies, secured] = [
+        (
             include_str!("sql/access.sql"),
             include_str!("../catalogue/sql/privileges.sql"),
         ),
-        hashed(
+        (
             include_str!("sql/defaults.sql"),
             include_str!("../catalogue/sql/default_privileges.sql"),
         ),
-        hashed(
+        (
             include_str!("sql/policies.sql"),
             include_str!("../catalogue/sql/policies.sql"),
         ),
-        hashed(
+        (
             include_str!("sql/row_security.sql"),
             include_str!("../catalogue/sql/row_security.sql"),
         ),
-    ];
-    let [objects, access, defaults, policies, secured] = &queries;
-    let action = "list objects";
+    ]
+    .map(|(outer, listed)| hashed(outer, listed));
+    let action = "list who may do what";
     // All at once: one way to the server and back.
-    let ((), objects, access, defaults, policies, secured, ()) = tokio::try_join!(
+    let ((), mut rows, defaults, policies, secured, ()) = tokio::try_join!(
         target.batch("have names quoted", deparsed::QUOTED),
-        target.query(action, objects, &both),
-        target.query(action, access, &one),
-        target.query(action, defaults, &one),
-        target.query(action, policies, &one),
-        target.query(action, secured, &one),
+        target.query(action, &access, &params),
+        target.query(action, &defaults, &params),
+        target.query(action, &policies, &params),
+        target.query(action, &secured, &params),
         target.batch("have names quoted no more", deparsed::UNQUOTED)
     )?;
+    rows.extend([defaults, policies, secured].into_iter().flatten());
+    Ok(by_kind(&rows))
+}
+
+fn by_kind(rows: &[Row]) -> Map<String, Value> {
     let mut inventory: Map<String, Value> = Map::new();
-    for row in [objects, access, defaults, policies, secured].iter().flatten() {
+    for row in rows {
         let objects = inventory
             .entry(row.get::<_, String>("kind"))
             .or_insert_with(|| json!({}));
         objects[row.get::<_, &str>("identity")] = row.get::<_, &str>("hash").into();
     }
-    Ok(Value::Object(inventory))
+    inventory
 }
 
 /// A query that hashes what another one lists, put into its place.
@@ -130,6 +147,11 @@ type Object<'a> = (&'a str, &'a str);
 /// Whether what is listed under this kind is named by another object.
 fn is_about_another(kind: &str) -> bool {
     kind.starts_with("access to ") || kind == "row security of"
+}
+
+/// Whether what is listed under this kind is one of [`access`].
+pub(super) fn is_access(kind: &str) -> bool {
+    is_about_another(kind) || kind == "policy"
 }
 
 /// Whether what is listed under this kind is about the schema itself, which an adopted one's owner may change as he likes:

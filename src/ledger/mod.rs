@@ -1,8 +1,10 @@
 //! The ledger on the target: one row per schema and load, what a retry is decided by.
 
+mod baseline;
 mod form;
 mod inventory;
 
+pub(crate) use baseline::Baseline;
 pub(crate) use form::{open, outdated};
 
 use std::convert::Infallible;
@@ -163,7 +165,9 @@ impl Load {
                 "what its load, one of an earlier release, has left is not known".to_owned(),
             ]);
         };
-        let now = inventory::inventory(target, &self.schema).await?;
+        let mut now = inventory::objects(target, &self.schema).await?;
+        now.append(&mut inventory::access(target, &self.schema).await?);
+        let now = Value::Object(now);
         let counts = |kind: &str| !self.adopted || !inventory::is_about_the_schema(kind);
         let mut changes = inventory::differences(left, &now, counts);
         changes.extend(self.writes(target, schema_oid).await?);
@@ -249,8 +253,9 @@ async fn write(target: &Session, sql: &str, params: &[&dyn Param], rows: u64) ->
 }
 
 /// What a complete load leaves in its row.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Completion {
+    pub(crate) baseline: Baseline,
     pub(crate) snapshot_at: String,
     pub(crate) snapshot_lsn: String,
     pub(crate) source_activity: Activity,
@@ -266,21 +271,13 @@ pub(crate) async fn complete(
     reader: &Session,
     lock: &Lock,
     loads: &[Begun],
-    completion: &Completion,
+    completion: Completion,
 ) -> Result<(), Error> {
     if reader.major() < 15 {
         // The collector of older servers may answer with what it knew half a second ago.
         tokio::time::sleep(COLLECTOR_DELAY).await;
     }
-    let mut rows = Vec::new();
-    for load in loads {
-        let inventory = inventory::inventory(reader, load.schema.as_str()).await?;
-        rows.push((
-            load,
-            inventory,
-            inventory::activity(reader, load.schema_oid).await?,
-        ));
-    }
+    let left = completion.baseline.confirmed(reader, loads).await?;
     let source_activity = json!(completion.source_activity);
     let target = lock.session();
     target
@@ -292,15 +289,15 @@ pub(crate) async fn complete(
     let sql = "UPDATE schemaferry.load SET state = 'complete', snapshot_at = $2, snapshot_lsn = $3, deferred = $4, \
                summary = $5, inventory = $6, activity = $7, source_activity = $8, \
                updated_at = pg_catalog.clock_timestamp() WHERE id = $1 AND state = 'loading' AND schema_oid = $9";
-    for (load, inventory, activity) in rows {
+    for (load, left) in loads.iter().zip(left) {
         let params: [&dyn Param; 9] = [
             &load.id,
             &completion.snapshot_at,
             &completion.snapshot_lsn,
             &completion.deferred,
             &completion.summary,
-            &inventory,
-            &activity,
+            &left.inventory,
+            &left.activity,
             &source_activity,
             &load.schema_oid,
         ];
@@ -310,11 +307,11 @@ pub(crate) async fn complete(
 }
 
 /// Does what the loads need, while their rows show that they live.
-pub(crate) async fn alive(
+pub(crate) async fn alive<T>(
     lock: &Lock,
     loads: &[Begun],
-    work: impl Future<Output = Result<(), Error>>,
-) -> Result<(), Error> {
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     tokio::select! {
         biased;
         ended = Box::pin(work) => ended,

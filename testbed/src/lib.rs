@@ -16,6 +16,7 @@
     reason = "everything here panics on failure: see the crate's own text"
 )]
 
+pub mod attacks;
 mod aws;
 pub mod faults;
 mod machine;

@@ -1,6 +1,12 @@
 //! What a neighbour does on the target at a bad moment: refused or made good, and nothing of his is lost.
 
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+use std::sync::Mutex;
+use std::thread;
+
 use testbed::Psql;
+use testbed::attacks::{ATTACKS, Arena};
 
 use crate::rig::{Rig, assert_exit, text};
 use crate::slow::SLOW_ROWS;
@@ -95,7 +101,7 @@ fn wait_for_drop(rig: &Rig) {
             std::time::Instant::now() < until,
             "the load never came to its drops"
         );
-        std::thread::yield_now();
+        thread::yield_now();
     }
 }
 
@@ -220,4 +226,34 @@ fn schemas_that_change_places_and_back_are_noticed() {
         rig.at_target("SELECT count(*) FROM s.m WHERE v = 'of another'"),
         "0"
     );
+}
+
+/// Attacks are played side by side, each on clusters that are its own meanwhile: most of the time is waiting.
+const LANES: usize = 2;
+
+#[test]
+fn every_attack_ends_as_the_table_says() {
+    let plays = ATTACKS.iter().enumerate().map(|(number, attack)| {
+        let method = attack.methods[number % attack.methods.len()];
+        (attack, method)
+    });
+    let plays = Mutex::new(plays);
+    let failed = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..LANES {
+            scope.spawn(|| {
+                let arena = Arena::start(Path::new(env!("CARGO_BIN_EXE_schemaferry")));
+                loop {
+                    let next = plays.lock().unwrap().next();
+                    let Some((attack, method)) = next else { return };
+                    let played = AssertUnwindSafe(|| arena.play(attack, method));
+                    if panic::catch_unwind(played).is_err() {
+                        failed.lock().unwrap().push(attack.title);
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "told above: {failed:?}");
 }

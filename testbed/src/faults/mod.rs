@@ -7,4 +7,5 @@ pub mod stage;
 mod table;
 
 pub use play::Outcome;
+pub(crate) use play::outside;
 pub use table::{Fault, ROWS, Row, Side};

@@ -238,20 +238,8 @@ impl Play<'_> {
         );
     }
 
-    /// All of the target but the schema and the ledger, the cluster's roles and databases included.
     fn outside(&self) -> String {
-        const GLOBAL: &str = "SELECT r.rolname, r.rolsuper, r.rolcanlogin, r.rolconfig FROM pg_roles r ORDER BY 1; \
-                              SELECT datdba, datacl FROM pg_database WHERE datname = current_database(); \
-                              SELECT member, roleid FROM pg_auth_members ORDER BY 1, 2; \
-                              SELECT nspname, nspowner, nspacl FROM pg_namespace \
-                              WHERE nspname NOT IN ('s', 'schemaferry') AND nspname NOT LIKE 'pg\\_%temp%' ORDER BY 1";
-        let target = &self.stage.target;
-        let dumped = dump(
-            target,
-            &self.database,
-            &["--exclude-schema=s", "--exclude-schema=schemaferry"],
-        );
-        format!("{}\n{dumped}", target.psql(&self.database, GLOBAL))
+        outside(&self.stage.target, &self.database)
     }
 
     fn all_of_the_source(&self) -> String {
@@ -278,6 +266,21 @@ impl Play<'_> {
                 | Fault::MemoryLimit
         )
     }
+}
+
+/// All of the target but the schema and the ledger, the cluster's roles and databases included.
+pub(crate) fn outside(target: &Cluster, database: &str) -> String {
+    const GLOBAL: &str = "SELECT r.rolname, r.rolsuper, r.rolcanlogin, r.rolconfig FROM pg_roles r ORDER BY 1; \
+                          SELECT datdba, datacl FROM pg_database WHERE datname = current_database(); \
+                          SELECT member, roleid FROM pg_auth_members ORDER BY 1, 2; \
+                          SELECT nspname, nspowner, nspacl FROM pg_namespace \
+                          WHERE nspname NOT IN ('s', 'schemaferry') AND nspname NOT LIKE 'pg\\_%temp%' ORDER BY 1";
+    let dumped = dump(
+        target,
+        database,
+        &["--exclude-schema=s", "--exclude-schema=schemaferry"],
+    );
+    format!("{}\n{dumped}", target.psql(database, GLOBAL))
 }
 
 /// pg_dump's text without what differs from one run of it to the next.

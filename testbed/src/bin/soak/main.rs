@@ -1,4 +1,4 @@
-//! `make soak`: every row of the fault table under both METHODs, stops at random moments, races of many workers.
+//! `make soak`: every row of the tables of faults and attacks under both METHODs, stops at random moments, races of many workers.
 #![expect(clippy::print_stdout, reason = "what it prints is the report")]
 #![expect(clippy::print_stderr, reason = "who waits sees how far it is")]
 #![expect(clippy::unwrap_used, reason = "a failed step ends the soak")]
@@ -15,6 +15,7 @@ use std::thread;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
+use testbed::attacks::{ATTACKS, Arena, Attack};
 use testbed::faults::crowd::Crowd;
 use testbed::faults::stage::Stage;
 use testbed::faults::{ROWS, Row};
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     let tally = Mutex::new(Tally::default());
     play_the_table(&options, &program, &tally);
     println!("{}", tally.lock().unwrap().of_the_table());
+    play_the_attacks(&options, &program, &tally);
     if options.only.is_empty() {
         stop_and_race(&options, &program, &tally);
     }
@@ -90,6 +92,33 @@ fn play_the_table(options: &Options, program: &Path, tally: &Mutex<Tally>) {
                         // Whatever state it left its clusters in.
                         stage = Stage::start(program);
                     }
+                }
+            });
+        }
+    });
+}
+
+fn play_the_attacks(options: &Options, program: &Path, tally: &Mutex<Tally>) {
+    let plays: Vec<(&Attack, &str)> = ATTACKS
+        .iter()
+        .flat_map(|attack| attack.methods.iter().map(move |method| (attack, *method)))
+        .filter(|(attack, _)| options.wants(attack.title))
+        .collect();
+    let plays = Mutex::new(plays.into_iter());
+    thread::scope(|scope| {
+        for _ in 0..options.lanes {
+            scope.spawn(|| {
+                let arena = Arena::start(program);
+                loop {
+                    let next = plays.lock().unwrap().next();
+                    let Some((attack, method)) = next.filter(|_| options.has_time()) else {
+                        return;
+                    };
+                    let played = catch_unwind(AssertUnwindSafe(|| arena.play(attack, method)));
+                    tally.lock().unwrap().add_other(played.is_ok());
+                    let ended =
+                        played.map_or_else(|_| "FAILED".to_owned(), |exit| format!("ends with {exit}"));
+                    println!("{} in {} of {method}: {ended}", attack.title, attack.phase);
                 }
             });
         }
