@@ -7,6 +7,7 @@ mod others;
 mod outlook;
 mod rights;
 mod servers;
+mod service;
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};

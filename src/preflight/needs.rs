@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, Refused, Side};
 use crate::preflight::others::{self, together};
+use crate::preflight::service::Service;
 use crate::preflight::{Answers, Questions};
 use crate::server::quoting::quote_ident;
 use crate::server::session::Session;
@@ -141,9 +142,8 @@ async fn extensions(
                 let reason = if available {
                     format!("extension \"{name}\" is not installed")
                 } else {
-                    format!(
-                        "extension \"{name}\" is not available on this server: its package has to be added first"
-                    )
+                    let why = Service::of(&questions.sessions.target).await?.lacks_extension();
+                    format!("extension \"{name}\" is not available on this server: {why}")
                 };
                 answers.refuse(CHECK, Refused::config(Side::Target, reason, create));
             }

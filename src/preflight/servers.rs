@@ -3,6 +3,7 @@
 use crate::catalogue::memory::{self, BuildMemory};
 use crate::config::{Method, ToastCompression, Verify};
 use crate::error::{Error, Refused, Side};
+use crate::preflight::service::Service;
 use crate::preflight::{Answers, Questions};
 use crate::server::session::Session;
 use crate::word::Word as _;
@@ -17,11 +18,10 @@ const CONNECTIONS_MAX: i32 = 6;
 const PIPE_STREAMS: i32 = 2;
 
 /// One server as it describes itself.
-#[expect(clippy::struct_excessive_bools, reason = "a row of facts")]
 struct Description {
     in_recovery: bool,
     read_only: bool,
-    is_aurora: bool,
+    service: Service,
     feedback: String,
     delay: String,
     encoding: String,
@@ -48,7 +48,7 @@ async fn describe(session: &Session) -> Result<Description, Error> {
     Ok(Description {
         in_recovery: row.get("in_recovery"),
         read_only: row.get("read_only"),
-        is_aurora: row.get("is_aurora"),
+        service: Service::of(session).await?,
         feedback: text("feedback"),
         delay: text("delay"),
         encoding: text("encoding"),
@@ -79,7 +79,7 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
         memory::of_builds(&questions.sessions.target, questions.config)
     )?;
     let mut answers = Answers::default();
-    versions(questions, &mut answers);
+    versions(questions, [source.service, target.service], &mut answers);
     endpoints(&source, &target, &mut answers);
     answers.extend(same);
     encodings(&source, &target, &mut answers);
@@ -158,13 +158,21 @@ async fn compression(questions: &Questions<'_>) -> Result<Answers, Error> {
     Ok(answers)
 }
 
-fn versions(questions: &Questions<'_>, answers: &mut Answers) {
+fn versions(questions: &Questions<'_>, services: [Service; 2], answers: &mut Answers) {
     const CHECK: &str = "versions";
     let majors = [&questions.sessions.source, &questions.sessions.target]
         .map(|session| (session.side(), session.major()));
     answers.fine(
         CHECK,
-        majors.map(|(side, major)| format!("{side} {major}")).join(", "),
+        majors
+            .iter()
+            .zip(services)
+            .map(|((side, major), service)| match service {
+                Service::Own => format!("{side} {major}"),
+                Service::Rds | Service::Aurora => format!("{side} {major} of {service}"),
+            })
+            .collect::<Vec<_>>()
+            .join(", "),
     );
     for (side, major) in majors {
         if major < OLDEST_MAJOR {
@@ -179,7 +187,7 @@ fn versions(questions: &Questions<'_>, answers: &mut Answers) {
 
 fn endpoints(source: &Description, target: &Description, answers: &mut Answers) {
     const CHECK: &str = "endpoint";
-    if source.in_recovery && source.is_aurora {
+    if source.in_recovery && source.service == Service::Aurora {
         let reason = "this is an Aurora reader, which exports no snapshot";
         let hint = "set SOURCE_HOST to the cluster's writer endpoint";
         answers.refuse(CHECK, Refused::config(Side::Source, reason, hint));
@@ -287,8 +295,7 @@ async fn collations(questions: &Questions<'_>) -> Result<Answers, Error> {
         .await?
     {
         let reason = format!("collation \"{}\" does not exist", row.get::<_, String>(0));
-        let hint = "install the locale on the target's machine, then \
-                    SELECT pg_import_system_collations('pg_catalog')";
+        let hint = Service::of(&questions.sessions.target).await?.collation_hint();
         answers.refuse("collations", Refused::config(Side::Target, reason, hint));
     }
     Ok(answers)
@@ -317,7 +324,7 @@ fn lock_table(source: &Description, tables: i64, holders: i64, answers: &mut Ans
             "the lock table holds {capacity} locks, {} are in use, and the schema needs {needed}",
             source.locks_used
         );
-        let hint = format!("ALTER SYSTEM SET max_locks_per_transaction = {each}; then restart the server");
+        let hint = source.service.set_at_start("max_locks_per_transaction", each);
         answers.refuse("lock table", Refused::resources(Side::Source, reason, hint));
     } else {
         let found = format!("{needed} of {capacity} locks are needed on the source");

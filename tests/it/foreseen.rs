@@ -157,3 +157,36 @@ fn three_thousand_tables_fit_into_a_lock_table_of_default_size() {
     assert_exit(&rig.worker("s").run(), 0);
     assert_exit(&rig.worker("s").run(), 0);
 }
+
+/// On RDS and Aurora nobody can be told what only a superuser or the machine's owner may do.
+#[test]
+fn hints_are_those_of_the_service() {
+    let rig = Rig::to_newest("CREATE SCHEMA s; CREATE TABLE s.t (v text COLLATE \"de-x-icu\")");
+    let database = &rig.database;
+    let aurora = "CREATE FUNCTION public.aurora_version() RETURNS text LANGUAGE sql AS 'SELECT ''18.0'''";
+    for (made, kind, words) in [
+        (
+            String::new(),
+            "target 18",
+            "install the locale on the target's machine",
+        ),
+        (
+            format!("ALTER DATABASE {database} SET rds.extensions = 'hstore'"),
+            "target 18 of RDS",
+            "one of those that RDS has",
+        ),
+        (
+            aurora.to_owned(),
+            "target 18 of Aurora",
+            "one of those that Aurora has",
+        ),
+    ] {
+        rig.at_target(&made);
+        let output = rig.worker("s").arg("check").run();
+        assert_exit(&output, 78);
+        assert!(text(output.last(), "reason").contains(words), "{}", output.last());
+        let versions = |record: &&Value| text(record, "check") == "versions";
+        let found = output.records.iter().find(versions).unwrap();
+        assert!(text(found, "found").ends_with(kind), "{found}");
+    }
+}

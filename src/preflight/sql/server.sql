@@ -1,8 +1,6 @@
 -- What kind of server this is, and how much room it has.
 SELECT pg_catalog.pg_is_in_recovery() AS in_recovery,
        pg_catalog.current_setting('transaction_read_only') = 'on' AS read_only,
-       pg_catalog.to_regproc('pg_catalog.aurora_version') IS NOT NULL
-           OR pg_catalog.to_regproc('public.aurora_version') IS NOT NULL AS is_aurora,
        pg_catalog.current_setting('hot_standby_feedback') AS feedback,
        pg_catalog.current_setting('max_standby_streaming_delay') AS delay,
        pg_catalog.current_setting('server_encoding') AS encoding,
