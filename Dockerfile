@@ -21,6 +21,11 @@ LABEL org.opencontainers.image.title="schemaferry" \
 RUN apk add --no-cache postgresql16-client postgresql17-client
 COPY --from=build /usr/local/bin/schemaferry /usr/local/bin/
 COPY entrypoint /usr/local/bin/schemaferry-entrypoint
+# The authorities that verify-full checks RDS and Aurora against: a file beside this one, or the address of their bundle
+# (deploy/push gives it). Those of no server unless said.
+ARG RDS_AUTHORITIES=deploy/no-authorities.pem
+ADD ${RDS_AUTHORITIES} /etc/ssl/rds.pem
+RUN chmod 0444 /etc/ssl/rds.pem
 RUN install -d -o postgres -g postgres -m 0700 /run/schemaferry
 ENV RUN_DIR=/run/schemaferry
 USER postgres

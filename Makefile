@@ -50,6 +50,7 @@ lint: setup ## check format, lints, links of the documentation, shell scripts, t
 		cargo doc --workspace --no-deps --document-private-items --locked --quiet
 	shellcheck $$(git grep -lE '^#!(/bin/|/usr/bin/env )(ba)?sh')
 	"$$(scripts/cache)"/cfn-lint/bin/cfn-lint deploy/template.yaml
+	scripts/terraform
 
 image-test: ## build the image and run compose.yaml and the README's docker run for real
 	@tests/image/test

@@ -29,4 +29,5 @@ mod signals;
 mod streams;
 mod supply;
 mod template;
+mod terraform;
 mod verify;

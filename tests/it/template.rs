@@ -34,7 +34,7 @@ const GIVEN: [(&str, &str); 5] = [
 type Pairs = &'static [(&'static str, &'static str)];
 
 /// The template, deployed with the least and with this.
-fn deployed(with: &[(&str, &str)]) -> Result<Stack<'static>, Vec<String>> {
+pub(crate) fn deployed(with: &[(&str, &str)]) -> Result<Stack<'static>, Vec<String>> {
     TEMPLATE.deploy(&[&GIVEN[..], with].concat())
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn stack() -> Stack<'static> {
 }
 
 /// The container of a stack's task definition.
-fn container(stack: &Stack<'_>) -> Value {
+pub(crate) fn container(stack: &Stack<'_>) -> Value {
     let definition = stack.resource("TaskDefinition").unwrap();
     definition.pointer("/ContainerDefinitions/0").unwrap().clone()
 }
@@ -106,7 +106,7 @@ fn the_container_is_told_only_what_the_worker_knows() {
             ("SourcePort", "5433"),
             ("SourceDbName", "warehouse"),
             ("SourceDbResourceId", "cluster-ABC"),
-            ("SourceSslRootCert", "/etc/ssl/rds.pem"),
+            ("SourceSslMode", "verify-full"),
             ("RoleMap", "a=b"),
             ("Accept", "large-objects"),
         ];
@@ -130,6 +130,7 @@ fn the_container_is_told_only_what_the_worker_knows() {
         "SOURCE_PASSWORD",
         "SOURCE_IAM_AUTH",
         "SOURCE_DBNAME",
+        "SOURCE_SSLROOTCERT",
         "SCHEMA_NAME",
     ] {
         assert!(told.contains(name), "{name} is not in {told:?}");
@@ -169,10 +170,6 @@ const REFUSED: &[(Pairs, &[&str])] = &[
         &[("SourceLogin", "iam"), ("SourceHost", "h"), ("SourceUser", "u")],
         &["SourceDbResourceId is needed"],
     ),
-    (
-        &[("TargetSslMode", "verify-full")],
-        &["TargetSslRootCert is needed"],
-    ),
     (&[("SecurityGroups", "")], &["SecurityGroups are needed"]),
     (&[("SecurityGroups", ""), ("VpcId", "vpc-0a1b2c3d")], &[]),
     (
@@ -190,6 +187,28 @@ fn what_cannot_work_is_refused_before_anything_is_made() {
         for (fault, words) in faults.iter().zip(*words) {
             assert!(fault.starts_with(words), "{given:?}: {fault}");
         }
+    }
+}
+
+/// What `deploy/samconfig.example.toml` gives is what matters, and enough.
+#[test]
+fn the_example_of_an_answer_is_one() {
+    let example = include_str!("../../deploy/samconfig.example.toml");
+    let (_, given) = example.split_once("parameter_overrides = [").unwrap();
+    let given: Vec<(&str, &str)> = given
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix('"')?.strip_suffix("\","))
+        .map(|pair| pair.split_once('=').unwrap())
+        .collect();
+    assert_eq!(given.len(), 8);
+    let stack = TEMPLATE.deploy(&given).unwrap();
+    for (name, value) in given {
+        let made = [
+            container(&stack).to_string(),
+            stack.resource("StateMachine").unwrap().to_string(),
+            stack.resource("ExecutionRole").unwrap().to_string(),
+        ];
+        assert!(made.concat().contains(value), "{name} does nothing");
     }
 }
 
