@@ -66,6 +66,7 @@ pub(crate) fn order(entries: &[&Entry], facts: &PostData, batches: &HashMap<u32,
         builds: HashMap::new(),
         groups: HashMap::new(),
         keys: None,
+        attachments: HashMap::new(),
         trees: Trees::default(),
     };
     let late = late(entries, facts);
@@ -118,6 +119,8 @@ struct Order<'a> {
     groups: HashMap<usize, usize>,
     /// The step that takes foreign keys of small tables at the moment.
     keys: Option<usize>,
+    /// The step that takes attachments of each tree at the moment.
+    attachments: HashMap<Option<u32>, usize>,
     trees: Trees,
 }
 
@@ -203,21 +206,28 @@ impl Order<'_> {
         }
     }
 
+    /// Attachments of one tree take no time, and only one of them can be under way: they make steps together.
     fn attach(&mut self, entry: &Entry) {
         let needs = self.needs(entry, &[]);
-        let tables = entry
+        let tables: Vec<u32> = entry
             .dependencies
             .iter()
             .filter_map(|id| self.last.get(id))
-            .flat_map(|(_, table)| [Some(*table), self.trees.of_table(*table)]);
-        let locks: BTreeMap<u32, Mode> = tables.flatten().map(|table| (table, Mode::Exclusive)).collect();
-        let step = self.push(Step {
-            statements: vec![Statement::whole(entry)],
-            needs,
-            locks,
-            ..Step::default()
-        });
-        self.last.insert(entry.dump_id, (step, 0));
+            .map(|(_, table)| *table)
+            .collect();
+        let trees = tables.iter().filter_map(|table| self.trees.of_table(*table));
+        let locked: BTreeSet<u32> = trees.chain(tables.iter().copied()).collect();
+        let tree = tables.iter().find_map(|table| self.trees.of_table(*table));
+        let open = self.attachments.get(&tree).copied();
+        let step = open
+            .filter(|step| self.has_room(*step))
+            .unwrap_or_else(|| self.push(Step::default()));
+        self.attachments.insert(tree, step);
+        self.append(step, entry, needs, 0);
+        if let Some(step) = self.steps.get_mut(step) {
+            step.locks
+                .extend(locked.into_iter().map(|table| (table, Mode::Exclusive)));
+        }
     }
 
     /// `built`: how many steps build indexes and keys.
@@ -338,12 +348,13 @@ impl Order<'_> {
         step
     }
 
+    fn has_room(&self, step: usize) -> bool {
+        let step = self.steps.get(step);
+        step.is_some_and(|step| step.statements.len() < STEP_MAX)
+    }
+
     fn key_group(&mut self) -> usize {
-        let open = self.keys.filter(|step| {
-            self.steps
-                .get(*step)
-                .is_some_and(|step| step.statements.len() < STEP_MAX)
-        });
+        let open = self.keys.filter(|step| self.has_room(*step));
         let step = open.unwrap_or_else(|| self.push(Step::default()));
         self.keys = Some(step);
         step
@@ -522,15 +533,22 @@ mod tests {
             ..PostData::default()
         };
         let steps = order(&entries.iter().collect::<Vec<_>>(), &facts, &HashMap::new());
-        let trees: BTreeSet<Option<&Mode>> = [0, 1, 4, 5, 6, 8]
+        // Attachments make one step, in their order.
+        let attached: Vec<&str> = steps[4].statements.iter().map(|one| one.sql.as_str()).collect();
+        assert_eq!(
+            attached,
+            ["INDEX ATTACH 5;\n", "INDEX ATTACH 6;\n", "INDEX ATTACH 7;\n"]
+        );
+        assert!((0..4).all(|index| steps[4].needs.contains(&Prerequisite::Step(index))));
+        let trees: BTreeSet<Option<&Mode>> = [0, 1, 4, 6]
             .iter()
             .map(|index| steps[*index].locks.get(&10))
             .collect();
         assert_eq!(trees, BTreeSet::from([Some(&Mode::Exclusive)]));
-        for leaf in [2, 3, 7] {
+        for leaf in [2, 3, 5] {
             assert_eq!(steps[leaf].locks.len(), 1, "{leaf}");
         }
-        assert!((0..8).all(|index| steps[8].needs.contains(&Prerequisite::Step(index))));
+        assert!((0..6).all(|index| steps[6].needs.contains(&Prerequisite::Step(index))));
     }
 
     #[test]

@@ -23,23 +23,35 @@ impl Trees {
                 .filter_map(|id| tables.get(id))
                 .copied()
                 .collect();
-            trees.join(joined);
+            trees.join(&joined);
+        }
+        let joined: Vec<u32> = trees.0.keys().copied().collect();
+        for table in joined {
+            trees.root(table);
         }
         trees
     }
 
-    fn join(&mut self, tables: Vec<u32>) {
-        let old: BTreeSet<u32> = tables
-            .iter()
-            .map(|table| self.of_table(*table).unwrap_or(*table))
-            .collect();
-        let Some(tree) = old.first().copied() else {
-            return;
-        };
-        for known in self.0.values_mut().filter(|known| old.contains(known)) {
-            *known = tree;
+    fn join(&mut self, tables: &[u32]) {
+        let roots: BTreeSet<u32> = tables.iter().map(|table| self.root(*table)).collect();
+        if let Some(first) = roots.first().copied() {
+            self.0.extend(roots.into_iter().map(|root| (root, first)));
         }
-        self.0.extend(tables.into_iter().map(|table| (table, tree)));
+    }
+
+    /// What stands for the tree of this table, as far as is known; everything on the way there leads there directly then.
+    fn root(&mut self, table: u32) -> u32 {
+        let above = |trees: &Self, table: u32| trees.of_table(table).filter(|above| *above != table);
+        let mut root = table;
+        while let Some(next) = above(self, root) {
+            root = next;
+        }
+        let mut passed = table;
+        while let Some(next) = above(self, passed) {
+            self.0.insert(passed, root);
+            passed = next;
+        }
+        root
     }
 
     /// The table that stands for the tree of this one.

@@ -60,6 +60,7 @@ impl Emptying<'_> {
             if objects.is_empty() {
                 return Ok(id);
             }
+            self.refuse_additions(objects.iter().map(|object| object.address), &known)?;
             for chunk in objects.chunks(CHUNK) {
                 id = Some(self.chunk(chunk, &known, id).await?);
             }
@@ -109,14 +110,13 @@ impl Emptying<'_> {
         become_owner(target, self.existing).await?;
         self.lock(chunk).await?;
         if let Some(load) = self.load {
-            self.refuse_changes(load, first).await?;
+            self.refuse_changes(load, chunk, first).await?;
         }
         let drops: Vec<String> = chunk.iter().map(Member::drop_statement).collect();
         target.batch("drop objects", &drops.join("; ")).await?;
-        refuse_dependents(self.outside, self.unit, chunk.iter().map(|object| object.address)).await?;
-        if self.load.is_some() && !self.members().await?.is_subset(known) {
-            return Err(changed(schema, &["something was added to it".to_owned()]));
-        }
+        let objects = chunk.iter().map(|object| object.address);
+        let gone = refuse_dependents(self.outside, self.unit, objects, Some(self.existing.oid)).await?;
+        self.refuse_additions(gone.into_iter(), known)?;
         target.batch("commit", "RESET ROLE; COMMIT").await?;
         Ok(id)
     }
@@ -135,18 +135,31 @@ impl Emptying<'_> {
     }
 
     /// Refuses what was done to the schema since our load. What is dropped already does not count as a change.
-    async fn refuse_changes(&self, load: &Load, first: bool) -> Result<(), Error> {
+    async fn refuse_changes(&self, load: &Load, chunk: &[Member], first: bool) -> Result<(), Error> {
         settle::wait(self.outside, load, self.lock_timeout).await?;
         let (target, oid) = (self.target, self.existing.oid);
         let changes = if first {
             load.changes(target, oid).await?
         } else {
-            load.writes(target, oid).await?
+            let objects: Vec<u32> = chunk.iter().map(|object| object.address.1).collect();
+            load.writes(target, oid, Some(&objects)).await?
         };
         if changes.is_empty() {
             return Ok(());
         }
         Err(changed(self.schema, &changes))
+    }
+
+    /// Refuses if some objects of the schema were not there when it was looked at first.
+    fn refuse_additions(
+        &self,
+        mut objects: impl Iterator<Item = (u32, u32)>,
+        known: &HashSet<(u32, u32)>,
+    ) -> Result<(), Error> {
+        if self.load.is_some() && objects.any(|object| !known.contains(&object)) {
+            return Err(changed(self.schema, &["something was added to it".to_owned()]));
+        }
+        Ok(())
     }
 
     /// What stands in the schema at the moment, by catalogue and OID.

@@ -8,9 +8,11 @@ mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tokio_postgres::Row;
+
 use crate::catalogue;
 use crate::clear::drop::{Emptying, Member, changed};
-use crate::config::{Config, OnExisting, SchemaName};
+use crate::config::{Config, OnExisting, SchemaName, listed};
 use crate::error::{Error, Refused, Side};
 use crate::ledger::{self, Begun, Load, LoadState, NewLoad};
 use crate::lock::Lock;
@@ -378,27 +380,40 @@ async fn become_owner(target: &Session, existing: &Existing) -> Result<(), Error
 }
 
 /// Refuses if something outside of the unit would go with these objects, each named by its catalogue and its OID; what is
-/// gone already has no dependents.
+/// gone already has no dependents. Returns what goes of one `schema`, if it is asked for.
 pub(crate) async fn refuse_dependents(
     target: &Session,
     unit: &[u32],
     objects: impl Iterator<Item = (u32, u32)>,
-) -> Result<(), Error> {
+    schema: Option<u32>,
+) -> Result<Vec<(u32, u32)>, Error> {
     let (classids, objids): (Vec<u32>, Vec<u32>) = objects.unzip();
     let sql = include_str!("sql/dependents.sql");
     let rows = target
-        .query("list dependents", sql, &[&unit, &classids, &objids])
+        .query("list dependents", sql, &[&unit, &classids, &objids, &schema])
         .await?;
-    if rows.is_empty() {
-        return Ok(());
+    let (outside, members): (Vec<_>, Vec<_>) = rows
+        .iter()
+        .partition(|row| row.get::<_, Option<u32>>("objid").is_none());
+    if outside.is_empty() {
+        let address = |row: &Row| (row.get("classid"), row.get("objid"));
+        return Ok(members.into_iter().map(address).collect());
     }
+    let sql = "SELECT nspname::text FROM pg_catalog.pg_namespace WHERE oid = ANY ($1)";
+    let own = target.query("list the unit's schemas", sql, &[&unit]).await?;
+    let own = own.iter().map(|row| row.get(0));
+    let others = outside.iter().filter_map(|row| row.get("schema"));
+    let together: BTreeSet<&str> = own.chain(others).collect();
     Err(occupied(
         format!(
             "{} objects outside of the schema depend on it: {}",
-            rows.len(),
-            named(&rows.iter().map(|row| row.get(0)).collect::<Vec<_>>())
+            outside.len(),
+            named(&outside.iter().map(|row| row.get("object")).collect::<Vec<_>>())
         ),
-        "drop them, or move their schemas in one unit with this one",
+        &format!(
+            "drop them, or move them together: SCHEMA_NAME={}",
+            listed(together)
+        ),
     ))
 }
 
@@ -410,7 +425,7 @@ async fn contents(target: &Session, oid: u32) -> Result<Vec<Member>, Error> {
             &[&oid],
         )
         .await?;
-    let object = |row: &tokio_postgres::Row| Member {
+    let object = |row: &Row| Member {
         address: (row.get("classid"), row.get("objid")),
         kind: row.get("type"),
         identity: row.get("identity"),

@@ -5,7 +5,7 @@ pub(crate) mod parse;
 mod schemas;
 mod variables;
 
-pub(crate) use schemas::{SchemaName, Schemas};
+pub(crate) use schemas::{SchemaName, Schemas, listed};
 pub(crate) use variables::{VARIABLES, default_of};
 
 use std::collections::BTreeSet;

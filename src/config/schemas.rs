@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::server::quoting::quote_ident;
+
 /// Names have to fit the server's identifiers (`NAMEDATALEN` - 1); longer ones would be cut and hit another schema.
 const NAME_MAX_BYTES: usize = 63;
 
@@ -47,6 +49,19 @@ impl TryFrom<String> for SchemaName {
             Ok(Self(name))
         }
     }
+}
+
+/// Names as SCHEMA_NAME takes them.
+pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let name = |name: &str| {
+        if name.contains([',', '"']) || name.trim() != name {
+            quote_ident(name)
+        } else {
+            name.to_owned()
+        }
+    };
+    let names: Vec<String> = names.into_iter().map(name).collect();
+    names.join(",")
 }
 
 /// The schemas of one unit, in the order of their names, each once: in which order they were given means nothing.

@@ -38,7 +38,7 @@ impl Left {
         inventory.append(&mut inventory::access(target, load.schema.as_str()).await?);
         Ok(Self {
             inventory: Value::Object(inventory),
-            activity: inventory::activity(target, load.schema_oid).await?,
+            activity: inventory::activity(target, load.schema_oid, None).await?,
         })
     }
 }

@@ -82,10 +82,16 @@ fn hashed(outer: &str, listed: &str) -> String {
     outer.replace("FROM LISTED", &format!("FROM (\n{listed}\n)"))
 }
 
-/// How far everything in a schema was written to: `{"name": {"writes": "text or null", "file": number, "sequence": bool}}`.
-pub(super) async fn activity(target: &Session, schema_oid: u32) -> Result<Value, Error> {
+/// How far everything in a schema, or some `objects` of it, was written to: `{"name": {"writes": "text or null", "file": number, "sequence": bool}}`.
+pub(super) async fn activity(
+    target: &Session,
+    schema_oid: u32,
+    objects: Option<&[u32]>,
+) -> Result<Value, Error> {
+    let sql = include_str!("sql/activity.sql");
+    let (all, some) = (objects.is_none(), objects.unwrap_or_default());
     let rows = target
-        .query("read counters", include_str!("sql/activity.sql"), &[&schema_oid])
+        .query("read counters", sql, &[&schema_oid, &all, &some])
         .await?;
     let counter = |row: &Row| {
         let value = json!({
@@ -177,8 +183,9 @@ pub(super) fn writes(before: Option<&Value>, now: &Value) -> Vec<String> {
     let before = before.and_then(Value::as_object).unwrap_or(&empty);
     let number = |value: &Value| value["writes"].as_str().and_then(|text| text.parse::<i64>().ok());
     let mut changes = Vec::new();
-    for (name, known) in before {
-        let Some(current) = now.get(name) else { continue };
+    // Of what is asked for now, which may be a few of very many.
+    for (name, current) in now.as_object().into_iter().flatten() {
+        let Some(known) = before.get(name) else { continue };
         if known["sequence"] == json!(true) {
             if known["writes"] != current["writes"]
                 && !known["writes"].is_null()

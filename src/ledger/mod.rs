@@ -170,13 +170,18 @@ impl Load {
         let now = Value::Object(now);
         let counts = |kind: &str| !self.adopted || !inventory::is_about_the_schema(kind);
         let mut changes = inventory::differences(left, &now, counts);
-        changes.extend(self.writes(target, schema_oid).await?);
+        changes.extend(self.writes(target, schema_oid, None).await?);
         Ok(changes)
     }
 
-    /// Tables and sequences of those that are still there that were written to since.
-    pub(crate) async fn writes(&self, target: &Session, schema_oid: u32) -> Result<Vec<String>, Error> {
-        let now = inventory::activity(target, schema_oid).await?;
+    /// Tables and sequences of those that are still there, or among some `objects`, that were written to since.
+    pub(crate) async fn writes(
+        &self,
+        target: &Session,
+        schema_oid: u32,
+        objects: Option<&[u32]>,
+    ) -> Result<Vec<String>, Error> {
+        let now = inventory::activity(target, schema_oid, objects).await?;
         Ok(inventory::writes(self.activity.as_ref(), &now))
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::SchemaName;
+use crate::config::listed;
 use crate::error::{Error, Refused, Side};
 use crate::ledger;
 use crate::lock;
 use crate::preflight::needs::references;
 use crate::preflight::outlook::{Needed, Outlook};
 use crate::preflight::{Answers, Questions};
-use crate::server::quoting::quote_ident;
 use crate::word;
 
 const CHECK: &str = "other schemas";
@@ -161,7 +161,7 @@ async fn order(questions: &Questions<'_>, schema: &str) -> Result<Order, Error> 
     if circular.is_empty() {
         return Ok(Order::First(format!(
             "move it first: SCHEMA_NAME={}",
-            listed(schema)
+            listed([schema])
         )));
     }
     let mut together: BTreeSet<&str> = unit;
@@ -174,15 +174,5 @@ async fn order(questions: &Questions<'_>, schema: &str) -> Result<Order, Error> 
 }
 
 pub(super) fn together(schemas: BTreeSet<&str>) -> String {
-    let names: Vec<String> = schemas.into_iter().map(listed).collect();
-    format!("move them together: SCHEMA_NAME={}", names.join(","))
-}
-
-/// A name as SCHEMA_NAME takes it.
-fn listed(name: &str) -> String {
-    if name.contains([',', '"']) || name.trim() != name {
-        quote_ident(name)
-    } else {
-        name.to_owned()
-    }
+    format!("move them together: SCHEMA_NAME={}", listed(schemas))
 }

@@ -241,7 +241,7 @@ failures! {
         exit: 73,
         phase: "preflight",
         side: "target",
-        words: &["objects outside of the schema depend on it", "view public.outside"],
+        words: &["objects outside of the schema depend on it", "view public.outside", "or move them together: SCHEMA_NAME=public,s"],
     }
     column_outside_of_the_schema {
         source: "CREATE SCHEMA s",

@@ -1,6 +1,7 @@
 -- What outside of the unit's schemas would be dropped with some objects; what only follows an object that is listed anyway (row types, internal triggers) is left out.
 -- $1 oid[]: the unit's schemas
 -- $2 oid[], $3 oid[]: the objects to be dropped, each its catalogue and its OID
+-- $4 oid: the schema whose members among all that goes are listed too, by catalogue and OID; none if null
 WITH RECURSIVE d (classid, objid, objsubid) AS (
     SELECT o.classid, o.objid, 0
     FROM ROWS FROM (pg_catalog.unnest($2::oid[]), pg_catalog.unnest($3::oid[])) AS o (classid, objid)
@@ -42,11 +43,20 @@ WITH RECURSIVE d (classid, objid, objsubid) AS (
                AND EXISTS (SELECT 1 FROM pg_catalog.pg_depend i
                            WHERE i.classid = d.classid AND i.objid = d.objid AND i.deptype = 'i'))
 )
-SELECT DISTINCT type || ' ' || identity
+SELECT DISTINCT type || ' ' || identity AS object, schema, NULL::oid AS classid, NULL::oid AS objid
 FROM outside
 -- What is gone by now has no identity.
 WHERE identity IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n WHERE n.oid = ANY ($1) AND n.nspname = outside.schema)
   AND coalesce(schema, '') !~ '^pg_toast'
   AND type NOT IN ('schema', 'default acl', 'function of access method', 'operator of access method', 'toast table')
+UNION ALL
+SELECT NULL, NULL, m.classid, m.objid
+FROM shown s
+CROSS JOIN LATERAL (
+    -- Not by way of all that the schema holds: a few objects are looked at, again and again.
+    SELECT d.classid, d.objid FROM pg_catalog.pg_depend d
+    WHERE d.classid = s.classid AND d.objid = s.objid
+      AND d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid::bigint = $4::bigint
+    LIMIT 1) m
 ORDER BY 1

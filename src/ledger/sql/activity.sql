@@ -1,5 +1,7 @@
 -- What tells a write after the load: counters and files of tables, positions of sequences.
 -- $1 oid: the schema
+-- $2 boolean: all relations of it; otherwise
+-- $3 oid[]: some
 SELECT pg_catalog.quote_ident(c.relname) AS name,
        CASE c.relkind
        -- Null where the user may not know.
@@ -13,4 +15,5 @@ SELECT pg_catalog.quote_ident(c.relname) AS name,
 FROM pg_catalog.pg_class c
 WHERE c.relnamespace = $1
   AND c.relkind IN ('r', 'S')
+  AND ($2 OR c.oid = ANY ($3))
 ORDER BY 1

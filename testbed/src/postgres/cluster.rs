@@ -246,7 +246,13 @@ impl Cluster {
     /// A client program of this installation that connects as the superuser over the socket.
     #[must_use]
     pub fn client(&self, program: &str, database: &str) -> Command {
-        let mut command = Command::new(self.server.program(program));
+        self.client_of(&self.server, program, database)
+    }
+
+    /// The same of another installation.
+    #[must_use]
+    pub fn client_of(&self, server: &Server, program: &str, database: &str) -> Command {
+        let mut command = Command::new(server.program(program));
         command
             .env_clear()
             .env("PATH", "/usr/bin:/bin")

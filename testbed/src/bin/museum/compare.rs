@@ -1,0 +1,112 @@
+//! Whether source and target hold the same, asked of pg_dump and psql alone.
+//!
+//! The measure is what pg_dump and psql make of the source on a server of the target's major: a definition changes its words on
+//! its first journey, whoever carries it. Both are dumped by one client, the newest.
+
+use std::process::{Command, Stdio};
+
+use testbed::{Cluster, Server, warehouse};
+
+use crate::exhibit::{self, Exhibit};
+use crate::visit;
+
+/// The database on the target's server that pg_dump and psql fill.
+const REFERENCE: &str = "reference";
+
+/// Moves every exhibit as pg_dump and psql do.
+pub(crate) fn make_reference(source: &Cluster, target: &Cluster, exhibits: &[Exhibit]) {
+    exhibit::lay_ground(target, REFERENCE);
+    let schemas = exhibits.iter().flat_map(|exhibit| &exhibit.schemas);
+    let mut dump = client(source, "pg_dump", visit::DATABASE)
+        .args(schemas.map(|schema| format!("--schema={schema}")))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = client(target, "psql", REFERENCE)
+        .args(["-X", "-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1"])
+        .stdin(dump.stdout.take().unwrap())
+        .output()
+        .unwrap();
+    assert!(
+        dump.wait().unwrap().success() && output.status.success(),
+        "pg_dump and psql: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// What is not the same in these schemas. `deferred`: foreign keys that the target is to lack.
+pub(crate) fn differences(
+    source: &Cluster,
+    target: &Cluster,
+    database: &str,
+    schemas: &[String],
+    deferred: &[String],
+) -> Vec<String> {
+    let mut differences = Vec::new();
+    for schema in schemas {
+        let [here, there] = [(source, visit::DATABASE), (target, database)]
+            .map(|(cluster, database)| warehouse::contents(cluster, database, schema));
+        for (here, there) in here
+            .lines()
+            .zip(there.lines())
+            .filter(|(here, there)| here != there)
+        {
+            differences.push(format!("{schema}: rows {here} are {there} on the target"));
+        }
+        if here.lines().count() != there.lines().count() {
+            differences.push(format!("{schema}: other tables"));
+        }
+    }
+    let (expected, found) = (
+        definition(target, REFERENCE, schemas),
+        definition(target, database, schemas),
+    );
+    let left_out = |line: &String| {
+        deferred
+            .iter()
+            .any(|statement| statement.contains(line.trim_end_matches(';')))
+    };
+    differences.extend(
+        missing(&expected, &found)
+            .filter(|line| !left_out(line))
+            .map(|line| format!("only pg_dump: {line}")),
+    );
+    differences.extend(missing(&found, &expected).map(|line| format!("only the worker: {line}")));
+    differences
+}
+
+/// Lines of one that the other does not have as often; both are sorted.
+fn missing<'a>(lines: &'a [String], others: &'a [String]) -> impl Iterator<Item = &'a String> {
+    let mut rest = others.iter().peekable();
+    lines.iter().filter(move |line| {
+        while rest.next_if(|other| other < line).is_some() {}
+        rest.next_if(|other| other == line).is_none()
+    })
+}
+
+/// What pg_dump says of schemas, its lines sorted: tables come in another order, and so do inherited columns.
+fn definition(cluster: &Cluster, database: &str, schemas: &[String]) -> Vec<String> {
+    let output = client(cluster, "pg_dump", database)
+        .arg("--schema-only")
+        .args(schemas.iter().map(|schema| format!("--schema={schema}")))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "pg_dump: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut lines: Vec<String> = text
+        .lines()
+        .map(|line| line.trim_end_matches(',').to_owned())
+        .filter(|line| !line.is_empty() && !line.starts_with("--") && !line.starts_with('\\'))
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// A program of the newest server, for a database of any.
+fn client(cluster: &Cluster, program: &str, database: &str) -> Command {
+    cluster.client_of(&Server::newest(), program, database)
+}
