@@ -4,6 +4,7 @@
 use std::process::Command;
 
 use serde_json::Value;
+use spdx::{Expression, LicenseReq, ParseMode};
 
 const CARGO: &str = include_str!("../../Cargo.toml");
 const DOCKERFILE: &str = include_str!("../../Dockerfile");
@@ -50,12 +51,20 @@ fn versions_are_the_same_wherever_they_are_said() {
     );
 }
 
-/// An SPDX expression without nested parentheses: one of each OR, and all of each AND.
+/// Whether an SPDX expression can be met by what is accepted.
 fn is_accepted(expression: &str) -> bool {
-    let plain = expression.replace(['(', ')'], "").replace('/', " OR ");
-    plain
-        .split(" AND ")
-        .all(|all| all.split(" OR ").any(|one| ACCEPTED.contains(&one.trim())))
+    // Old crates write a slash for OR.
+    let parsed = Expression::parse_mode(expression, ParseMode::LAX);
+    let accepted = |licence: &LicenseReq| ACCEPTED.contains(&licence.to_string().as_str());
+    parsed.is_ok_and(|parsed| parsed.evaluate(accepted))
+}
+
+#[test]
+fn licences_are_read_as_they_are_written() {
+    assert!(is_accepted("MIT/Apache-2.0"));
+    assert!(is_accepted("MIT OR (Apache-2.0 AND GPL-3.0-only)"));
+    assert!(!is_accepted("MIT AND GPL-3.0-only"));
+    assert!(!is_accepted("(MIT OR Apache-2.0) AND GPL-3.0-only"));
 }
 
 #[test]
