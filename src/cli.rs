@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Needs, VARIABLES};
+use crate::error::Error;
 use crate::exit::Exit;
 
 /// What the container's arguments ask for; none means `load`.
@@ -78,24 +79,20 @@ struct Arguments {
     command: Option<Command>,
 }
 
-/// What to print instead of running, and the code to end with.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) text: String,
-    pub(crate) exit: Exit,
-}
-
-/// Reads the arguments, the program's name first.
-pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Answer> {
-    let answer = |error: &clap::Error| Answer {
-        text: error.to_string(),
-        exit: if error.use_stderr() { Exit::Usage } else { Exit::Ok },
+/// Reads the arguments, the program's name first. What to print instead of running is an error too.
+pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Error> {
+    let answer = |error: clap::Error| {
+        if error.use_stderr() {
+            Error::Usage(error.to_string())
+        } else {
+            Error::Help(error.to_string())
+        }
     };
     let matches = Arguments::command()
         .after_help(after_help())
         .try_get_matches_from(arguments)
-        .map_err(|error| answer(&error))?;
-    let arguments = Arguments::from_arg_matches(&matches).map_err(|error| answer(&error))?;
+        .map_err(answer)?;
+    let arguments = Arguments::from_arg_matches(&matches).map_err(answer)?;
     Ok(arguments.command.unwrap_or(Command::Load))
 }
 
@@ -131,6 +128,7 @@ fn after_help() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::{self, Stage};
     use strum::VariantArray as _;
 
     use crate::hazard::Hazard;
@@ -138,7 +136,7 @@ mod tests {
 
     fn parsed(arguments: &[&str]) -> Result<Command, u8> {
         let all = ["schemaferry"].iter().chain(arguments).map(OsString::from);
-        parse(all).map_err(|answer| answer.exit.code())
+        parse(all).map_err(|answer| exit::classify(&answer, Stage::default()).code())
     }
 
     #[test]

@@ -44,33 +44,36 @@ use tracing::Level;
 
 use crate::aws::task::Task;
 use crate::cli::Command;
-use crate::config::{Config, LogFormat};
+use crate::config::Config;
 use crate::error::{Error, Stop};
+use crate::exit::Exit;
 use crate::progress::Progress;
 use crate::seal::SealOptions;
 use crate::shutdown::Shutdown;
 
 fn main() -> ExitCode {
-    let command = match cli::parse(std::env::args_os()) {
-        Ok(command) => command,
-        Err(answer) => {
-            log::print(&answer.text);
-            return ExitCode::from(answer.exit.code());
-        }
-    };
     let progress = Progress::new();
-    let ended = match Config::from_env(command.needs()) {
-        Ok(config) => {
-            log::init(config.log_format, config.log_level, fields(&config));
-            run(command, &config, &progress)
+    let parsed = cli::parse(std::env::args_os());
+    let changes = parsed.as_ref().is_ok_and(|command| command.changes());
+    let ended = parsed.and_then(|command| {
+        let config = Config::from_env(command.needs())?;
+        log::init(config.log_format, config.log_level, fields(&config));
+        run(command, &config, &progress)
+    });
+    let exit = match ended {
+        Err(Error::Help(text)) => {
+            log::print(&text);
+            Exit::Ok
         }
-        Err(error) => {
-            log::init(LogFormat::Auto, Level::INFO, HashMap::new());
-            Err(error)
+        ended => {
+            // Where there is no configuration, there is no log yet.
+            log::init(config::log_format(), Level::INFO, HashMap::new());
+            log::bar::end();
+            outcome::conclude(&ended, changes, &progress)
         }
     };
-    log::bar::end();
-    ExitCode::from(outcome::conclude(command, &ended, &progress).code())
+    log::writer::flush();
+    ExitCode::from(exit.code())
 }
 
 /// What every record carries.

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::cli::Command;
 use crate::error::{self, Error};
 use crate::exit::{self, Exit, Stage};
+use crate::log;
 use crate::progress::Progress;
 use crate::word::Word as _;
 
@@ -12,10 +12,11 @@ use crate::word::Word as _;
 const RECORDED_MAX: usize = 200;
 
 /// Writes the last record: the whole outcome.
-pub(crate) fn conclude(command: Command, ended: &Result<(), Error>, progress: &Progress) -> Exit {
+/// `changes`: what was to be done changes the target.
+pub(crate) fn conclude(ended: &Result<(), Error>, changes: bool, progress: &Progress) -> Exit {
     let stage = Stage {
         established: progress.established(),
-        changing: command.changes() && progress.changing(),
+        changing: changes && progress.changing(),
     };
     let exit = match ended {
         Ok(()) => Exit::Ok,
@@ -43,6 +44,11 @@ pub(crate) fn conclude(command: Command, ended: &Result<(), Error>, progress: &P
     };
     let summary = progress.summary();
     let part = |name: &str| summary.get(name).map(Value::to_string);
+    let lost_records = Some(log::writer::lost()).filter(|lost| *lost > 0);
+    if let (Some(Error::Usage(text)), true) = (error, log::is_terminal()) {
+        log::print(text);
+        return exit;
+    }
     macro_rules! last_record {
         ($level:ident) => {
             tracing::$level!(
@@ -61,6 +67,7 @@ pub(crate) fn conclude(command: Command, ended: &Result<(), Error>, progress: &P
                 not_carried = part("not_carried"),
                 not_frozen = part("not_frozen"),
                 deferred = part("deferred"),
+                lost_records,
                 "run ended"
             )
         };

@@ -2,12 +2,25 @@
 //!
 //! The first cause wins; everything that waits does so beside `Shutdown::stopped`.
 
+use std::io;
 use std::sync::{Arc, OnceLock};
 
-use tokio::signal::unix::{SignalKind, signal};
+use futures_util::future::select_all;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Stop};
+
+/// What each signal asks for; those that ask for nothing are not to end the process.
+const SIGNALS: [(SignalKind, Option<Stop>); 7] = [
+    (SignalKind::terminate(), Some(Stop::Terminate("SIGTERM"))),
+    (SignalKind::interrupt(), Some(Stop::Interrupt)),
+    (SignalKind::hangup(), Some(Stop::Terminate("SIGHUP"))),
+    (SignalKind::quit(), Some(Stop::Terminate("SIGQUIT"))),
+    (SignalKind::user_defined1(), None),
+    (SignalKind::user_defined2(), None),
+    (SignalKind::alarm(), None),
+];
 
 /// A token that anyone may trip, once, with a cause.
 #[derive(Debug, Clone, Default)]
@@ -42,18 +55,19 @@ impl Shutdown {
         }
     }
 
-    /// Turns SIGTERM and SIGINT into causes; never returns. As PID 1 a signal without a handler is ignored,
-    /// so this is polled from the first moment on.
+    /// Turns signals into causes; never returns. As PID 1 a signal without a handler is ignored, and everywhere else it would
+    /// end the process with its passfiles left behind, so this is polled from the first moment on.
     pub(crate) async fn watch_signals(&self) -> Error {
-        let (Ok(mut terminate), Ok(mut interrupt)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
+        let streams: io::Result<Vec<Signal>> = SIGNALS.iter().map(|(kind, _)| signal(*kind)).collect();
+        let Ok(mut streams) = streams else {
             return Error::Internal("signal handlers cannot be installed".to_owned());
         };
-        tokio::select! {
-            _ = terminate.recv() => self.stop(Stop::Terminate),
-            _ = interrupt.recv() => self.stop(Stop::Interrupt),
+        loop {
+            let waits = streams.iter_mut().map(|stream| Box::pin(stream.recv()));
+            let (_, index, _) = select_all(waits).await;
+            if let Some((_, Some(cause))) = SIGNALS.get(index) {
+                self.stop(cause.clone());
+            }
         }
-        std::future::pending().await
     }
 }

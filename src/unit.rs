@@ -101,7 +101,7 @@ impl<'a> Reached<'a> {
         let unit = Unit {
             config,
             entry: ledger::NewLoad::new(config, servers.source.address(), names.attempt().to_owned()),
-            clients,
+            clients: clients?,
             controls: Sides {
                 source: source_control?,
                 target: target_control?,

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use futures_util::future::join_all;
+use futures_util::future::try_join_all;
 
 use crate::archive::program::output;
-use crate::error::Program;
+use crate::error::{Error, Program};
 
 /// An installed pair of pg_dump and pg_restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,9 @@ pub(crate) struct Client {
 
 /// Every pair of client programs on this machine: the directories of `path` and the places where Alpine and
 /// Debian put their majors.
-pub(crate) async fn installed(path: &str) -> Vec<Client> {
+///
+/// Fails where this machine has no room for another process or file: nothing can be said then.
+pub(crate) async fn installed(path: &str) -> Result<Vec<Client>, Error> {
     let mut directories: Vec<PathBuf> = path
         .split(':')
         .filter(|part| !part.is_empty())
@@ -40,27 +42,32 @@ pub(crate) async fn installed(path: &str) -> Vec<Client> {
     }
     let mut known = BTreeSet::new();
     directories.retain(|directory| known.insert(directory.clone()));
-    let probed = join_all(directories.into_iter().map(probe)).await;
-    probed.into_iter().flatten().collect()
+    let probed = try_join_all(directories.into_iter().map(probe)).await?;
+    Ok(probed.into_iter().flatten().collect())
 }
 
-async fn probe(directory: PathBuf) -> Option<Client> {
+async fn probe(directory: PathBuf) -> Result<Option<Client>, Error> {
     // libpq checks sslmode before it connects, and there is no server in this directory.
     const NOWHERE: &str = "--dbname=host=/nonexistent sslmode=require";
     if !directory.join(Program::PgDump.name()).exists() {
-        return None;
+        return Ok(None);
     }
-    let (version, dump, refused) = tokio::join!(
+    let (version, dump, refused) = tokio::try_join!(
         output(&directory, Program::PgRestore, &["--version"]),
         output(&directory, Program::PgDump, &["--version"]),
         output(&directory, Program::PgDump, &[NOWHERE])
+    )?;
+    let majors = (
+        version.as_deref().and_then(major),
+        dump.as_deref().and_then(major),
     );
-    let (version, refused) = (version?, refused?);
-    dump.filter(|dump| major(dump) == major(&version))?;
-    Some(Client {
-        major: major(&version)?,
-        tls: !refused.contains("not compiled in"),
-        directory,
+    Ok(match (majors, refused) {
+        ((Some(major), Some(same)), Some(refused)) if major == same => Some(Client {
+            major,
+            tls: !refused.contains("not compiled in"),
+            directory,
+        }),
+        _ => None,
     })
 }
 

@@ -4,6 +4,7 @@
 //! with its whole group when its owner is dropped, whatever ended the run. What it leaves on the servers is
 //! ended by the sweep (`lock/mod.rs`), because a killed client does not end its backend.
 
+use std::io::{self, ErrorKind};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
@@ -229,8 +230,12 @@ fn record(program: Program, line: &str) {
     }
 }
 
-/// Standard output and standard error of a short run; `None` where it cannot run or does not end.
-pub(super) async fn output(directory: &Path, program: Program, args: &[&str]) -> Option<String> {
+/// Standard output and standard error of a short run; `None` where there is no such program or it does not end.
+pub(super) async fn output(
+    directory: &Path,
+    program: Program,
+    args: &[&str],
+) -> Result<Option<String>, Error> {
     /// What takes milliseconds, on a machine that has to read the program from a slow disk first.
     const LIMIT: Duration = Duration::from_secs(10);
     #[expect(clippy::disallowed_methods, reason = "this module is the only spawner")]
@@ -242,7 +247,10 @@ pub(super) async fn output(directory: &Path, program: Program, args: &[&str]) ->
         .stdin(Stdio::null())
         .kill_on_drop(true);
     let output = match tokio::time::timeout(LIMIT, command.output()).await {
-        Ok(output) => output.ok()?,
+        Ok(Ok(output)) => output,
+        // A file of that name that is no program of this machine's.
+        Ok(Err(error)) if is_no_program(&error) => return Ok(None),
+        Ok(Err(source)) => return Err(Error::Spawn { program, source }),
         Err(_elapsed) => {
             tracing::warn!(
                 program = program.name(),
@@ -250,10 +258,16 @@ pub(super) async fn output(directory: &Path, program: Program, args: &[&str]) ->
                 seconds = LIMIT.as_secs(),
                 "program does not answer"
             );
-            return None;
+            return Ok(None);
         }
     };
-    Some(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    let said = [output.stdout, output.stderr].concat();
+    Ok(Some(String::from_utf8_lossy(&said).into_owned()))
+}
+
+fn is_no_program(error: &io::Error) -> bool {
+    let kinds = [ErrorKind::NotFound, ErrorKind::PermissionDenied];
+    kinds.contains(&error.kind()) || error.raw_os_error() == Some(nix::libc::ENOEXEC)
 }
 
 #[cfg(test)]

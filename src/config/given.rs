@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
@@ -214,13 +214,7 @@ impl Reader {
     pub(super) fn server(&mut self, prefix: &'static str, side: &Side, needed: bool) -> ServerConfig {
         self.prefix = prefix;
         let password = self.password(side);
-        let host = self.optional(given!(side.host), |text| {
-            if !text.starts_with('/') && text.contains(',') {
-                Err("names more than one host".to_owned())
-            } else {
-                Ok(text.to_owned())
-            }
-        });
+        let host = self.optional(given!(side.host), parse::host);
         let has_secret = matches!(password, PasswordSource::Secret(_));
         if needed && side.host.is_none() && !has_secret {
             self.problem("host", "is not set: name the server");
@@ -229,8 +223,8 @@ impl Reader {
         let config = ServerConfig {
             sslmode: self.sslmode(side, &password, sslrootcert.as_ref()),
             port: self.optional(given!(side.port), parse::port),
-            dbname: side.dbname.clone(),
-            user: side.user.clone(),
+            dbname: self.optional(given!(side.dbname), parse::dbname),
+            user: self.optional(given!(side.user), parse::user),
             host,
             password,
             sslrootcert,
@@ -310,14 +304,11 @@ impl Reader {
         if let Some(password) = self.optional(given!(side.password), login::password) {
             return PasswordSource::Value(password);
         }
-        let file = self.optional(given!(side.password_file), |path| {
-            parse::readable(Path::new(path)).map(|()| PathBuf::from(path))
-        });
+        let file = self.optional(given!(side.password_file), parse::password_file);
         if let Some(path) = file {
             return PasswordSource::File(path);
         }
-        side.secret_id
-            .clone()
+        self.optional(given!(side.secret_id), parse::secret_id)
             .map_or(PasswordSource::None, PasswordSource::Secret)
     }
 

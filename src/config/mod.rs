@@ -174,6 +174,13 @@ pub(crate) struct Config {
 /// Variables of METHOD=copy: under the other METHOD they are noted, which is no error.
 const COPY_ONLY: [&str; 4] = ["JOBS", "SPLIT", "MAINTENANCE_WORK_MEM", "TOAST_COMPRESSION"];
 
+/// How records are to be written, whatever is wrong with the rest of the environment.
+pub(crate) fn log_format() -> LogFormat {
+    #[expect(clippy::disallowed_methods, reason = "this module is the only reader")]
+    let given = std::env::var("LOG_FORMAT").unwrap_or_default();
+    LogFormat::named(&given).unwrap_or(LogFormat::Auto)
+}
+
 impl Config {
     /// Reads this process's environment, as far as it is needed.
     pub(crate) fn from_env(needs: Needs) -> Result<Self, Error> {
@@ -424,8 +431,24 @@ mod tests {
             &["SOURCE_PASSWORD holds a line end"],
         ),
         (
+            &[
+                ("SOURCE_SECRET_ID", r#"{"password": "hunter2"}"#),
+                ("SOURCE_HOST", "postgres://u:hunter2@h/d"),
+                ("SOURCE_DBNAME", "postgres://u:hunter2@h/d"),
+                ("TARGET_USER", "u:hunter2"),
+                ("TARGET_PASSWORD_FILE", "hunter2"),
+            ],
+            &[
+                "SOURCE_SECRET_ID is no secret's name",
+                "SOURCE_HOST is no host's name",
+                "SOURCE_DBNAME holds a URI",
+                "TARGET_USER holds a colon",
+                "TARGET_PASSWORD_FILE names no file",
+            ],
+        ),
+        (
             &[("TARGET_PASSWORD_FILE", "/nonexistent")],
-            &["TARGET_PASSWORD_FILE /nonexistent cannot be read"],
+            &["TARGET_PASSWORD_FILE names no file that can be read (No such file"],
         ),
         (
             &[("TARGET_SSLMODE", "verify-full")],

@@ -21,10 +21,69 @@ const MEMORY_KB: std::ops::RangeInclusive<u64> = 1024..=2047 * 1024 * 1024;
 const JOBS: std::ops::RangeInclusive<u8> = 1..=64;
 
 pub(super) fn readable(path: &Path) -> Result<(), String> {
-    std::fs::File::open(path)
-        .and_then(|mut file| std::io::Read::read(&mut file, &mut [0]))
-        .map(|_| ())
-        .map_err(|error| format!("{} cannot be read: {error}", path.display()))
+    read_some(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
+}
+
+fn read_some(path: &Path) -> std::io::Result<()> {
+    let mut file = std::fs::File::open(path)?;
+    std::io::Read::read(&mut file, &mut [0]).map(|_| ())
+}
+
+/// A file that holds a password. The value is not shown: it may be the password itself.
+pub(super) fn password_file(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match read_some(&path) {
+        Ok(()) => Ok(path),
+        Err(error) => Err(format!(
+            "names no file that can be read ({error}); a password itself belongs into PASSWORD"
+        )),
+    }
+}
+
+/// A host: its name, its address, or the directory of a socket. What it holds instead may be a secret, and is not shown.
+pub(super) fn host(text: &str) -> Result<String, String> {
+    if text.starts_with('/') {
+        return Ok(text.to_owned());
+    }
+    if text.contains(',') && !is_address(text) {
+        return Err("names more than one host".to_owned());
+    }
+    let is_part = |c: char| c.is_alphanumeric() || "-._:%[]".contains(c);
+    if text.chars().all(is_part) {
+        Ok(text.to_owned())
+    } else {
+        Err("is no host's name: a URI's parts belong into HOST, PORT, DBNAME, USER and PASSWORD".to_owned())
+    }
+}
+
+/// The name of a database.
+pub(super) fn dbname(text: &str) -> Result<String, String> {
+    if is_address(text) {
+        return Err("holds a URI: its parts belong into HOST, PORT, DBNAME, USER and PASSWORD".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// The name of a role.
+pub(super) fn user(text: &str) -> Result<String, String> {
+    if text.contains(':') {
+        return Err("holds a colon: a password belongs into PASSWORD".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// The name or ARN of a secret: what Secrets Manager allows in one.
+pub(super) fn secret_id(text: &str) -> Result<String, String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "/_+=.@-:!".contains(c);
+    if text.chars().all(is_part) {
+        Ok(text.to_owned())
+    } else {
+        Err("is no secret's name or ARN; what a secret holds belongs into PASSWORD".to_owned())
+    }
+}
+
+fn is_address(text: &str) -> bool {
+    text.contains("://")
 }
 
 pub(super) fn root_certificate(text: &str) -> Result<SslRootCert, String> {

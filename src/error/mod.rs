@@ -139,8 +139,8 @@ impl fmt::Display for Refused {
 pub(crate) enum Stop {
     /// SIGINT.
     Interrupt,
-    /// SIGTERM.
-    Terminate,
+    /// SIGTERM, or another signal that asks for the same.
+    Terminate(&'static str),
     /// `MAX_RUNTIME` has passed.
     Deadline(Duration),
     /// Nothing moved for `STALL_TIMEOUT`; the text says what each backend was waiting for.
@@ -161,7 +161,7 @@ impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Interrupt => f.write_str("stopped by SIGINT"),
-            Self::Terminate => f.write_str("stopped by SIGTERM"),
+            Self::Terminate(signal) => write!(f, "stopped by {signal}"),
             Self::Deadline(limit) => {
                 write!(
                     f,
@@ -234,6 +234,12 @@ pub(crate) enum ConnectError {
 /// What ended a run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
+    /// What was asked for instead of a run: `--help`, `--version`.
+    #[error("{0}")]
+    Help(String),
+    /// The command line, with how it should be.
+    #[error("{}", .0.trim_start_matches("error: ").lines().next().unwrap_or_default())]
+    Usage(String),
     #[error("invalid configuration: {}", join(.0))]
     Config(Vec<Problem>),
     #[error("the {side}'s secret {secret_id}: {reason}")]
@@ -310,7 +316,9 @@ impl Error {
     pub(crate) fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Postgres { failure, .. } => Some(failure.response()?.sqlstate.as_str()),
-            Self::Config(_)
+            Self::Help(_)
+            | Self::Usage(_)
+            | Self::Config(_)
             | Self::Secret { .. }
             | Self::Token { .. }
             | Self::Preflight(_)
@@ -351,7 +359,9 @@ impl Error {
             Self::Stopped(Stop::SnapshotLost(_) | Stop::Renamed(_) | Stop::Redefined(_)) => {
                 Some(Side::Source)
             }
-            Self::Config(_)
+            Self::Help(_)
+            | Self::Usage(_)
+            | Self::Config(_)
             | Self::Spawn { .. }
             | Self::Archive(_)
             | Self::Differ(_)

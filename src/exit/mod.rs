@@ -120,7 +120,9 @@ impl Stage {
 pub(crate) fn classify(error: &Error, stage: Stage) -> Exit {
     let Stage { established, .. } = stage;
     match error {
-        Error::Config(_) | Error::Spawn { .. } => Exit::Config,
+        Error::Help(_) => Exit::Ok,
+        Error::Usage(_) => Exit::Usage,
+        Error::Config(_) => Exit::Config,
         Error::Preflight(refused) => {
             // The gravest decides: what a person has to do first, rather than what passes by itself.
             refused
@@ -145,10 +147,10 @@ pub(crate) fn classify(error: &Error, stage: Stage) -> Exit {
         },
         Error::Archive(_) | Error::Panic(_) | Error::Internal(_) => Exit::Internal,
         Error::Differ(_) => Exit::Data,
-        Error::File { source, .. } => file(source),
+        Error::Spawn { source, .. } | Error::File { source, .. } => file(source),
         Error::Stopped(stop) => match stop {
             Stop::Interrupt => Exit::Interrupted,
-            Stop::Terminate => Exit::Terminated,
+            Stop::Terminate(_) => Exit::Terminated,
             Stop::Deadline(_)
             | Stop::Stalled { .. }
             | Stop::LockWait { .. }
@@ -191,8 +193,10 @@ fn connect(error: &ConnectError, established: bool) -> Exit {
 }
 
 fn file(error: &std::io::Error) -> Exit {
+    use nix::libc::{EAGAIN, EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC};
     match error.raw_os_error() {
-        Some(code) if code == nix::libc::ENOSPC || code == nix::libc::EDQUOT => Exit::Resources,
+        Some(ENOSPC | EDQUOT | EMFILE | ENFILE) => Exit::Resources,
+        Some(EAGAIN | ENOMEM) => Exit::Transient,
         _ => Exit::Config,
     }
 }

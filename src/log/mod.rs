@@ -1,11 +1,12 @@
 //! Records: bunyan JSON, one object a line, or the same in plain words on a terminal.
 //!
-//! Everything that reaches standard output goes through one writer. It gets each record as a line of JSON from
-//! the bunyan layer, puts structured fields in their place, keeps lines under the limit, and renders.
+//! Each record comes as a line of JSON from the bunyan layer; its structured fields are put in their place, it is kept under
+//! the limit or rendered as text, and handed to the one writer of standard output.
 
 pub(crate) mod bar;
 mod line;
 mod text;
+pub(crate) mod writer;
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal, Write};
@@ -22,6 +23,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use crate::config::LogFormat;
 use crate::log::line::shorten;
 use crate::log::text::{printable, text};
+use crate::log::writer::Worth;
 
 /// Fields whose text is itself JSON: tracing's fields hold no structure.
 const STRUCTURED: &[&str] = &[
@@ -35,10 +37,18 @@ const STRUCTURED: &[&str] = &[
     "findings",
 ];
 
+/// bunyan's number for INFO.
+const INFO: u64 = 30;
+/// The message of records that later ones replace.
+const PROGRESS: &str = "progress";
+
 static TERMINAL: OnceLock<bool> = OnceLock::new();
 
-/// Starts logging. `fields` go with every record. To be called once.
+/// Starts logging, once: later calls change nothing. `fields` go with every record.
 pub(crate) fn init(format: LogFormat, level: Level, fields: HashMap<String, Value>) {
+    if TERMINAL.get().is_some() {
+        return;
+    }
     let terminal = match format {
         LogFormat::Auto => io::stdout().is_terminal(),
         LogFormat::Json => false,
@@ -72,16 +82,7 @@ pub(crate) fn is_terminal() -> bool {
 /// Prints text that is not a record: what `--help` and `check` say.
 pub(crate) fn print(text: &str) {
     let lines: Vec<String> = text.split('\n').map(printable).collect();
-    write_out(lines.join("\n").as_bytes());
-}
-
-fn write_out(bytes: &[u8]) {
-    let write = || {
-        let mut stdout = io::stdout().lock();
-        // Nobody reads any more: the run goes on, its exit code still tells.
-        stdout.write_all(bytes).and_then(|()| stdout.flush()).ok();
-    };
-    bar::aside(write);
+    writer::write(Worth::Record, lines.join("\n").into_bytes());
 }
 
 #[derive(Debug)]
@@ -109,17 +110,27 @@ impl Write for Line {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut record: Map<String, Value> = serde_json::from_slice(bytes)?;
         embed(&mut record);
+        let worth = worth(&record);
         let line = if self.terminal {
             text(&record)
         } else {
             shorten(&mut record)
         };
-        write_out(line.as_bytes());
+        writer::write(worth, line.into_bytes());
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+fn worth(record: &Map<String, Value>) -> Worth {
+    let level = record.get("level").and_then(Value::as_u64).unwrap_or_default();
+    if level < INFO || record.get("msg").is_some_and(|msg| msg == PROGRESS) {
+        Worth::Little
+    } else {
+        Worth::Record
     }
 }
 

@@ -87,6 +87,15 @@ impl Worker {
         }
     }
 
+    /// Started by another program, which is given it with its arguments.
+    #[must_use]
+    pub fn through(mut self, program: &str, arguments: &[&str]) -> Self {
+        let own = std::mem::replace(&mut self.program, program.into());
+        let before = arguments.iter().map(OsString::from);
+        self.arguments.splice(..0, before.chain([own.into_os_string()]));
+        self
+    }
+
     /// Adds an argument of the command line.
     #[must_use]
     pub fn arg(mut self, argument: impl Into<OsString>) -> Self {
@@ -142,14 +151,23 @@ impl Worker {
         self.spawn().wait()
     }
 
-    /// Starts it.
+    /// What starts it, its standard output not decided.
     #[must_use]
-    pub fn spawn(&self) -> Running {
-        let mut child = Command::new(&self.program)
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command
             .args(&self.arguments)
             .env_clear()
             .envs(&self.environment)
-            .stdin(Stdio::null())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts it.
+    #[must_use]
+    pub fn spawn(&self) -> Running {
+        let mut child = self
+            .command()
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

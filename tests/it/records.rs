@@ -1,9 +1,11 @@
 //! What the log says: every record has its form, and nothing in it, nor in any child, is secret.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::Value;
 use testbed::Output;
+use testbed::Worker;
 use testbed::cluster::PASSWORD;
 
 use crate::rig::{METHODS, Rig, assert_exit, text};
@@ -149,6 +151,41 @@ fn the_rows_that_a_server_refuses_are_withheld() {
         assert!(text(last, "reason").contains(words), "{last}");
         assert!(!output.stdout.contains("secret-row"), "{}", output.stdout);
     }
+}
+
+#[test]
+fn a_command_that_does_not_exist_is_the_last_record_too() {
+    let worker = Worker::new(env!("CARGO_BIN_EXE_schemaferry")).arg("lod");
+    let output = worker.clone().run();
+    assert_exit(&output, 64);
+    assert_eq!(text(output.last(), "msg"), "run ended");
+    assert_eq!(text(output.last(), "outcome"), "usage");
+    assert!(
+        text(output.last(), "reason").contains("'lod'"),
+        "{}",
+        output.last()
+    );
+    let person = worker.env("LOG_FORMAT", "text").run();
+    assert_exit(&person, 64);
+    assert!(person.stdout.contains("Usage: schemaferry"), "{}", person.stdout);
+}
+
+#[test]
+fn a_machine_without_room_for_another_file_is_not_one_without_programs() {
+    let rig = Rig::new("CREATE SCHEMA s; CREATE TABLE s.t (a int)");
+    // Enough for both servers, too few for a client program's pipes.
+    let exits: BTreeSet<i32> = (12..30)
+        .map(|files| {
+            let output = rig
+                .worker("s")
+                .through("sh", &["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\"")])
+                .run();
+            let reason = text(output.last(), "reason");
+            assert!(!reason.contains("install the"), "{files} files: {reason}");
+            output.exit
+        })
+        .collect();
+    assert!(exits.contains(&74), "{exits:?}");
 }
 
 #[test]

@@ -1,19 +1,25 @@
-//! SIGTERM and SIGINT: obeyed within five seconds, with nothing left anywhere.
+//! Signals: obeyed within five seconds, with nothing left anywhere, whether anybody reads what is logged or not.
 
 use std::fs;
+use std::io::{PipeReader, Write as _};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use testbed::{Cluster, warehouse};
 
 use crate::rig::{GRID, METHODS, Rig, assert_exit, text};
-use crate::slow::{SLOW_INDEX, SLOW_ROWS, assert_no_backends, children, wait_for_phase};
+use crate::slow::{PATIENCE, SLOW_INDEX, SLOW_ROWS, assert_no_backends, children, wait_for_phase};
 
 #[test]
 fn a_signal_is_obeyed_in_every_phase() {
     let cases = [
         (SLOW_ROWS, "pre-data", "rows", Signal::SIGTERM, 143),
         (SLOW_ROWS, "pre-data", "rows", Signal::SIGINT, 130),
+        (SLOW_ROWS, "archive", "", Signal::SIGHUP, 143),
+        (SLOW_ROWS, "archive", "", Signal::SIGQUIT, 143),
         (SLOW_INDEX, "sequences", "post-data", Signal::SIGTERM, 143),
         (SLOW_INDEX, "connect", "", Signal::SIGTERM, 143),
     ];
@@ -52,6 +58,65 @@ fn obeys(method: &str, rig: &Rig, (_, after, during, signal, exit): (&str, &str,
         "the passfile is left"
     );
     assert_no_backends(rig);
+}
+
+#[test]
+fn signals_that_ask_for_nothing_change_nothing() {
+    let rig = Rig::new("CREATE SCHEMA s; CREATE TABLE s.t (a int)");
+    let running = rig.worker("s").spawn();
+    wait_for_phase(&running, "configure");
+    for signal in [Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGALRM] {
+        running.signal(signal);
+    }
+    assert_exit(&running.wait(), 0);
+}
+
+/// A worker whose standard output is a pipe that is full and that nobody reads.
+fn unread(rig: &Rig, variables: &[(&str, &str)]) -> (Child, PipeReader) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    while writer.write(&[b'\n'; 4096]).is_ok() {}
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+    let mut command = rig.worker("s").command();
+    let child = command
+        .envs(variables.iter().copied())
+        .stdout(writer)
+        .spawn()
+        .unwrap();
+    (child, reader)
+}
+
+#[test]
+fn nobody_has_to_read_the_log() {
+    // The deadline, a signal, and the end of a load: none waits for a reader.
+    let small = "CREATE SCHEMA s; CREATE TABLE s.t (a int); INSERT INTO s.t VALUES (1)";
+    let cases = [
+        (small, None, 0),
+        (SLOW_ROWS, Some("MAX_RUNTIME"), 75),
+        (SLOW_ROWS, Some("SIGTERM"), 143),
+    ];
+    for (sql, end, exit) in cases {
+        let rig = Rig::new(sql);
+        let limit = if end == Some("MAX_RUNTIME") { "3s" } else { "none" };
+        let (mut child, reader) = unread(&rig, &[("MAX_RUNTIME", limit), ("LOG_LEVEL", "debug")]);
+        let until = Instant::now() + PATIENCE;
+        if end == Some("SIGTERM") {
+            while rig.at_target("SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE 'COPY %' AND application_name LIKE 'sf/%' AND datname = current_database()") != "t" {
+                assert!(Instant::now() < until, "nothing is loaded");
+            }
+            kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
+        }
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < until, "{end:?}: it waits for a reader");
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        drop(reader);
+        assert_eq!(status.code(), Some(exit), "{end:?}");
+        assert_no_backends(&rig);
+    }
 }
 
 #[test]
