@@ -109,6 +109,7 @@ async fn line(
         parts: &parts,
         target: &target,
         contents,
+        carried: &carried,
         lock,
         progress,
     };

@@ -11,12 +11,13 @@ use crate::archive::dump::{Archive, Dump, Endpoint};
 use crate::archive::parts::Division;
 use crate::archive::toc::Section;
 use crate::build::statements::{self, Statement};
-use crate::build::{order, pre_data};
+use crate::build::{guard, order, pre_data};
 use crate::catalogue::{self, Counted, SequenceState, Table};
-use crate::config::Schemas;
+use crate::config::{Config, Schemas};
 use crate::copy::Contents;
 use crate::error::{Error, Stop};
 use crate::lock::Lock;
+use crate::privileges::{self, Carried};
 use crate::progress::{Phase, Progress};
 use crate::server::session::Session;
 use crate::snapshot::{self, Snapshot};
@@ -37,6 +38,8 @@ pub(crate) struct Pipe<'a> {
     pub(crate) session: &'a Session,
     /// A session on the target that builds.
     pub(crate) builder: Session,
+    pub(crate) carried: &'a Carried,
+    pub(crate) config: &'a Config,
     pub(crate) lock: &'a Lock,
     pub(crate) progress: &'a Progress,
     /// Whether rows are counted (`VERIFY`).
@@ -56,6 +59,9 @@ impl Pipe<'_> {
         snapshot::import(&self.counter, &snapshot.mark.id).await?;
         let entries = self.archive.restored(Section::PreData, self.parts);
         pre_data::run(&[self.session], &entries, path).await?;
+        privileges::close(self.session, self.carried, self.config).await?;
+        // pg_restore's own session cannot look.
+        guard::check(self.session, tables.iter().map(|table| &table.relation)).await?;
 
         // pg_dump would take rows of extensions' tables along.
         let others = catalogue::configuration_tables(&self.counter).await?;

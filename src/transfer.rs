@@ -9,6 +9,7 @@ use crate::copy::{Contents, Copy};
 use crate::error::Error;
 use crate::lock::Lock;
 use crate::pipe::Pipe;
+use crate::privileges::Carried;
 use crate::progress::Progress;
 use crate::server::Sides;
 use crate::server::session::Session;
@@ -30,6 +31,7 @@ pub(crate) struct Transfer<'a> {
     /// The session for what is done one after the other.
     pub(crate) target: &'a Session,
     pub(crate) contents: Contents,
+    pub(crate) carried: &'a Carried,
     pub(crate) lock: &'a Lock,
     pub(crate) progress: &'a Progress,
 }
@@ -100,6 +102,8 @@ impl<'a> Transfer<'a> {
                     counter: Session::open(&unit.servers.source, &counter, config.lock_timeout).await?,
                     session: self.target,
                     builder: Session::open(&unit.servers.target, &builder, limit).await?,
+                    carried: self.carried,
+                    config,
                     lock: self.lock,
                     progress: self.progress,
                     count: config.verify == Verify::Rows,
@@ -115,6 +119,7 @@ impl<'a> Transfer<'a> {
                     archive: self.archive,
                     parts: self.parts,
                     session: self.target,
+                    carried: self.carried,
                     lock: self.lock,
                     progress: self.progress,
                 };

@@ -2,6 +2,7 @@
 
 pub(crate) mod analyze;
 pub(crate) mod constraints;
+pub(crate) mod guard;
 pub(crate) mod indexes;
 pub(crate) mod order;
 pub(crate) mod pre_data;

@@ -35,6 +35,10 @@ pub(crate) struct Existing {
     owner: String,
     /// Whether the target user has the owner's rights without `SET ROLE`.
     may_drop: bool,
+    /// Whether the owner is the user, a role that it is a member of, or a superuser.
+    owner_is_ours: bool,
+    /// The statement that makes it so.
+    own_hint: String,
     has_extension: bool,
     /// Whether it holds nothing, or nothing but extensions and their members.
     empty: bool,
@@ -120,13 +124,23 @@ pub(crate) async fn decide(
     let keep = schema.as_str() == "public"
         || existing.has_extension
         || load.as_ref().is_some_and(|load| load.adopted);
-    if existing.empty && !existing.ours {
-        return Ok(Decision::Adopt(existing));
-    }
+    let adopted = existing.empty && !existing.ours;
     if !existing.empty {
         permit(target, schema, &existing, load.as_ref(), (on_existing, entry)).await?;
     }
-    Ok(if keep {
+    if (adopted || keep) && !existing.ours && !existing.owner_is_ours {
+        return Err(occupied(
+            format!(
+                "schema \"{schema}\" belongs to {}, who could put tables and code of that role's into it during the load, and of \
+                 which the user is no member",
+                existing.owner
+            ),
+            &existing.own_hint,
+        ));
+    }
+    Ok(if adopted {
+        Decision::Adopt(existing)
+    } else if keep {
         Decision::Empty(existing)
     } else {
         Decision::Replace(existing)
@@ -148,6 +162,8 @@ async fn look(target: &Session, schema: &SchemaName) -> Result<Option<Existing>,
         oid,
         owner: row.get("owner"),
         may_drop: row.get("may_drop"),
+        owner_is_ours: row.get("owner_is_ours"),
+        own_hint: row.get("own_hint"),
         has_extension: row.get("has_extension"),
         empty,
         ours: false,
@@ -317,6 +333,11 @@ impl Planned {
     /// The OID of the schema, which exists and is empty afterwards.
     async fn provide(&self, target: &Session) -> Result<u32, Error> {
         match &self.decision {
+            // One that a load of ours made, and gave away.
+            Decision::Empty(existing) if existing.ours && !existing.owner_is_ours => {
+                target.batch("take the schema back", &existing.own_hint).await?;
+                Ok(existing.oid)
+            }
             Decision::Adopt(existing) | Decision::Empty(existing) => Ok(existing.oid),
             Decision::Create => create(target, &self.schema).await,
             Decision::Replace(existing) => {

@@ -22,6 +22,7 @@ use crate::copy::rows::Rows;
 use crate::copy::workers::{Crew, Servers, Work};
 use crate::error::Error;
 use crate::lock::Lock;
+use crate::privileges::{self, Carried};
 use crate::progress::{Phase, Progress};
 use crate::server::session::Session;
 use crate::server::{ApplicationName, Server, Sides};
@@ -38,6 +39,7 @@ pub(crate) struct Copy<'a> {
     pub(crate) parts: &'a Division,
     /// A session on the target for what is done one after the other.
     pub(crate) session: &'a Session,
+    pub(crate) carried: &'a Carried,
     pub(crate) lock: &'a Lock,
     pub(crate) progress: &'a Progress,
 }
@@ -106,6 +108,7 @@ impl Copy<'_> {
             crew.open_readers(self.config.jobs),
             pre_data::run(&sessions, &entries, &code.path)
         )?;
+        privileges::close(self.session, self.carried, self.config).await?;
 
         self.progress.enter(Phase::Rows);
         self.progress.expect(&tables);

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio_postgres::{CopyInSink, CopyOutStream};
 
+use crate::build::guard;
 use crate::catalogue::code::Code;
 use crate::catalogue::{Format, Relation, Table};
 use crate::config::{Schemas, ToastCompression};
@@ -150,6 +151,9 @@ impl Rows<'_> {
             begin.push(("choose the compression", sql));
         }
         begin.extend(plan::pins(format).map(|sql| ("set what the rows are read under", sql)));
+        let once = std::iter::once(into);
+        begin.push(("lock the table", guard::lock(once.clone(), freeze)));
+        begin.push(("look at the table", guard::statement(once)));
         if freeze {
             // FREEZE wants the table created or emptied in the same transaction.
             begin.push(("empty the table", format!("TRUNCATE ONLY {}", into.quoted())));
@@ -163,7 +167,8 @@ impl Rows<'_> {
             source.copy_out(&format!("read the rows of {name}"), &sql).await
         };
         let writing = async {
-            target.pipeline(&begin).await?;
+            let locked = target.pipeline(&begin).await;
+            locked.map_err(|error| guard::explained(error, target))?;
             let sql = plan::copy_in(into, format, freeze);
             target.copy_in(&format!("write the rows of {name}"), &sql).await
         };
@@ -201,7 +206,12 @@ impl Rows<'_> {
         };
         let reading = prepare(source, &|table, format| plan::copy_out(table, format, None));
         let writing = async {
-            target.batch("begin", BEGIN_IMPATIENT).await?;
+            let into = || tables.iter().map(|(_, table, ..)| table.destination());
+            let (lock, guard) = (guard::lock(into(), false), guard::statement(into()));
+            let locked = target
+                .batch("begin", &format!("{BEGIN_IMPATIENT}; {lock}; {guard}"))
+                .await;
+            locked.map_err(|error| guard::explained(error, target))?;
             prepare(target, &|table, format| {
                 plan::copy_in(table.destination(), format, false)
             })

@@ -24,6 +24,24 @@ use crate::server::session::Session;
 /// Rounds in which grants are brought in line; a REVOKE takes along what was granted further.
 const ROUNDS: usize = 3;
 
+/// Keeps everybody else from the tables, which are there and hold no rows yet: row security is switched on, and what default
+/// privileges of the target have given is taken back, unless `PRIVILEGES=skip` leaves all of that to the target.
+pub(crate) async fn close(target: &Session, carried: &Carried, config: &Config) -> Result<(), Error> {
+    let mut acts = Vec::new();
+    if config.privileges == Privileges::Keep {
+        let sql = include_str!("sql/given.sql");
+        let rows = target
+            .query("look who may read", sql, &[&config.schemas.names()])
+            .await?;
+        acts.extend(rows.iter().map(|row| Act {
+            role: None,
+            statement: row.get(0),
+        }));
+    }
+    acts.extend(policies::row_security(carried, "ENABLE", |_| None));
+    run(target, "close the tables", &acts).await
+}
+
 /// Gives everything to whom it belongs, and compares. Returns what was left out.
 pub(crate) async fn apply(
     target: &Session,

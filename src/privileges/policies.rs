@@ -8,7 +8,7 @@ use crate::catalogue::deparsed::{self, Definition, Pair};
 use crate::config::Schemas;
 use crate::error::Error;
 use crate::privileges::acts::{Act, run};
-use crate::privileges::carried::{Carried, EVERYONE, Policy, grantee, table_of};
+use crate::privileges::carried::{Carried, EVERYONE, Policy, RowSecurity, grantee, table_of};
 use crate::server::quoting::{quote_ident, quote_literal};
 use crate::server::session::Session;
 
@@ -50,15 +50,31 @@ pub(super) async fn secure(
             statement,
         }));
     }
-    for secured in &carried.row_security {
-        let words = [(secured.enabled, "ENABLE"), (secured.forced, "FORCE")];
-        acts.extend(words.into_iter().filter(|(is, _)| *is).map(|(_, word)| Act {
-            role: owners.get(&secured.table).cloned(),
-            statement: format!("ALTER TABLE {} {word} ROW LEVEL SECURITY", secured.table.quoted()),
-        }));
+    for word in ["ENABLE", "FORCE"] {
+        acts.extend(row_security(carried, word, |table| owners.get(table).cloned()));
     }
     run(target, "create policies", &acts).await?;
     Ok(left_out)
+}
+
+/// Statements that `ENABLE` or `FORCE` row security where the source has it so, each as the role that is given for the table.
+pub(super) fn row_security(
+    carried: &Carried,
+    word: &str,
+    role: impl Fn(&Relation) -> Option<String>,
+) -> Vec<Act> {
+    let wanted = carried.row_security.iter().filter(|secured| {
+        if word == "FORCE" {
+            secured.forced
+        } else {
+            secured.enabled
+        }
+    });
+    let act = |secured: &RowSecurity| Act {
+        role: role(&secured.table),
+        statement: format!("ALTER TABLE {} {word} ROW LEVEL SECURITY", secured.table.quoted()),
+    };
+    wanted.map(act).collect()
 }
 
 impl Policy {

@@ -1,6 +1,6 @@
 //! One schema, end to end.
 
-use crate::rig::{METHODS, Rig, assert_exit};
+use crate::rig::{METHODS, Rig, assert_exit, text};
 
 #[test]
 fn a_schema_arrives_whole() {
@@ -65,6 +65,12 @@ fn an_adopted_schema_gets_its_comment_where_that_is_allowed() {
         "CREATE SCHEMA s; COMMENT ON SCHEMA s IS 'the source''s'; CREATE TABLE s.t (a int); GRANT USAGE ON SCHEMA s TO PUBLIC",
     );
     rig.at_target("CREATE ROLE other_owner; CREATE SCHEMA s AUTHORIZATION other_owner");
+    let refused = rig.worker("s").run();
+    assert_exit(&refused, 73);
+    let reason = text(refused.last(), "reason");
+    assert!(reason.contains("belongs to other_owner"), "{reason}");
+    assert!(reason.contains("ALTER SCHEMA s OWNER TO postgres"), "{reason}");
+    rig.at_target("GRANT other_owner TO postgres");
     assert_exit(&rig.worker("s").run(), 0);
     let asked = "SELECT obj_description(oid), nspowner::regrole, has_schema_privilege('public', oid, 'USAGE') FROM pg_namespace WHERE nspname = 's'";
     assert_eq!(rig.at_target(asked), "the source's|other_owner|t");

@@ -141,7 +141,7 @@ fn a_schema_that_was_there_keeps_its_owner_and_is_emptied_not_dropped() {
     let rig = Rig::new(
         "CREATE SCHEMA s; CREATE EXTENSION hstore SCHEMA s; CREATE TABLE s.t (h s.hstore); INSERT INTO s.t VALUES ('a=>1'); CREATE TABLE public.p (a int)",
     );
-    rig.at_target("CREATE ROLE keeper_of_s; CREATE SCHEMA s AUTHORIZATION keeper_of_s; CREATE EXTENSION hstore SCHEMA s");
+    rig.at_target("CREATE ROLE keeper_of_s; GRANT keeper_of_s TO postgres; CREATE SCHEMA s AUTHORIZATION keeper_of_s; CREATE EXTENSION hstore SCHEMA s");
     let oid = "SELECT oid, nspowner::regrole FROM pg_namespace WHERE nspname = 's'";
     let before = rig.at_target(oid);
     for _ in 0..2 {

@@ -23,7 +23,8 @@ const SCHEMA: &str = "
     CREATE TABLE s.u (a int); INSERT INTO s.u VALUES (1), (2), (3); CREATE SEQUENCE s.q; CREATE INDEX t_v ON s.t (v);
     CREATE TABLE s.guarded (who name, v text); INSERT INTO s.guarded VALUES ('nobody', 'secret');
     ALTER TABLE s.guarded ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON s.guarded USING (who = current_user);
-    GRANT USAGE ON SCHEMA s TO reader; GRANT SELECT ON ALL TABLES IN SCHEMA s TO reader; GRANT SELECT ON s.u TO mallory; GRANT USAGE ON SCHEMA s TO mallory";
+    GRANT USAGE ON SCHEMA s TO reader; GRANT SELECT ON ALL TABLES IN SCHEMA s TO reader;
+    CREATE TABLE s.private (v text); INSERT INTO s.private VALUES ('secret'); GRANT SELECT ON s.u TO mallory; GRANT USAGE ON SCHEMA s TO mallory";
 
 /// What a load has no business with, and what tells as whom mallory's code has run.
 const BYSTANDERS: &str = "
@@ -60,6 +61,22 @@ impl Arena {
         arena
     }
 
+    fn worker(&self, attack: &Attack, method: &str, database: &str) -> Worker {
+        Worker::new(&self.program)
+            .env("SCHEMA_NAME", "s")
+            .env("METHOD", method)
+            .env("JOBS", "2")
+            .env("LOCK_TIMEOUT", "10s")
+            .env("LOG_FORMAT", "json")
+            .env(
+                "PRIVILEGES",
+                if attack.skips_privileges { "skip" } else { "keep" },
+            )
+            .source(&self.source, database, SUPERUSER, PASSWORD)
+            .target(&self.target, database, SUPERUSER, PASSWORD)
+            .patience(PATIENCE)
+    }
+
     /// Plays an attack under one METHOD; panics where anything is not as it should be. Returns the exit code.
     pub fn play(&self, attack: &Attack, method: &str) -> i32 {
         let title = format!("{} in {} of {method}", attack.title, attack.phase);
@@ -74,15 +91,7 @@ impl Arena {
         at_target(attack.before);
         self.source.psql(&database, SCHEMA);
         self.source.psql(&database, attack.source);
-        let worker = Worker::new(&self.program)
-            .env("SCHEMA_NAME", "s")
-            .env("METHOD", method)
-            .env("JOBS", "2")
-            .env("LOCK_TIMEOUT", "10s")
-            .env("LOG_FORMAT", "json")
-            .source(&self.source, &database, SUPERUSER, PASSWORD)
-            .target(&self.target, &database, SUPERUSER, PASSWORD)
-            .patience(PATIENCE);
+        let worker = self.worker(attack, method, &database);
         if attack.loaded {
             assert_eq!(worker.run().exit, 0, "{title}: the load before");
         }

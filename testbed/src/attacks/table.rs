@@ -21,6 +21,8 @@ pub struct Attack {
     /// What is done on the target.
     pub act: &'static str,
     pub methods: &'static [&'static str],
+    /// `PRIVILEGES=skip`.
+    pub skips_privileges: bool,
     /// Exit codes that are right.
     pub exits: &'static [i32],
     /// What the run's reason names.
@@ -44,6 +46,7 @@ const NOTHING: Attack = Attack {
     words: "",
     act: "",
     methods: BOTH,
+    skips_privileges: false,
     exits: &[73],
     reason: "",
     stands: ("SELECT 1", "1"),
@@ -56,6 +59,13 @@ const CLEAR: Attack = Attack {
     role: "/work",
     words: "INSERT INTO schemaferry.load",
     next: 73,
+    ..NOTHING
+};
+/// Tables are there, and no row yet.
+const PRE_DATA: Attack = Attack {
+    phase: "pre-data",
+    role: "/work",
+    words: "ENABLE ROW LEVEL SECURITY",
     ..NOTHING
 };
 const VERIFY: Attack = Attack {
@@ -173,4 +183,58 @@ pub const ATTACKS: &[Attack] = &[
         stands: ("SELECT count(*) FROM s.u", "4"),
         ..CLEAR
     },
+    Attack {
+        title: "the schema's new owner puts a table with a trigger in another's place",
+        act: "ALTER SCHEMA s OWNER TO mallory; SET ROLE mallory; DROP TABLE s.u; CREATE TABLE s.u (a int);
+              CREATE TRIGGER song BEFORE INSERT ON s.u FOR EACH ROW EXECUTE FUNCTION hers.sing()",
+        reason: "a table in the place of one that was to be filled",
+        ..PRE_DATA
+    },
+    Attack {
+        title: "a role that default privileges let put triggers does so",
+        before: "ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO mallory; ALTER DEFAULT PRIVILEGES GRANT ALL ON SCHEMAS TO mallory",
+        act: "SET ROLE mallory; CREATE TRIGGER song BEFORE INSERT ON s.u FOR EACH ROW EXECUTE FUNCTION hers.sing()",
+        reason: "a trigger or a rule on it",
+        ..PRE_DATA
+    },
+    Attack {
+        title: "a role reads what it may not, before there are policies",
+        before: READERS,
+        act: READS,
+        exits: &[0],
+        stands: ("SELECT count(*) FROM seen WHERE v = 'secret'", "0"),
+        next: 0,
+        ..VERIFY
+    },
+    Attack {
+        title: "a role reads what it may not, when grants are made",
+        before: READERS,
+        words: "CREATE POLICY",
+        act: READS,
+        exits: &[0],
+        stands: ("SELECT count(*) FROM seen WHERE v = 'secret'", "0"),
+        next: 0,
+        ..PRIVILEGES
+    },
+    Attack {
+        title: "a role reads without policies what is left to the target",
+        before: READERS,
+        act: READS,
+        skips_privileges: true,
+        exits: &[0],
+        stands: (
+            "SELECT count(*) FROM seen WHERE v = 'secret' AND t = 'guarded'",
+            "0",
+        ),
+        next: 0,
+        ..VERIFY
+    },
 ];
+
+const READERS: &str = "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO reader; ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO reader;
+    CREATE TABLE seen (t text, v text); GRANT INSERT ON seen TO reader";
+
+/// What a role sees of tables with rows for others, each as far as it may.
+const READS: &str = "SET ROLE reader;
+    DO $$ BEGIN INSERT INTO seen SELECT 'guarded', v FROM s.guarded; EXCEPTION WHEN insufficient_privilege THEN NULL; END $$;
+    DO $$ BEGIN INSERT INTO seen SELECT 'private', v FROM s.private; EXCEPTION WHEN insufficient_privilege THEN NULL; END $$";
