@@ -1,7 +1,7 @@
 # Everything here installs what it lacks (scripts/install), Rust excepted.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench lint image-test setup
+.PHONY: help demo test soak bench museum lint image-test setup
 
 SCALE = 1
 ROUNDS = 1
@@ -40,6 +40,10 @@ bench: setup ## time the worker beside its peers (SETS="…" TOOLS="…" SCALE=1
 	@servers="$$(scripts/bench)" && TEST_POSTGRES="$$servers" \
 		cargo run --release --locked --quiet --bin bench -- \
 		SETS="$(SETS)" TOOLS="$(TOOLS)" SCALE="$(SCALE)" ROUNDS="$(ROUNDS)" PICTURE="$(PICTURE)"
+
+museum: setup ## move schemas as people have them, follow every refusal, compare without the worker (ONLY="…")
+	@cargo build --release --locked
+	@TEST_POSTGRES="$$(scripts/servers)" cargo run --release --locked --quiet --bin museum -- $(ONLY)
 
 lint: setup ## check format, lints, links of the documentation, shell scripts, the template of deploy/
 	@scripts/install shellcheck

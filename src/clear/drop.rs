@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use crate::catalogue;
-use crate::clear::{Existing, become_owner, contents, named, occupied, refuse_dependents, settle};
+use crate::clear::{Existing, Planned, become_owner, contents, named, occupied, refuse_dependents, settle};
 use crate::config::SchemaName;
 use crate::error::{Error, Refused, Side};
 use crate::ledger::{self, Load, NewLoad};
@@ -31,53 +31,86 @@ pub(super) struct Member {
     pub(super) identity: String,
 }
 
-/// What takes part in the emptying of one schema.
+/// What takes part in the emptying of a unit's schemas.
 pub(super) struct Emptying<'a> {
     /// Drops.
     pub(super) target: &'a Session,
     /// Looks.
     pub(super) outside: &'a Session,
-    pub(super) schema: &'a SchemaName,
-    pub(super) existing: &'a Existing,
-    /// What the ledger is told of it.
-    pub(super) recorded: (Option<u32>, bool),
-    /// OIDs of the unit's schemas.
+    /// Every schema of the unit.
+    pub(super) planned: &'a [Planned],
+    /// OIDs of those that are there.
     pub(super) unit: &'a [u32],
-    /// The complete load that the schema has to be as left by; none where whatever is there goes.
-    pub(super) load: Option<&'a Load>,
     pub(super) entry: &'a NewLoad,
     pub(super) lock_timeout: Option<Duration>,
 }
 
+/// Objects by catalogue and OID.
+type Addresses = HashSet<(u32, u32)>;
+
+/// One schema that is emptied.
+#[derive(Clone, Copy)]
+struct Emptied<'a> {
+    schema: &'a SchemaName,
+    existing: &'a Existing,
+    /// The complete load that it has to be as left by; none where whatever is there goes.
+    load: Option<&'a Load>,
+    /// OIDs of the unit's schemas that have to be as their loads have left them.
+    guarded: &'a [u32],
+    /// What those held at first.
+    known: &'a Addresses,
+}
+
 impl Emptying<'_> {
-    /// Drops everything, a chunk at a time, so that no schema is too large for the lock table. Returns the row of the
-    /// ledger that says so since the first of them, if there was anything.
-    pub(super) async fn run(&self) -> Result<Option<i64>, Error> {
-        let mut id = None;
-        let known = self.members().await?;
-        loop {
-            let objects = contents(self.target, self.existing.oid).await?;
-            if objects.is_empty() {
-                return Ok(id);
-            }
-            self.refuse_additions(objects.iter().map(|object| object.address), &known)?;
-            for chunk in objects.chunks(CHUNK) {
-                id = Some(self.chunk(chunk, &known, id).await?);
+    /// Drops everything, a chunk at a time, so that no schema is too large for the lock table. Returns for each schema the row
+    /// of the ledger that says so since the first of them: what hangs on it in the others goes with it.
+    pub(super) async fn run(&self) -> Result<Vec<Option<i64>>, Error> {
+        let (mut known, mut guarded) = (Addresses::new(), Vec::new());
+        for one in self.planned {
+            if let (Some(existing), Some(_)) = (one.decision.cleared(), &one.load) {
+                known.extend(self.members(existing.oid).await?);
+                guarded.push(existing.oid);
             }
         }
+        let mut rows = None;
+        for one in self.planned {
+            let Some(existing) = one.decision.cleared() else {
+                continue;
+            };
+            let emptied = Emptied {
+                schema: &one.schema,
+                existing,
+                load: one.load.as_ref(),
+                guarded: &guarded,
+                known: &known,
+            };
+            loop {
+                let objects = contents(self.target, existing.oid).await?;
+                if objects.is_empty() {
+                    break;
+                }
+                if emptied.load.is_some() {
+                    emptied.refuse_additions(objects.iter().map(|object| object.address))?;
+                }
+                for chunk in objects.chunks(CHUNK) {
+                    rows = Some(self.chunk(emptied, chunk, rows).await?);
+                }
+            }
+        }
+        Ok(rows.unwrap_or_else(|| vec![None; self.planned.len()]))
     }
 
-    /// Drops a chunk as soon as its locks can be had.
+    /// Drops a chunk as soon as its locks can be had. `rows`: those of the ledger, if anything was dropped before.
     async fn chunk(
         &self,
+        emptied: Emptied<'_>,
         chunk: &[Member],
-        known: &HashSet<(u32, u32)>,
-        id: Option<i64>,
-    ) -> Result<i64, Error> {
+        rows: Option<Vec<Option<i64>>>,
+    ) -> Result<Vec<Option<i64>>, Error> {
         let started = Instant::now();
         loop {
-            let error = match self.attempt(chunk, known, id).await {
-                Ok(id) => return Ok(id),
+            let error = match self.attempt(emptied, chunk, rows.clone()).await {
+                Ok(rows) => return Ok(rows),
                 Err(error) => error,
             };
             if !self.target.is_closed() {
@@ -87,7 +120,7 @@ impl Emptying<'_> {
                 return Err(error);
             }
             if self.lock_timeout.is_some_and(|limit| started.elapsed() >= limit) {
-                return Err(self.locked(started.elapsed()).await?);
+                return Err(self.locked(emptied, started.elapsed()).await?);
             }
             tokio::time::sleep(RETRY_INTERVAL).await;
         }
@@ -95,30 +128,61 @@ impl Emptying<'_> {
 
     async fn attempt(
         &self,
+        emptied: Emptied<'_>,
         chunk: &[Member],
-        known: &HashSet<(u32, u32)>,
-        id: Option<i64>,
-    ) -> Result<i64, Error> {
-        let (target, schema) = (self.target, self.schema);
+        rows: Option<Vec<Option<i64>>>,
+    ) -> Result<Vec<Option<i64>>, Error> {
+        let target = self.target;
         target.batch("begin", &format!("BEGIN; {LOCK_ATTEMPT}")).await?;
-        let first = id.is_none();
-        let id = match id {
-            Some(id) => id,
+        let first = rows.is_none();
+        let rows = match rows {
+            Some(rows) => rows,
             // With the first drops: what was not touched stays protected.
-            None => ledger::begin(target, self.entry, schema, self.recorded).await?,
+            None => self.begin(emptied.schema).await?,
         };
-        become_owner(target, self.existing).await?;
+        become_owner(target, emptied.existing).await?;
         self.lock(chunk).await?;
-        if let Some(load) = self.load {
-            self.refuse_changes(load, chunk, first).await?;
+        if let Some(load) = emptied.load {
+            settle::wait(self.outside, load, self.lock_timeout).await?;
+            let (oid, objects): (u32, Vec<u32>) = (
+                emptied.existing.oid,
+                chunk.iter().map(|object| object.address.1).collect(),
+            );
+            // What is dropped already does not count as a change.
+            let changes = if first {
+                load.changes(target, oid).await?
+            } else {
+                load.writes(target, oid, Some(&objects)).await?
+            };
+            refuse_changes(emptied.schema, &changes)?;
         }
         let drops: Vec<String> = chunk.iter().map(Member::drop_statement).collect();
         target.batch("drop objects", &drops.join("; ")).await?;
         let objects = chunk.iter().map(|object| object.address);
-        let gone = refuse_dependents(self.outside, self.unit, objects, Some(self.existing.oid)).await?;
-        self.refuse_additions(gone.into_iter(), known)?;
+        let gone = refuse_dependents(self.outside, self.unit, objects, emptied.guarded).await?;
+        emptied.refuse_additions(gone.into_iter())?;
         target.batch("commit", "RESET ROLE; COMMIT").await?;
-        Ok(id)
+        Ok(rows)
+    }
+
+    /// Tells the ledger that the unit is being cleared, unless something was done to a schema other than `first`, which is looked
+    /// at under its locks.
+    async fn begin(&self, first: &SchemaName) -> Result<Vec<Option<i64>>, Error> {
+        let mut rows = Vec::new();
+        for one in self.planned {
+            rows.push(match one.decision.cleared() {
+                None => None,
+                Some(existing) => {
+                    if let Some(load) = one.load.as_ref().filter(|_| one.schema != *first) {
+                        settle::wait(self.outside, load, self.lock_timeout).await?;
+                        refuse_changes(&one.schema, &load.changes(self.target, existing.oid).await?)?;
+                    }
+                    let recorded = one.decision.recorded();
+                    Some(ledger::begin(self.target, self.entry, &one.schema, recorded).await?)
+                }
+            });
+        }
+        Ok(rows)
     }
 
     /// Locks the tables of a chunk against everybody, without waiting.
@@ -134,41 +198,13 @@ impl Emptying<'_> {
         self.target.batch("lock tables", &sql).await
     }
 
-    /// Refuses what was done to the schema since our load. What is dropped already does not count as a change.
-    async fn refuse_changes(&self, load: &Load, chunk: &[Member], first: bool) -> Result<(), Error> {
-        settle::wait(self.outside, load, self.lock_timeout).await?;
-        let (target, oid) = (self.target, self.existing.oid);
-        let changes = if first {
-            load.changes(target, oid).await?
-        } else {
-            let objects: Vec<u32> = chunk.iter().map(|object| object.address.1).collect();
-            load.writes(target, oid, Some(&objects)).await?
-        };
-        if changes.is_empty() {
-            return Ok(());
-        }
-        Err(changed(self.schema, &changes))
-    }
-
-    /// Refuses if some objects of the schema were not there when it was looked at first.
-    fn refuse_additions(
-        &self,
-        mut objects: impl Iterator<Item = (u32, u32)>,
-        known: &HashSet<(u32, u32)>,
-    ) -> Result<(), Error> {
-        if self.load.is_some() && objects.any(|object| !known.contains(&object)) {
-            return Err(changed(self.schema, &["something was added to it".to_owned()]));
-        }
-        Ok(())
-    }
-
     /// What stands in the schema at the moment, by catalogue and OID.
-    async fn members(&self) -> Result<HashSet<(u32, u32)>, Error> {
+    async fn members(&self, schema: u32) -> Result<Addresses, Error> {
         let sql = "SELECT classid, objid FROM pg_catalog.pg_depend \
                    WHERE refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND refobjid = $1";
         let rows = self
             .outside
-            .query("list what the schema holds", sql, &[&self.existing.oid])
+            .query("list what the schema holds", sql, &[&schema])
             .await?;
         Ok(rows
             .iter()
@@ -177,18 +213,18 @@ impl Emptying<'_> {
     }
 
     /// Says who is in the way.
-    async fn locked(&self, waited: Duration) -> Result<Error, Error> {
+    async fn locked(&self, emptied: Emptied<'_>, waited: Duration) -> Result<Error, Error> {
         let sql = include_str!("sql/holders.sql");
         let rows = self
             .outside
-            .query("look who holds the locks", sql, &[&self.existing.oid])
+            .query("look who holds the locks", sql, &[&emptied.existing.oid])
             .await?;
         let holders: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
         Ok(Error::Refused(Refused::transient(
             Side::Target,
             format!(
                 "objects of schema \"{}\" could not be locked within LOCK_TIMEOUT ({} s): {}",
-                self.schema,
+                emptied.schema,
                 waited.as_secs(),
                 if holders.is_empty() {
                     "the holder is gone by now".to_owned()
@@ -198,6 +234,24 @@ impl Emptying<'_> {
             ),
             "wait until that session is done, or end it",
         )))
+    }
+}
+
+impl Emptied<'_> {
+    /// Refuses if some objects were not there when their schemas were looked at first.
+    fn refuse_additions(&self, mut objects: impl Iterator<Item = (u32, u32)>) -> Result<(), Error> {
+        if objects.any(|object| !self.known.contains(&object)) {
+            return Err(changed(self.schema, &["something was added to it".to_owned()]));
+        }
+        Ok(())
+    }
+}
+
+fn refuse_changes(schema: &SchemaName, changes: &[String]) -> Result<(), Error> {
+    if changes.is_empty() {
+        Ok(())
+    } else {
+        Err(changed(schema, changes))
     }
 }
 

@@ -263,26 +263,15 @@ pub(crate) async fn make_room(
         .filter_map(|one| one.decision.existing())
         .map(|existing| existing.oid)
         .collect();
-    let mut rows = Vec::new();
-    for one in &planned {
-        rows.push(match one.decision.cleared() {
-            None => None,
-            Some(existing) => {
-                let emptying = Emptying {
-                    target,
-                    outside: lock.session(),
-                    schema: &one.schema,
-                    existing,
-                    recorded: one.decision.recorded(),
-                    unit: &unit,
-                    load: one.load.as_ref(),
-                    entry,
-                    lock_timeout: config.lock_timeout,
-                };
-                emptying.run().await?
-            }
-        });
-    }
+    let emptying = Emptying {
+        target,
+        outside: lock.session(),
+        planned: &planned,
+        unit: &unit,
+        entry,
+        lock_timeout: config.lock_timeout,
+    };
+    let rows = emptying.run().await?;
     target.batch("begin", "BEGIN").await?;
     let (mut loads, mut not_carried) = (Vec::new(), Vec::new());
     for (one, row) in planned.iter().zip(rows) {
@@ -401,17 +390,17 @@ async fn become_owner(target: &Session, existing: &Existing) -> Result<(), Error
 }
 
 /// Refuses if something outside of the unit would go with these objects, each named by its catalogue and its OID; what is
-/// gone already has no dependents. Returns what goes of one `schema`, if it is asked for.
+/// gone already has no dependents. Returns what goes of some `schemas`.
 pub(crate) async fn refuse_dependents(
     target: &Session,
     unit: &[u32],
     objects: impl Iterator<Item = (u32, u32)>,
-    schema: Option<u32>,
+    schemas: &[u32],
 ) -> Result<Vec<(u32, u32)>, Error> {
     let (classids, objids): (Vec<u32>, Vec<u32>) = objects.unzip();
     let sql = include_str!("sql/dependents.sql");
     let rows = target
-        .query("list dependents", sql, &[&unit, &classids, &objids, &schema])
+        .query("list dependents", sql, &[&unit, &classids, &objids, &schemas])
         .await?;
     let (outside, members): (Vec<_>, Vec<_>) = rows
         .iter()

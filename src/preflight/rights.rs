@@ -122,7 +122,7 @@ async fn decide(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), 
         .collect();
     let cleared = decisions().filter_map(Decision::cleared);
     let schemas = cleared.map(|existing| (clear::PG_NAMESPACE, existing.oid));
-    match clear::refuse_dependents(&questions.sessions.target, &unit, schemas, None).await {
+    match clear::refuse_dependents(&questions.sessions.target, &unit, schemas, &[]).await {
         Err(Error::Refused(refused)) => {
             answers.refuse(CHECK, refused);
             Ok(())

@@ -2,7 +2,7 @@
 
 use testbed::warehouse;
 
-use crate::rig::{GRID, Rig, assert_exit, text};
+use crate::rig::{GRID, METHODS, Rig, assert_exit, text};
 
 const SCHEMA: &str = "CREATE SCHEMA s; CREATE TABLE s.t (id serial PRIMARY KEY, v text); INSERT INTO s.t (v) VALUES ('a'), ('b');
     CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1'";
@@ -360,4 +360,31 @@ fn no_load_touches_what_is_sealed() {
         "loading",
         "what is not sealed stays as it is"
     );
+}
+
+#[test]
+fn schemas_that_hang_on_each_other_are_replaced_together() {
+    let rig = Rig::new(
+        "CREATE SCHEMA a; CREATE SCHEMA b; CREATE DOMAIN a.d AS int; CREATE TABLE a.t (id int PRIMARY KEY);
+         CREATE FUNCTION b.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; CREATE TABLE b.u (id int REFERENCES a.t, v a.d);
+         CREATE TRIGGER tr AFTER INSERT ON a.t FOR EACH ROW EXECUTE FUNCTION b.f(); CREATE MATERIALIZED VIEW b.m AS SELECT count(*) FROM a.t",
+    );
+    for method in METHODS {
+        let worker = rig.worker("a,b").env("METHOD", method);
+        assert_exit(&worker.run(), 0);
+        assert_exit(&worker.run(), 0);
+    }
+    // What was done to one of them protects both.
+    rig.at_target("ALTER TABLE b.u ADD mine int");
+    let output = rig.worker("a,b").run();
+    assert_exit(&output, 73);
+    assert!(
+        text(output.last(), "reason").contains("\"b\".\"u\" was altered"),
+        "{}",
+        output.last()
+    );
+    let stands = "SELECT count(*) FROM pg_trigger WHERE tgname = 'tr'";
+    assert_eq!(rig.at_target(stands), "1");
+    rig.at_target("ALTER TABLE b.u DROP mine");
+    assert_exit(&rig.worker("a,b").env("ON_EXISTING", "replace").run(), 0);
 }

@@ -1,7 +1,7 @@
 -- What outside of the unit's schemas would be dropped with some objects; what only follows an object that is listed anyway (row types, internal triggers) is left out.
 -- $1 oid[]: the unit's schemas
 -- $2 oid[], $3 oid[]: the objects to be dropped, each its catalogue and its OID
--- $4 oid: the schema whose members among all that goes are listed too, by catalogue and OID; none if null
+-- $4 oid[]: schemas whose members among all that goes are listed too, by catalogue and OID
 WITH RECURSIVE d (classid, objid, objsubid) AS (
     SELECT o.classid, o.objid, 0
     FROM ROWS FROM (pg_catalog.unnest($2::oid[]), pg_catalog.unnest($3::oid[])) AS o (classid, objid)
@@ -57,6 +57,6 @@ CROSS JOIN LATERAL (
     -- Not by way of all that the schema holds: a few objects are looked at, again and again.
     SELECT d.classid, d.objid FROM pg_catalog.pg_depend d
     WHERE d.classid = s.classid AND d.objid = s.objid
-      AND d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid::bigint = $4::bigint
+      AND d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid::bigint = ANY ($4::bigint[])
     LIMIT 1) m
 ORDER BY 1
