@@ -26,6 +26,7 @@ mod queries;
 mod records;
 mod reruns;
 mod signals;
+mod smoke;
 mod streams;
 mod supply;
 mod template;
