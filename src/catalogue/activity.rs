@@ -1,66 +1,128 @@
-//! Whether tables and sequences of the source were written to since a load: counters, files, positions.
+//! Whether tables and sequences were written to, on either side: counters, files, positions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use tokio_postgres::Row;
 
 use crate::catalogue::Relation;
 use crate::config::Schemas;
 use crate::error::Error;
 use crate::server::session::Session;
 
-/// Where each table and each sequence stands, by its name as SQL writes it.
+/// Where each table and each sequence stands, by its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Activity(BTreeMap<String, Counter>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Counter {
-    /// Rows written so far, or a sequence's position.
-    writes: Option<i64>,
+    /// Rows written so far, or a sequence's position; `None` where it is unknown.
+    writes: Option<String>,
     file: Option<i64>,
     sequence: bool,
 }
 
-/// Reads it. Not to be called within a transaction, which keeps to the counters that it has seen first.
+/// What has become of a table or sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Movement {
+    Written,
+    /// Truncated or rewritten.
+    Replaced,
+    /// A sequence has another position.
+    Called,
+}
+
+/// Reads that of schemas; names are as SQL writes them. Not to be called within a transaction, which keeps to the counters
+/// that it has seen first.
 pub(crate) async fn read(session: &Session, schemas: &Schemas) -> Result<Activity, Error> {
-    let sql = include_str!("sql/activity.sql");
-    let rows = session.query("read counters", sql, &[&schemas.names()]).await?;
-    let counter = |row: &tokio_postgres::Row| {
+    let nothing: &[u32] = &[];
+    let rows = session
+        .query(
+            "read counters",
+            include_str!("sql/activity.sql"),
+            &[&schemas.names(), &nothing, &true, &nothing],
+        )
+        .await?;
+    let name = |row: &Row| {
         let relation = Relation {
             schema: row.get("schema"),
             name: row.get("name"),
         };
-        let counter = Counter {
+        relation.quoted()
+    };
+    Ok(Activity::of(&rows, name))
+}
+
+/// Reads that of one schema, or of some of its relations; names are those within it. As [`read`].
+pub(crate) async fn within(
+    session: &Session,
+    schema_oid: u32,
+    relations: Option<&[u32]>,
+) -> Result<Activity, Error> {
+    let (no_names, schemas): (&[&str], &[u32]) = (&[], &[schema_oid]);
+    let rows = session
+        .query(
+            "read counters",
+            include_str!("sql/activity.sql"),
+            &[
+                &no_names,
+                &schemas,
+                &relations.is_none(),
+                &relations.unwrap_or_default(),
+            ],
+        )
+        .await?;
+    Ok(Activity::of(&rows, |row| row.get("within")))
+}
+
+impl Activity {
+    fn of(rows: &[Row], name: impl Fn(&Row) -> String) -> Self {
+        let counter = |row: &Row| Counter {
             writes: row.get("writes"),
             file: row.get("file"),
             sequence: row.get("is_sequence"),
         };
-        (relation.quoted(), counter)
-    };
-    Ok(Activity(rows.iter().map(counter).collect()))
-}
+        Self(rows.iter().map(|row| (name(row), counter(row))).collect())
+    }
 
-impl Activity {
     /// Names of what has moved since an earlier reading. What that does not know may have; counters that a crash or a
     /// reset has lost tell nothing.
     pub(crate) fn moved_since(&self, earlier: &Self) -> BTreeSet<String> {
-        let moved = self
-            .0
-            .iter()
-            .filter(|(name, now)| earlier.0.get(*name).is_none_or(|then| now.has_moved_since(then)));
+        let moved = self.0.iter().filter(|(name, now)| {
+            let then = earlier.0.get(*name);
+            then.is_none_or(|then| now.movement_since(then).is_some())
+        });
         moved.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// What was there at an earlier reading and has moved since, in words.
+    pub(crate) fn changes_since(&self, earlier: &Self) -> Vec<String> {
+        let changes = self.0.iter().filter_map(|(name, now)| {
+            Some(match now.movement_since(earlier.0.get(name)?)? {
+                Movement::Written => format!("rows of {name} were written"),
+                Movement::Replaced => format!("{name} was truncated or rewritten"),
+                Movement::Called => format!("sequence {name} has moved"),
+            })
+        });
+        changes.collect()
     }
 }
 
 impl Counter {
-    fn has_moved_since(&self, then: &Self) -> bool {
-        let written = match (then.writes, self.writes) {
-            (then, now) if self.sequence => then != now,
-            (Some(then), Some(now)) => now > then,
-            (None, _) | (_, None) => false,
-        };
-        written || then.file != self.file
+    fn movement_since(&self, then: &Self) -> Option<Movement> {
+        let (before, now) = (then.writes.as_deref(), self.writes.as_deref());
+        let known = before.zip(now);
+        if self.sequence {
+            return known.filter(|(then, now)| then != now).map(|_| Movement::Called);
+        }
+        let counts =
+            known.and_then(|(then, now)| Some((then.parse::<i64>().ok()?, now.parse::<i64>().ok()?)));
+        if counts.is_some_and(|(then, now)| now > then) {
+            Some(Movement::Written)
+        } else {
+            (then.file != self.file).then_some(Movement::Replaced)
+        }
     }
 }
 
@@ -68,9 +130,9 @@ impl Counter {
 mod tests {
     use super::*;
 
-    fn activity(sequence: bool, writes: Option<i64>, file: i64) -> Activity {
+    fn activity(sequence: bool, writes: &str, file: i64) -> Activity {
         let counter = Counter {
-            writes,
+            writes: Some(writes.to_owned()).filter(|writes| !writes.is_empty()),
             file: Some(file),
             sequence,
         };
@@ -79,24 +141,27 @@ mod tests {
 
     #[test]
     fn writes_and_new_files_are_movement_and_lost_counters_are_not() {
-        let moved = |sequence, then: (Option<i64>, i64), now: (Option<i64>, i64)| {
+        let rows = [
+            (false, ("5", 1), ("5", 1), None),
+            (false, ("5", 1), ("11", 1), Some("rows of t were written")),
+            (false, ("5", 1), ("0", 1), None),
+            (false, ("", 1), ("6", 1), None),
+            (false, ("5", 1), ("5", 2), Some("t was truncated or rewritten")),
+            (true, ("5", 1), ("4", 1), Some("sequence t has moved")),
+            (true, ("never called", 1), ("1", 1), Some("sequence t has moved")),
+            (true, ("5", 1), ("", 2), None),
+        ];
+        for (sequence, then, now, expected) in rows {
             let (then, now) = (
                 activity(sequence, then.0, then.1),
                 activity(sequence, now.0, now.1),
             );
-            !now.moved_since(&then).is_empty()
-        };
-        assert!(!moved(false, (Some(5), 1), (Some(5), 1)));
-        assert!(moved(false, (Some(5), 1), (Some(6), 1)));
-        assert!(!moved(false, (Some(5), 1), (Some(0), 1)));
-        assert!(!moved(false, (None, 1), (Some(6), 1)));
-        assert!(moved(false, (Some(5), 1), (Some(5), 2)));
-        assert!(moved(true, (Some(5), 1), (Some(4), 1)));
-        assert!(moved(true, (None, 1), (Some(1), 1)));
-        assert!(
-            !activity(false, Some(1), 1)
-                .moved_since(&Activity::default())
-                .is_empty()
-        );
+            let expected: Vec<String> = expected.into_iter().map(str::to_owned).collect();
+            assert_eq!(now.changes_since(&then), expected);
+            assert_eq!(now.moved_since(&then).is_empty(), expected.is_empty());
+        }
+        let new = activity(false, "1", 1);
+        assert!(!new.moved_since(&Activity::default()).is_empty());
+        assert!(new.changes_since(&Activity::default()).is_empty());
     }
 }

@@ -6,6 +6,7 @@ use futures_util::future::try_join_all;
 use serde_json::Value;
 
 use crate::catalogue;
+use crate::catalogue::activity::{self, Activity};
 use crate::error::{Error, Refused, Side};
 use crate::ledger::{Begun, COLLECTOR_DELAY, inventory};
 use crate::server::ApplicationName;
@@ -25,7 +26,7 @@ const NAMED_MAX: usize = 5;
 #[derive(Debug)]
 pub(super) struct Left {
     pub(super) inventory: Value,
-    pub(super) activity: Value,
+    pub(super) activity: Activity,
 }
 
 /// What each schema of a unit was like before it was compared.
@@ -38,7 +39,7 @@ impl Left {
         inventory.append(&mut inventory::access(target, load.schema.as_str()).await?);
         Ok(Self {
             inventory: Value::Object(inventory),
-            activity: inventory::activity(target, load.schema_oid, None).await?,
+            activity: activity::within(target, load.schema_oid, None).await?,
         })
     }
 }
@@ -76,7 +77,7 @@ impl Baseline {
         for (before, load) in self.0.iter().zip(loads) {
             let now = Left::read(target, load).await?;
             let mut changes = inventory::differences(&before.inventory, &now.inventory, |_| true);
-            changes.extend(inventory::writes(Some(&before.activity), &now.activity));
+            changes.extend(now.activity.changes_since(&before.activity));
             if catalogue::schema_oid(target, load.schema.as_str()).await? != Some(load.schema_oid) {
                 changes = vec!["it was renamed or dropped".to_owned()];
             }

@@ -1,4 +1,4 @@
-//! What a schema holds and how far it was written to: what a load leaves, and what has become of it since.
+//! What a schema holds: what a load leaves, and what has become of it since.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -82,28 +82,6 @@ fn hashed(outer: &str, listed: &str) -> String {
     outer.replace("FROM LISTED", &format!("FROM (\n{listed}\n)"))
 }
 
-/// How far everything in a schema, or some `objects` of it, was written to: `{"name": {"writes": "text or null", "file": number, "sequence": bool}}`.
-pub(super) async fn activity(
-    target: &Session,
-    schema_oid: u32,
-    objects: Option<&[u32]>,
-) -> Result<Value, Error> {
-    let sql = include_str!("sql/activity.sql");
-    let (all, some) = (objects.is_none(), objects.unwrap_or_default());
-    let rows = target
-        .query("read counters", sql, &[&schema_oid, &all, &some])
-        .await?;
-    let counter = |row: &Row| {
-        let value = json!({
-            "writes": row.get::<_, Option<&str>>("writes"),
-            "file": row.get::<_, Option<i64>>("file"),
-            "sequence": row.get::<_, bool>("is_sequence"),
-        });
-        (row.get::<_, String>("name"), value)
-    };
-    Ok(Value::Object(rows.iter().map(counter).collect()))
-}
-
 /// An inventory in this release's form.
 pub(super) fn readable(inventory: Value) -> Option<Value> {
     let known = inventory.as_object()?.values().all(Value::is_object);
@@ -176,33 +154,6 @@ fn entries(inventory: &Value) -> BTreeMap<Object<'_>, &Value> {
         .collect()
 }
 
-/// Tables and sequences that are still there and were written to since `before`. Counters that were lost to a crash or a reset
-/// are unknown and do not count.
-pub(super) fn writes(before: Option<&Value>, now: &Value) -> Vec<String> {
-    let empty = Map::new();
-    let before = before.and_then(Value::as_object).unwrap_or(&empty);
-    let number = |value: &Value| value["writes"].as_str().and_then(|text| text.parse::<i64>().ok());
-    let mut changes = Vec::new();
-    // Of what is asked for now, which may be a few of very many.
-    for (name, current) in now.as_object().into_iter().flatten() {
-        let Some(known) = before.get(name) else { continue };
-        if known["sequence"] == json!(true) {
-            if known["writes"] != current["writes"]
-                && !known["writes"].is_null()
-                && !current["writes"].is_null()
-            {
-                changes.push(format!("sequence {name} has moved"));
-            }
-        } else if matches!((number(known), number(current)), (Some(then), Some(now)) if now > then) {
-            changes.push(format!("rows of {name} were written"));
-        } else if known["file"] != current["file"] {
-            changes.push(format!("{name} was truncated or rewritten"));
-        }
-    }
-    changes.sort_unstable();
-    changes
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,21 +173,5 @@ mod tests {
             ]
         );
         assert!(differences(&before, &before, |_| true).is_empty());
-    }
-
-    #[test]
-    fn changes_are_named_and_lost_counters_are_not() {
-        let before = json!({"t": {"writes": "10", "file": 1, "sequence": false}, "s": {"writes": "5", "file": 2, "sequence": true}});
-        let same = writes(Some(&before), &before);
-        assert!(same.is_empty());
-        let reset = json!({"t": {"writes": "0", "file": 1, "sequence": false}, "s": {"writes": null, "file": 2, "sequence": true}});
-        assert!(writes(Some(&before), &reset).is_empty(), "unknown is not changed");
-        let written = json!({"t": {"writes": "11", "file": 1, "sequence": false}, "s": {"writes": "6", "file": 2, "sequence": true}});
-        assert_eq!(
-            writes(Some(&before), &written),
-            ["rows of t were written", "sequence s has moved"]
-        );
-        let emptied = json!({"t": {"writes": "10", "file": 9, "sequence": false}});
-        assert_eq!(writes(Some(&before), &emptied), ["t was truncated or rewritten"]);
     }
 }

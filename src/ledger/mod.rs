@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio_postgres::Row;
 
 use crate::catalogue;
-use crate::catalogue::activity::Activity;
+use crate::catalogue::activity::{self, Activity};
 use crate::config::{Config, SchemaName, Schemas};
 use crate::error::{Error, Refused};
 use crate::lock::Lock;
@@ -65,7 +65,7 @@ pub(crate) struct Load {
     source: String,
     variables: Value,
     inventory: Option<Value>,
-    activity: Option<Value>,
+    activity: Option<Activity>,
     /// What the source had counted shortly before the snapshot.
     pub(crate) source_activity: Option<Activity>,
     /// Since the last sign of life.
@@ -114,6 +114,11 @@ impl NewLoad {
 
 impl Load {
     fn from_row(row: &Row) -> Self {
+        // What an earlier release has written is not known.
+        let activity = |column: &str| {
+            let value: Option<Value> = row.get(column);
+            value.and_then(|value| serde_json::from_value(value).ok())
+        };
         Self {
             id: row.get("id"),
             schema: row.get("schema_name"),
@@ -126,10 +131,8 @@ impl Load {
             inventory: row
                 .get::<_, Option<Value>>("inventory")
                 .and_then(inventory::readable),
-            activity: row.get("activity"),
-            source_activity: row
-                .get::<_, Option<Value>>("source_activity")
-                .and_then(|value| serde_json::from_value(value).ok()),
+            activity: activity("activity"),
+            source_activity: activity("source_activity"),
             silence: Duration::try_from_secs_f64(row.get("silence_s")).unwrap_or_default(),
             summary: row.get("summary"),
         }
@@ -181,8 +184,9 @@ impl Load {
         schema_oid: u32,
         objects: Option<&[u32]>,
     ) -> Result<Vec<String>, Error> {
-        let now = inventory::activity(target, schema_oid, objects).await?;
-        Ok(inventory::writes(self.activity.as_ref(), &now))
+        let now = activity::within(target, schema_oid, objects).await?;
+        let left = self.activity.as_ref();
+        Ok(left.map_or_else(Vec::new, |left| now.changes_since(left)))
     }
 }
 
@@ -302,7 +306,7 @@ pub(crate) async fn complete(
             &completion.deferred,
             &completion.summary,
             &left.inventory,
-            &left.activity,
+            &json!(left.activity),
             &source_activity,
             &load.schema_oid,
         ];

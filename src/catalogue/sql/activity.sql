@@ -1,18 +1,21 @@
--- What tells a write on the source: counters and files of tables, positions of sequences.
--- $1 text[]: schemas
+-- What tells a write: counters and files of tables, positions of sequences.
+-- $1 text[], $2 oid[]: schemas, by name or by OID
+-- $3 boolean: all relations of them; otherwise
+-- $4 oid[]: some
 -- writes: null where it is unknown. A standby counts nothing: there it is the position up to which it has followed.
-SELECT n.nspname AS schema, c.relname AS name, c.relkind = 'S' AS is_sequence,
+SELECT n.nspname AS schema, c.relname AS name, pg_catalog.quote_ident(c.relname) AS within, c.relkind = 'S' AS is_sequence,
        CASE
        WHEN c.relkind = 'S'
-       THEN CASE WHEN pg_catalog.has_sequence_privilege(c.oid, 'USAGE, SELECT')
-            THEN pg_catalog.pg_sequence_last_value(c.oid) END
+       THEN CASE WHEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT, USAGE')
+            THEN coalesce(pg_catalog.pg_sequence_last_value(c.oid)::text, 'never called') END
        WHEN pg_catalog.pg_is_in_recovery()
-       THEN pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_last_wal_replay_lsn(), '0/0')::bigint
-       ELSE pg_catalog.pg_stat_get_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_tuples_updated(c.oid)
-            + pg_catalog.pg_stat_get_tuples_deleted(c.oid)
+       THEN pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_last_wal_replay_lsn(), '0/0')::text
+       ELSE (pg_catalog.pg_stat_get_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_tuples_updated(c.oid)
+             + pg_catalog.pg_stat_get_tuples_deleted(c.oid))::text
        END AS writes,
        pg_catalog.pg_relation_filenode(c.oid)::bigint AS file
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = ANY ($1)
+WHERE (n.nspname = ANY ($1) OR n.oid = ANY ($2))
   AND c.relkind IN ('r', 'S')
+  AND ($3 OR c.oid = ANY ($4))
