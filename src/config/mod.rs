@@ -442,8 +442,8 @@ mod tests {
                 "SOURCE_SECRET_ID is no secret's name",
                 "SOURCE_HOST is no host's name",
                 "SOURCE_DBNAME holds a URI",
-                "TARGET_USER holds a colon",
                 "TARGET_PASSWORD_FILE names no file",
+                "TARGET_USER holds a colon",
             ],
         ),
         (
@@ -516,6 +516,7 @@ mod tests {
             assert_eq!(problems.len(), expected.len(), "{problems:?}");
             for (problem, text) in problems.iter().zip(*expected) {
                 assert!(problem.contains(text), "{problem:?} lacks {text:?}");
+                assert!(!problem.contains("hunter2"), "{problem:?} shows a secret");
             }
         }
     }

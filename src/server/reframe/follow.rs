@@ -2,20 +2,15 @@
 
 use std::sync::Arc;
 
+use crate::server::reframe::message::{
+    BACKEND_KEY_DATA, COMMAND_COMPLETE, COPY_DATA, ERROR_RESPONSE, HEADER,
+};
 use crate::server::reframe::seen::Seen;
 
-/// A message's kind and its length.
-pub(super) const HEADER: usize = 5;
 /// What is kept of an error's fields: the words come first, the context of a statement can be long.
 const ERROR_KEPT: usize = 8 * 1024;
 /// `COPY `, the digits of the largest count, the final zero.
 const TAG_KEPT: usize = 26;
-
-pub(super) const BACKEND_KEY_DATA: u8 = b'K';
-pub(super) const COMMAND_COMPLETE: u8 = b'C';
-pub(super) const COPY_DATA: u8 = b'd';
-pub(super) const ERROR_RESPONSE: u8 = b'E';
-pub(super) const READY_FOR_QUERY: u8 = b'Z';
 
 /// Follows the boundaries of messages, however their bytes are cut, and notes what is worth it.
 pub(super) struct Follower {

@@ -9,6 +9,7 @@
 //! frame. Whether a COPY is complete is therefore read from its command tag alone: see [`Copying::rows`].
 
 mod follow;
+mod message;
 mod recut;
 mod seen;
 #[cfg(test)]

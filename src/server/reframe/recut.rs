@@ -6,7 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-use crate::server::reframe::follow::{COPY_DATA, Follower, HEADER, Piece, take};
+use crate::server::reframe::follow::{Follower, Piece, take};
+use crate::server::reframe::message::{COPY_DATA, HEADER};
 
 /// The most bytes of rows in one frame: 256 KiB costs more, as the allocator then maps and unmaps each one.
 pub(super) const PAYLOAD: usize = 64 * 1024;

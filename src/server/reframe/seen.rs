@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use tokio::sync::watch;
 
 use crate::error::ErrorResponse;
-use crate::server::reframe::follow::{BACKEND_KEY_DATA, COMMAND_COMPLETE, ERROR_RESPONSE, READY_FOR_QUERY};
+use crate::server::reframe::message::{BACKEND_KEY_DATA, COMMAND_COMPLETE, ERROR_RESPONSE, READY_FOR_QUERY};
 
 /// What passed on a connection, shared with the session that owns it. A message is noted here before
 /// tokio-postgres gets it.
