@@ -14,6 +14,7 @@ use crate::config::{PasswordSource, ServerConfig, default_of, parse};
 use crate::error::{Error, Problem, Refusal, Side};
 use crate::server::Server;
 use crate::server::connect::Connector;
+use crate::server::home::Home;
 use crate::server::login::{self, Login, Signer};
 
 /// How long a rotation may take between the server's new password and `AWSCURRENT`.
@@ -146,6 +147,7 @@ fn server(config: &ServerConfig, side: Side, secret: Credentials) -> Result<Serv
         sslmode: config.sslmode,
         sslrootcert: config.sslrootcert.clone(),
         connector: Connector::default(),
+        home: Home::default(),
     })
 }
 

@@ -53,7 +53,7 @@ struct Backend {
 impl Control {
     /// Connects.
     pub(crate) async fn open(server: &Server, names: &ApplicationName) -> Result<Self, Error> {
-        let session = Session::open(server, &names.role("control"), None).await?;
+        let session = Session::open_anywhere(server, &names.role("control")).await?;
         Ok(Self {
             server: server.clone(),
             names: names.clone(),
@@ -90,7 +90,7 @@ impl Control {
             *slot = Some(session);
             return Ok(answer);
         }
-        let session = Session::open(&self.server, &self.names.role("control"), None).await?;
+        let session = Session::open_anywhere(&self.server, &self.names.role("control")).await?;
         let answer = connect::within(&self.server, question(&session)).await?;
         *slot = Some(session);
         Ok(answer)

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::{SchemaName, Schemas};
 use crate::error::{Error, Refused, Side, Stop};
+use crate::server::home::HeldLock;
 use crate::server::session::Session;
 use crate::server::{ApplicationName, Server};
 use crate::shutdown::Shutdown;
@@ -80,6 +81,12 @@ impl Lock {
                     tokio::time::sleep(RETRY_INTERVAL).await;
                 }
             }
+        }
+        if let Some(schema) = schemas.iter().next() {
+            target.home.hold(HeldLock {
+                key: key(schema),
+                pid: session.pid,
+            });
         }
         Ok(Self {
             session,

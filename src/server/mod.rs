@@ -1,6 +1,7 @@
 //! One side of the move: where a server is and how it is reached.
 
 pub(crate) mod connect;
+pub(crate) mod home;
 pub(crate) mod keepalive;
 pub(crate) mod login;
 pub(crate) mod parameter;
@@ -18,6 +19,7 @@ use sha2::{Digest, Sha256};
 use strum::{EnumString, IntoStaticStr, VariantNames};
 
 use crate::error::Side;
+use crate::server::home::Home;
 use crate::server::login::Login;
 use crate::server::session::Session;
 use crate::server::settings::Dialect;
@@ -73,6 +75,8 @@ pub(crate) struct Server {
     pub(crate) sslmode: SslMode,
     pub(crate) sslrootcert: Option<SslRootCert>,
     pub(crate) connector: connect::Connector,
+    /// Where the run's first session has led.
+    pub(crate) home: Home,
 }
 
 impl Server {

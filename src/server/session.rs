@@ -44,7 +44,15 @@ impl Session {
         application_name: &str,
         lock_timeout: Option<Duration>,
     ) -> Result<Self, Error> {
-        Self::open_with(server, application_name, lock_timeout, Frames::AsSent).await
+        let session = Self::connected(server, application_name, Frames::AsSent).await?;
+        connect::within(server, session.prepare_for(server, lock_timeout, true)).await
+    }
+
+    /// As [`Self::open`], wherever the name leads and whether or not the run still has its lock: for what only looks at the run's
+    /// own backends and ends them.
+    pub(crate) async fn open_anywhere(server: &Server, application_name: &str) -> Result<Self, Error> {
+        let session = Self::connected(server, application_name, Frames::AsSent).await?;
+        connect::within(server, session.prepare_for(server, None, false)).await
     }
 
     /// As [`Self::open`], for a session that reads rows by COPY: they come in frames of up to 64 KiB, however
@@ -54,17 +62,13 @@ impl Session {
         application_name: &str,
         lock_timeout: Option<Duration>,
     ) -> Result<Self, Error> {
-        Self::open_with(server, application_name, lock_timeout, Frames::Recut).await
+        let session = Self::connected(server, application_name, Frames::Recut).await?;
+        connect::within(server, session.prepare_for(server, lock_timeout, true)).await
     }
 
-    async fn open_with(
-        server: &Server,
-        application_name: &str,
-        lock_timeout: Option<Duration>,
-        frames: Frames,
-    ) -> Result<Self, Error> {
+    async fn connected(server: &Server, application_name: &str, frames: Frames) -> Result<Self, Error> {
         let connected = connect::connect(server, application_name, frames).await?;
-        let session = Self {
+        Ok(Self {
             side: server.side,
             client: connected.client,
             driver: connected.driver,
@@ -73,15 +77,22 @@ impl Session {
             version: 0,
             encoding: String::new(),
             may_set_messages: false,
-        };
-        connect::within(server, session.prepare_for(server, lock_timeout)).await
+        })
     }
 
-    /// Gives a new session its settings, and makes sure that it has a backend of its own.
-    async fn prepare_for(mut self, server: &Server, lock_timeout: Option<Duration>) -> Result<Self, Error> {
+    /// Gives a new session its settings, and makes sure that it has a backend of its own, `at_home` on the server that the run has
+    /// reached first.
+    async fn prepare_for(
+        mut self,
+        server: &Server,
+        lock_timeout: Option<Duration>,
+        at_home: bool,
+    ) -> Result<Self, Error> {
         let settings = settings::of_session(lock_timeout.map_or(0, |limit| limit.as_millis()));
         let (names, values): (Vec<&str>, Vec<String>) = settings.into_iter().unzip();
         // Until then the search path is the database's, in which the user's own names may hide the server's.
+        let lock = server.home.lock().filter(|_| at_home);
+        let (key, pid) = (lock.map(|lock| lock.key.as_str()), lock.map(|lock| lock.pid));
         let row = self
             .query_one(
                 "prepare the session",
@@ -91,9 +102,15 @@ impl Session {
                   FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS v (name, value) \
                   JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) v.name \
                    AND (s.context OPERATOR(pg_catalog.<>) 'superuser' OR me.superuser)), \
-                 me.superuser, pg_catalog.current_setting('lc_messages') \
+                 me.superuser, pg_catalog.current_setting('lc_messages'), \
+                 pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()), \
+                 $3 IS NULL OR EXISTS (SELECT 1 FROM pg_catalog.pg_locks AS l \
+                     WHERE l.pid OPERATOR(pg_catalog.=) $4 AND l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.granted \
+                       AND l.objsubid OPERATOR(pg_catalog.=) 1 \
+                       AND ((l.classid::pg_catalog.int8 OPERATOR(pg_catalog.<<) 32) OPERATOR(pg_catalog.|) l.objid::pg_catalog.int8) \
+                           OPERATOR(pg_catalog.=) pg_catalog.hashtextextended($3, 0)) \
                  FROM (SELECT pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on') AS me (superuser)",
-                &[&names, &values],
+                &[&names, &values, &key, &pid],
             )
             .await?;
         self.pid = row.get(0);
@@ -102,6 +119,9 @@ impl Session {
                 side: server.side,
                 source: ConnectError::Pooled,
             });
+        }
+        if at_home {
+            server.home.admit(server.side, row.get(6), row.get(7))?;
         }
         self.version = u32::try_from(row.get::<_, i32>(1)).unwrap_or(0);
         self.encoding = row.get(2);

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
 
-use testbed::Psql;
 use testbed::attacks::{ATTACKS, Arena};
+use testbed::proxy::{Line, Proxy};
+use testbed::{Cluster, Psql};
 
-use crate::rig::{Rig, assert_exit, text};
+use crate::rig::{METHODS, Rig, assert_exit, text};
 use crate::slow::SLOW_ROWS;
 
 /// Who waits for the load with a transaction open, what he has done in it, and what the load's reason says then.
@@ -256,4 +257,48 @@ fn every_attack_ends_as_the_table_says() {
     });
     let failed = failed.into_inner().unwrap();
     assert!(failed.is_empty(), "told above: {failed:?}");
+}
+
+/// From some moment on the host's name leads to another server that has all of it too.
+#[test]
+fn a_name_that_leads_elsewhere_in_mid_run_is_noticed() {
+    for method in METHODS {
+        for (side, role, words) in [
+            ("TARGET", "/work", "INSERT INTO schemaferry.load"),
+            ("SOURCE", "/snapshot", "pg_export_snapshot"),
+        ] {
+            let rig = Rig::new(SCHEMA);
+            // The other server of each side is the one of the other side: there are tables of these names.
+            rig.at_target(&format!("{SCHEMA}; INSERT INTO s.t VALUES (8), (9)"));
+            let address =
+                |cluster: &Cluster| format!("{}:{}", cluster.host(), cluster.port()).parse().unwrap();
+            let (here, there) = match side {
+                "TARGET" => (address(rig.target), address(rig.source)),
+                _ => (address(rig.source), address(rig.target)),
+            };
+            let proxy = Proxy::start(here, Line::default());
+            let worker = rig
+                .worker("s")
+                .env("METHOD", method)
+                .env("ON_EXISTING", "replace")
+                .env(format!("{side}_PORT"), proxy.port().to_string())
+                .env(format!("{side}_SSLMODE"), "disable");
+            proxy.hold_at(words.as_bytes(), role);
+            let load = worker.spawn();
+            assert!(proxy.wait_until_said(crate::slow::PATIENCE).is_some());
+            proxy.redirect(there);
+            proxy.release();
+            let output = load.wait();
+            assert_exit(&output, 75);
+            let reason = text(output.last(), "reason");
+            // The source's first session after that is pg_dump's, which looks for a snapshot that is not there.
+            let words = if side == "SOURCE" {
+                "snapshot"
+            } else {
+                "another server"
+            };
+            assert!(reason.contains(words), "{side} {method}: {reason}");
+            assert_eq!(rig.at_source("SELECT count(*) FROM s.t"), "1", "{side} {method}");
+        }
+    }
 }

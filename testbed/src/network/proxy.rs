@@ -61,7 +61,7 @@ pub struct Proxy {
 
 #[derive(Debug)]
 struct Shared {
-    server: SocketAddr,
+    server: Mutex<SocketAddr>,
     delay: Duration,
     to_server: Lane,
     to_client: Lane,
@@ -119,7 +119,7 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
-            server,
+            server: Mutex::new(server),
             delay: line.delay,
             to_server: Lane::new(line.bits_per_second),
             to_client: Lane::new(line.bits_per_second),
@@ -137,6 +137,11 @@ impl Proxy {
             shared,
             acceptor: Some(acceptor),
         }
+    }
+
+    /// Leads new connections to another server.
+    pub fn redirect(&self, server: SocketAddr) {
+        *self.shared.server.lock().unwrap() = server;
     }
 
     /// Where clients find it.
@@ -271,7 +276,7 @@ impl Shared {
     fn carry(&self, client: TcpStream) {
         // The handshake takes a round trip; a server that can't be reached is a connection that ends.
         thread::sleep(self.delay * 2);
-        let Ok(server) = TcpStream::connect(self.server) else {
+        let Ok(server) = TcpStream::connect(*self.server.lock().unwrap()) else {
             return;
         };
         let wire = Arc::new(Wire::new(client, server));
