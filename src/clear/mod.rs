@@ -119,6 +119,12 @@ pub(crate) async fn decide(
     let Some(mut existing) = look(target, schema).await? else {
         return Ok(Decision::Create);
     };
+    if let Some(former) = ledger::sealed_as(target, existing.oid).await? {
+        return Err(occupied(
+            format!("schema \"{schema}\" is \"{former}\", which was sealed, under another name"),
+            "no load touches a sealed schema; if it is not live, rename it back, and schemaferry seal --undo",
+        ));
+    }
     let load = load.filter(|load| load.schema_oid == Some(existing.oid));
     existing.ours = load.as_ref().is_some_and(|load| !load.adopted);
     let keep = schema.as_str() == "public"

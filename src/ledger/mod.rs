@@ -203,6 +203,19 @@ pub(crate) async fn latest(target: &Session, schema: &str) -> Result<Option<Load
     Ok(rows.first().map(Load::from_row))
 }
 
+/// The sealed schema that has another name since, if this OID is its own and no schema has taken its name: an upgraded
+/// database has other OIDs.
+pub(crate) async fn sealed_as(target: &Session, schema_oid: u32) -> Result<Option<String>, Error> {
+    if !form::look(target).await?.is_there {
+        return Ok(None);
+    }
+    let sql = "SELECT l.schema_name FROM (SELECT DISTINCT ON (schema_name) * FROM schemaferry.load ORDER BY schema_name, id DESC) l \
+               WHERE l.state = 'sealed' AND l.schema_oid = $1 \
+               AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n WHERE n.nspname = l.schema_name)";
+    let rows = target.query("read the ledger", sql, &[&schema_oid]).await?;
+    Ok(rows.first().map(|row| row.get(0)))
+}
+
 /// Every schema that loads were made into and that is there.
 pub(crate) async fn schemas(target: &Session) -> Result<Schemas, Error> {
     if !form::look(target).await?.is_there {

@@ -145,7 +145,8 @@ async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T,
 struct Holder {
     pid: i32,
     description: String,
-    /// Since its last statement; zero where the server hides that from our role.
+    /// Since its last statement; zero where the server hides that from our role, and where it is no worker, whose silence says
+    /// nothing.
     silence: Duration,
 }
 
@@ -174,10 +175,12 @@ async fn look(session: &Session, schema: &SchemaName) -> Result<Option<Holder>, 
         .await?;
     let holder = |row: &tokio_postgres::Row| {
         let silence_s: Option<f64> = row.get("silence_s");
+        let is_worker = row.get::<_, Option<bool>>("is_worker").unwrap_or(false);
         Holder {
             pid: row.get("pid"),
             description: row.get("description"),
-            silence: Duration::try_from_secs_f64(silence_s.unwrap_or(0.0)).unwrap_or_default(),
+            silence: Duration::try_from_secs_f64(silence_s.filter(|_| is_worker).unwrap_or(0.0))
+                .unwrap_or_default(),
         }
     };
     Ok(rows.first().map(holder))

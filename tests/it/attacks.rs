@@ -229,6 +229,48 @@ fn schemas_that_change_places_and_back_are_noticed() {
     );
 }
 
+#[test]
+fn operator_classes_and_families_of_others_keep_what_they_call() {
+    for (built, words) in [
+        (
+            "CREATE OPERATOR CLASS o.c FOR TYPE text USING btree AS FUNCTION 1 s.cmp(text, text)",
+            "operator class o.c USING btree",
+        ),
+        (
+            "CREATE OPERATOR FAMILY o.f USING btree; ALTER OPERATOR FAMILY o.f USING btree ADD FUNCTION 1 (text, text) s.cmp(text, text)",
+            "of o.f USING btree",
+        ),
+    ] {
+        let rig = Rig::new(
+            "CREATE SCHEMA s; CREATE FUNCTION s.cmp(text, text) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT bttextcmp($1, $2)';
+             CREATE OPERATOR CLASS s.own FOR TYPE text USING btree AS FUNCTION 1 s.cmp(text, text)",
+        );
+        assert_exit(&rig.worker("s").run(), 0);
+        assert_exit(&rig.worker("s").run(), 0);
+        rig.at_target(&format!("CREATE SCHEMA o; {built}"));
+        for on_existing in ["own", "replace"] {
+            let output = rig.worker("s").env("ON_EXISTING", on_existing).run();
+            assert_exit(&output, 73);
+            let reason = text(output.last(), "reason");
+            assert!(reason.contains(words), "{reason}");
+        }
+    }
+}
+
+#[test]
+fn a_person_who_holds_the_locks_key_is_left_alone() {
+    let rig = Rig::new(SCHEMA);
+    let mut person = Psql::open(rig.target, &rig.database);
+    person.run("SELECT pg_advisory_lock(hashtextextended('schemaferry schema s', 0))");
+    // Longer than a worker may be silent.
+    let output = rig.worker("s").env("WAIT_TIMEOUT", "33s").run();
+    assert_exit(&output, 75);
+    assert!(text(output.last(), "reason").contains("holds schema \"s\": pid"));
+    person.run("SELECT 1");
+    drop(person);
+    assert_exit(&rig.worker("s").run(), 0);
+}
+
 /// Attacks are played side by side, each on clusters that are its own meanwhile: most of the time is waiting.
 const LANES: usize = 2;
 

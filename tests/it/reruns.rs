@@ -388,3 +388,16 @@ fn schemas_that_hang_on_each_other_are_replaced_together() {
     rig.at_target("ALTER TABLE b.u DROP mine");
     assert_exit(&rig.worker("a,b").env("ON_EXISTING", "replace").run(), 0);
 }
+
+#[test]
+fn a_sealed_schema_is_known_under_another_name() {
+    let rig = Rig::new(SCHEMA);
+    assert_exit(&rig.worker("s").run(), 0);
+    assert_exit(&rig.worker("s").arg("seal").run(), 0);
+    rig.at_target("ALTER SCHEMA s RENAME TO elsewhere");
+    rig.at_source("CREATE SCHEMA elsewhere");
+    let output = rig.worker("elsewhere").env("ON_EXISTING", "replace").run();
+    assert_exit(&output, 73);
+    let reason = text(output.last(), "reason");
+    assert!(reason.contains("is \"s\", which was sealed"), "{reason}");
+}

@@ -17,20 +17,33 @@ WITH RECURSIVE d (classid, objid, objsubid) AS (
       AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend e
                       WHERE e.classid = p.classid AND e.objid = p.objid AND e.deptype = 'e')
 ), shown AS (
-    -- A view hangs on its rule, and is what people know.
-    SELECT CASE WHEN w.oid IS NULL THEN d.classid ELSE 'pg_catalog.pg_class'::pg_catalog.regclass::oid END AS classid,
-           coalesce(w.ev_class, d.objid) AS objid,
+    -- A view hangs on its rule and an operator class on what it is made of, and those are what people know.
+    SELECT CASE WHEN w.oid IS NOT NULL THEN 'pg_catalog.pg_class'::pg_catalog.regclass::oid
+                ELSE coalesce(m.refclassid, d.classid) END AS classid,
+           coalesce(w.ev_class, m.refobjid, d.objid) AS objid,
            CASE WHEN w.oid IS NULL THEN d.objsubid ELSE 0 END AS objsubid
     FROM d
     LEFT JOIN pg_catalog.pg_rewrite w
       ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND w.oid = d.objid AND w.rulename = '_RETURN'
+    LEFT JOIN pg_catalog.pg_depend m
+      ON d.classid IN ('pg_catalog.pg_amop'::pg_catalog.regclass, 'pg_catalog.pg_amproc'::pg_catalog.regclass)
+     AND m.classid = d.classid AND m.objid = d.objid AND m.deptype = 'i'
+     AND m.refclassid = 'pg_catalog.pg_opclass'::pg_catalog.regclass
 ), outside AS (
     SELECT o.type, o.identity,
            -- The name as it is: pg_identify_object quotes it.
            coalesce((SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE pg_catalog.quote_ident(n.nspname) = o.schema),
                     CASE WHEN o.type IN ('table constraint', 'domain constraint', 'trigger', 'rule',
                                                    'policy', 'default value')
-                                   THEN (a.object_names)[1] END) AS schema
+                                   THEN (a.object_names)[1] END,
+                    -- What was added to an operator family by itself.
+                    (SELECT n.nspname
+                     FROM pg_catalog.pg_opfamily f JOIN pg_catalog.pg_namespace n ON n.oid = f.opfnamespace
+                     WHERE f.oid = CASE d.classid
+                                   WHEN 'pg_catalog.pg_amop'::pg_catalog.regclass
+                                   THEN (SELECT m.amopfamily FROM pg_catalog.pg_amop m WHERE m.oid = d.objid)
+                                   WHEN 'pg_catalog.pg_amproc'::pg_catalog.regclass
+                                   THEN (SELECT m.amprocfamily FROM pg_catalog.pg_amproc m WHERE m.oid = d.objid) END)) AS schema
     FROM shown d,
          LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) o,
          LATERAL pg_catalog.pg_identify_object_as_address(d.classid, d.objid, d.objsubid) a
@@ -49,7 +62,7 @@ FROM outside
 WHERE identity IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n WHERE n.oid = ANY ($1) AND n.nspname = outside.schema)
   AND coalesce(schema, '') !~ '^pg_toast'
-  AND type NOT IN ('schema', 'default acl', 'function of access method', 'operator of access method', 'toast table')
+  AND type NOT IN ('schema', 'default acl', 'toast table')
 UNION ALL
 SELECT NULL, NULL, m.classid, m.objid
 FROM shown s
