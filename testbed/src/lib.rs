@@ -28,7 +28,7 @@ pub use aws::fargate::{Account, Fate};
 pub use aws::ldap::Directory;
 pub use aws::secrets::SecretsManager;
 pub use aws::states::Machine;
-pub use aws::{fargate, ldap, policy, secrets, states, template};
+pub use aws::{docker, fargate, ldap, policy, secrets, states, template};
 pub use machine::tmpfs::Tmpfs;
 pub use machine::{cgroup, tmpfs};
 pub use network::proxy;

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
+use testbed::docker::run_arguments;
 use testbed::policy::Call;
 use testbed::template::{STACK_ID, Stack, Template};
 use testbed::{Machine, Tmpfs, Worker};
@@ -188,6 +189,35 @@ fn what_cannot_work_is_refused_before_anything_is_made() {
             assert!(fault.starts_with(words), "{given:?}: {fault}");
         }
     }
+}
+
+/// What the test of the image starts is all that the task definition says.
+#[test]
+fn docker_runs_the_container_as_it_is_defined() {
+    let given = [
+        ("SourceLogin", "injected"),
+        ("SourceHost", "source"),
+        ("SourceUser", "loader"),
+    ];
+    let (options, command) = run_arguments(&container(&deployed(&given).unwrap()));
+    for option in [
+        "--user=postgres",
+        "--read-only=true",
+        "--init=true",
+        "--cap-drop=ALL",
+        "--stop-timeout=120",
+        "--tmpfs=/run/schemaferry:nosuid,nodev,noexec,uid=70,gid=70,mode=0700,size=256m",
+        "--env=RUN_DIR=/run/schemaferry",
+        "--env=SOURCE_HOST=source",
+        "--env=SOURCE_PASSWORD",
+    ] {
+        assert!(
+            options.iter().any(|found| found == option),
+            "{option} is not in {options:?}"
+        );
+    }
+    // The image's own, or the state machine's.
+    assert_eq!(command, Vec::<String>::new());
 }
 
 /// What `deploy/samconfig.example.toml` gives is what matters, and enough.
