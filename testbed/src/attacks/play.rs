@@ -113,6 +113,7 @@ impl Arena {
             panic!("{title}: the run never came there: {:?}", running.wait())
         };
         at_target(attack.act);
+        self.source.psql(&database, attack.at_source.0);
         let before = outside(&self.target, &database);
         proxy.release();
         let output = running.wait();
@@ -131,6 +132,13 @@ impl Arena {
             before,
             "{title}: outside of the schema\n{said}"
         );
+        let sung = "SELECT count(*) FROM pg_ls_dir('.') AS d WHERE d = 'sung'";
+        let heard = self.source.psql(&database, sung);
+        assert_eq!(
+            heard, "0",
+            "{title}: code of hers has run as the reading user\n{said}"
+        );
+        self.source.psql(&database, attack.at_source.1);
         let next = worker.run();
         assert_eq!(next.exit, attack.next, "{title}: the next run\n{}", next.stdout);
         let sung = format!("SELECT what FROM public.canary WHERE who = '{SUPERUSER}'");

@@ -20,6 +20,8 @@ pub struct Attack {
     words: &'static str,
     /// What is done on the target.
     pub act: &'static str,
+    /// What is done on the source, and what makes it good again.
+    pub at_source: (&'static str, &'static str),
     pub methods: &'static [&'static str],
     /// `PRIVILEGES=skip`.
     pub skips_privileges: bool,
@@ -45,6 +47,7 @@ const NOTHING: Attack = Attack {
     role: "",
     words: "",
     act: "",
+    at_source: ("", ""),
     methods: BOTH,
     skips_privileges: false,
     exits: &[73],
@@ -228,6 +231,19 @@ pub const ATTACKS: &[Attack] = &[
         ),
         next: 0,
         ..VERIFY
+    },
+    Attack {
+        title: "the source's owner puts a view in a table's place",
+        source: "ALTER SCHEMA s OWNER TO mallory; ALTER TABLE s.u OWNER TO mallory; CREATE SCHEMA hers AUTHORIZATION mallory;
+                 DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO mallory', current_database()); END $$;
+                 SET ROLE mallory; CREATE FUNCTION hers.sing() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+                 EXECUTE format('COPY (SELECT 1) TO %L', current_setting('data_directory') || '/sung'); RETURN 1; END $$",
+        at_source: (
+            "SET ROLE mallory; ALTER SCHEMA s RENAME TO old; CREATE SCHEMA s; CREATE VIEW s.u AS SELECT hers.sing() AS a, '(0,1)'::tid AS ctid",
+            "DROP SCHEMA s CASCADE; ALTER SCHEMA old RENAME TO s",
+        ),
+        exits: &[75],
+        ..PRE_DATA
     },
 ];
 
