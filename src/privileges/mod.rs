@@ -38,7 +38,10 @@ pub(crate) async fn close(target: &Session, carried: &Carried, config: &Config) 
             statement: row.get(0),
         }));
     }
-    acts.extend(policies::row_security(carried, "ENABLE", |_| None));
+    // pg_dump forces it with the table, which would keep its owner from writing the rows.
+    for word in ["NO FORCE", "ENABLE"] {
+        acts.extend(policies::row_security(carried, word, |_| None));
+    }
     run(target, "close the tables", &acts).await
 }
 

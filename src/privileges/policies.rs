@@ -57,14 +57,14 @@ pub(super) async fn secure(
     Ok(left_out)
 }
 
-/// Statements that `ENABLE` or `FORCE` row security where the source has it so, each as the role that is given for the table.
+/// Statements that `ENABLE`, `FORCE` or `NO FORCE` row security where the source has it so, each as the role that is given for the table.
 pub(super) fn row_security(
     carried: &Carried,
     word: &str,
     role: impl Fn(&Relation) -> Option<String>,
 ) -> Vec<Act> {
     let wanted = carried.row_security.iter().filter(|secured| {
-        if word == "FORCE" {
+        if word.ends_with("FORCE") {
             secured.forced
         } else {
             secured.enabled
