@@ -1,6 +1,9 @@
 //! Schemas that are built on others of the same run: whoever starts first.
 
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -64,6 +67,49 @@ fn every_order_of_a_list_ends_well() {
             });
         }
     });
+}
+
+/// Each is built on the one of half its number, and none has more connections than `docs/aws.md` says.
+#[test]
+fn sixty_schemas_in_one_execution_keep_to_the_budget() {
+    let budget = include_str!("../../docs/aws.md").contains("`MaxConcurrency × (Jobs + 6)`");
+    assert!(budget, "the page has another budget of connections");
+    let names: Vec<String> = (1..=60).map(|number| format!("s{number}")).collect();
+    let mut sql = String::new();
+    for (number, name) in names.iter().enumerate() {
+        let needed = &names[number / 2];
+        write!(
+            sql,
+            "CREATE SCHEMA {name}; CREATE TYPE {name}.e AS ENUM ('x'); CREATE TABLE {name}.t (e {needed}.e);
+             INSERT INTO {name}.t VALUES ('x'); "
+        )
+        .unwrap();
+    }
+    let rig = Rig::new(&sql);
+    let over = AtomicBool::new(false);
+    let count = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'sf/%' AND datname = current_database()";
+    let (found, report, most) = thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut most = 0;
+            while !over.load(Ordering::Relaxed) {
+                for connections in [rig.at_source(count), rig.at_target(count)] {
+                    most = most.max(connections.parse::<usize>().unwrap());
+                }
+                thread::sleep(Duration::from_millis(50));
+            }
+            most
+        });
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let (found, report) = execute(&rig, &names);
+        over.store(true, Ordering::Relaxed);
+        (found, report, watch.join().unwrap())
+    });
+    let expected: Vec<_> = names
+        .iter()
+        .map(|name| (name.clone(), "ok".to_owned(), 1))
+        .collect();
+    assert_eq!(found, expected, "{report}");
+    assert!((1..=5 * (4 + 6)).contains(&most), "{most} connections at once");
 }
 
 #[test]
