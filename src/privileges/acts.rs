@@ -103,7 +103,7 @@ fn expected(object: &OwnedObject, adopted: Option<&OwnedObject>, major: u32) -> 
 }
 
 /// A privilege that one of two servers does not have can be neither carried nor compared.
-fn is_known(privilege: &str, major: u32) -> bool {
+pub(super) fn is_known(privilege: &str, major: u32) -> bool {
     privilege != "MAINTAIN" || major >= 17
 }
 

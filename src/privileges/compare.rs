@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::{Config, SchemaName};
 use crate::error::Error;
-use crate::privileges::acts::{default_grants, grants};
-use crate::privileges::carried::{Carried, OwnedObject};
+use crate::privileges::acts::{default_grants, grants, is_known};
+use crate::privileges::carried::{Carried, OwnedObject, grantee};
 use crate::privileges::policies::differing_policies;
 use crate::server::session::Session;
 
@@ -52,6 +52,21 @@ pub(super) fn differences(carried: &Carried, found: &Carried, adopted: &BTreeSet
         acts.into_iter()
             .map(|act| format!("what is not done on the target: {}", act.statement)),
     );
+    let extra = found.defaults.difference(&carried.defaults);
+    let major = carried.major.min(found.major);
+    let of_ours = extra
+        .filter(|default| is_known(&default.privilege, major))
+        .filter(|default| adopted.iter().all(|schema| schema.as_str() != default.schema));
+    differences.extend(of_ours.map(|default| {
+        format!(
+            "default privilege of {} exists only on the target: {} on {} to {} in {}",
+            default.role,
+            default.privilege,
+            default.objects,
+            grantee(default.grantee.as_deref()),
+            default.schema
+        )
+    }));
     let secured = carried.row_security.symmetric_difference(&found.row_security);
     let secured: BTreeSet<String> = secured.map(|secured| secured.table.quoted()).collect();
     differences.extend(

@@ -11,15 +11,14 @@ use crate::catalogue::Relation;
 use crate::config::Schemas;
 use crate::error::Error;
 use crate::progress::Progress;
+use crate::server::quoting::quote_ident;
 use crate::server::session::{self, Session};
 
 /// Tables of up to so many bytes are read together, up to so many of them.
 const SMALL_BYTES: u64 = 4 << 20;
 const GROUP_MAX: usize = 50;
-/// Columns hashed in one expression: the server's parser goes one call deeper for each.
-const CHAIN_MAX: usize = 100;
-/// What NULL is hashed as.
-const NULL: &str = "E'\\x01NULL'";
+/// Columns hashed in one expression: the server's parser goes one call deeper for each, and each has a bit of the first seed.
+const CHAIN_MAX: usize = 60;
 
 /// How a table is hashed.
 #[derive(Debug, Clone)]
@@ -73,46 +72,54 @@ impl Shape {
 
     /// SQL for the hash of a whole row.
     pub(crate) fn row_hash(&self) -> String {
-        chain(&self.expressions, self.converted)
+        chain(&self.values().collect::<Vec<_>>(), self.converted)
     }
 
     /// SQL for the hash of each column's value.
     pub(crate) fn column_hashes(&self) -> impl Iterator<Item = String> {
-        self.expressions
-            .iter()
-            .map(|expression| chain(std::slice::from_ref(expression), self.converted))
+        self.values().map(|value| chain(&[value], self.converted))
     }
 
     /// SQL for the text of each of the key's values.
     pub(crate) fn key_texts(&self) -> Vec<String> {
-        let text = |name: &String| {
-            let index = self.columns.iter().position(|column| column == name)?;
-            self.expressions.get(index).cloned()
-        };
-        self.key.iter().filter_map(text).collect()
+        self.of_the_key().map(|(_, text)| text.clone()).collect()
     }
 
     /// SQL for the hash of the key.
     pub(crate) fn key_hash(&self) -> String {
-        chain(&self.key_texts(), self.converted)
+        chain(&self.of_the_key().collect::<Vec<_>>(), self.converted)
+    }
+
+    fn values(&self) -> impl Iterator<Item = Value<'_>> {
+        self.columns.iter().zip(&self.expressions)
+    }
+
+    fn of_the_key(&self) -> impl Iterator<Item = Value<'_>> {
+        self.key
+            .iter()
+            .filter_map(|name| self.values().find(|(column, _)| *column == name))
     }
 }
 
-/// SQL for one hash over texts, each seeded with that of the one before.
-fn chain(texts: &[String], converted: bool) -> String {
+/// A column, and its text as SQL.
+type Value<'a> = (&'a String, &'a String);
+
+/// SQL for one hash over texts, each seeded with that of the one before, and the first with which of the values are NULL: no
+/// text stands for that.
+fn chain(values: &[Value<'_>], converted: bool) -> String {
     let hash = |text: &str, seed: &str| {
         let text = if converted {
             format!("pg_catalog.encode(pg_catalog.convert_to({text}, 'UTF8'), 'escape')")
         } else {
             text.to_owned()
         };
-        format!("pg_catalog.hashtextextended(coalesce({text}, {NULL}) COLLATE pg_catalog.\"C\", {seed})")
+        format!("pg_catalog.hashtextextended(coalesce({text}, '') COLLATE pg_catalog.\"C\", {seed})")
     };
-    let chained: Vec<String> = texts
+    let chained: Vec<String> = values
         .chunks(CHAIN_MAX)
         .map(|chunk| {
-            let seed = "0".to_owned();
-            chunk.iter().fold(seed, |seed, text| hash(text, &seed))
+            let seed = nulls(chunk);
+            chunk.iter().fold(seed, |seed, (_, text)| hash(text, &seed))
         })
         .collect();
     match chained.as_slice() {
@@ -120,6 +127,15 @@ fn chain(texts: &[String], converted: bool) -> String {
         [one] => one.clone(),
         several => hash(&format!("pg_catalog.concat_ws(' ', {})", several.join(", ")), "0"),
     }
+}
+
+/// SQL for a number with one bit for each value that is NULL; a row of NULLs is none.
+fn nulls(values: &[Value<'_>]) -> String {
+    let bits = values.iter().enumerate().map(|(number, (column, _))| {
+        let (column, bit) = (quote_ident(column), 1_u64 << number);
+        format!("CASE WHEN {column} IS DISTINCT FROM NULL THEN 0 ELSE {bit} END::pg_catalog.int8")
+    });
+    bits.collect::<Vec<_>>().join(" OPERATOR(pg_catalog.+) ")
 }
 
 /// The tables of some schemas, largest first, roots among them; to be compared with those of a server of the other
@@ -291,13 +307,16 @@ mod tests {
 
     #[test]
     fn a_hash_is_seeded_with_the_one_before() {
-        let texts = |count: usize| -> Vec<String> { (0..count).map(|number| format!("c{number}")).collect() };
+        let columns: Vec<String> = (0..250).map(|number| format!("c{number}")).collect();
+        let values: Vec<Value<'_>> = columns.iter().map(|column| (column, column)).collect();
         assert_eq!(chain(&[], false), "0");
         assert_eq!(
-            chain(&texts(2), false),
-            "pg_catalog.hashtextextended(coalesce(c1, E'\\x01NULL') COLLATE pg_catalog.\"C\", \
-             pg_catalog.hashtextextended(coalesce(c0, E'\\x01NULL') COLLATE pg_catalog.\"C\", 0))"
+            chain(&values[..2], false),
+            "pg_catalog.hashtextextended(coalesce(c1, '') COLLATE pg_catalog.\"C\", \
+             pg_catalog.hashtextextended(coalesce(c0, '') COLLATE pg_catalog.\"C\", \
+             CASE WHEN \"c0\" IS DISTINCT FROM NULL THEN 0 ELSE 1 END::pg_catalog.int8 OPERATOR(pg_catalog.+) \
+             CASE WHEN \"c1\" IS DISTINCT FROM NULL THEN 0 ELSE 2 END::pg_catalog.int8))"
         );
-        assert_eq!(chain(&texts(250), false).matches("concat_ws(' ', ").count(), 1);
+        assert_eq!(chain(&values, false).matches("concat_ws(' ', ").count(), 1);
     }
 }

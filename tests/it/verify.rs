@@ -13,7 +13,7 @@ fn schema() -> String {
     format!(
         "CREATE SCHEMA s; SET search_path = s; CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE DOMAIN word AS text CHECK (VALUE <> '');
          CREATE TABLE t (id int PRIMARY KEY, v text, at timestamptz, f float8, b bytea, n numeric DEFAULT 5, CONSTRAINT small CHECK (n < 10));
-         INSERT INTO t SELECT {ROW} FROM generate_series(1, 3000) i; CREATE INDEX i ON t (v); COMMENT ON COLUMN t.v IS 'said';
+         INSERT INTO t SELECT {ROW} FROM generate_series(1, 3000) i; UPDATE t SET v = CASE id WHEN 13 THEN E'\\x01NULL' ELSE '' END WHERE id IN (13, 14); CREATE INDEX i ON t (v); COMMENT ON COLUMN t.v IS 'said';
          CREATE TABLE parent (k int, v text); CREATE TABLE child (w int) INHERITS (parent); INSERT INTO parent VALUES (1, 'p'); INSERT INTO child VALUES (2, 'c', 3);
          CREATE TABLE moods (m mood, v text) PARTITION BY HASH (m); CREATE TABLE m0 PARTITION OF moods FOR VALUES WITH (MODULUS 2, REMAINDER 0); CREATE TABLE m1 PARTITION OF moods FOR VALUES WITH (MODULUS 2, REMAINDER 1); INSERT INTO moods VALUES ('sad', 'x'), ('ok', 'y'), (NULL, 'z');
          CREATE TABLE pairs (a int, b text, c mood[], PRIMARY KEY (a, b)); INSERT INTO pairs SELECT i, 'b', ARRAY['ok', NULL]::mood[] FROM generate_series(1, 10) i;
@@ -58,6 +58,16 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
         "UPDATE t SET n = NULL, v = '' WHERE id = 11",
         "UPDATE t SET n = 4, v = 'row 11' WHERE id = 11",
         "column n, v differs where id = 11",
+    ),
+    (
+        "UPDATE t SET v = NULL WHERE id IN (13, 14)",
+        r"UPDATE t SET v = CASE id WHEN 13 THEN E'\x01NULL' ELSE '' END WHERE id IN (13, 14)",
+        "column v differs where id = 13 or id = 14",
+    ),
+    (
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA s GRANT SELECT ON TABLES TO PUBLIC",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA s REVOKE SELECT ON TABLES FROM PUBLIC",
+        "exists only on the target: SELECT on TABLES to PUBLIC in s",
     ),
     (
         "DELETE FROM t WHERE id = 12",
