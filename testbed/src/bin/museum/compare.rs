@@ -30,7 +30,10 @@ pub(crate) fn make_reference(source: &Cluster, target: &Cluster, exhibits: &[Exh
     let sql = String::from_utf8(dump.stdout).unwrap();
     let lines: Vec<&str> = sql.lines().filter(|line| !is_a_mark(line)).collect();
     let sql = lines.join("\n");
-    target.psql(REFERENCE, &sql.replace(PATH, &PATH.replace("''", "'public'")));
+    let sql = sql.replace(PATH, &PATH.replace("''", "'public'"));
+    if let Err(message) = target.try_psql(REFERENCE, &sql) {
+        panic!("what pg_dump says of the source: {message}");
+    }
 }
 
 /// What is not the same in these schemas. `deferred`: foreign keys that the target is to lack.
