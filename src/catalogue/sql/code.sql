@@ -3,7 +3,8 @@
 -- $1 text[]: schemas of the unit
 -- $2 text[]: schemas in which a name without a schema may be looked for
 -- $3 text[]: those of them that decide, where they hold the name
--- Functions in C are taken at their word. A body is read as words: whatever bears such a name may be meant.
+-- Functions in C are taken at their word. A body is read as words: whatever bears such a name may be meant. It is read once
+-- more by itself, because a word at its end is one with the mark behind it.
 -- written: tables whose generated columns call it; checked: whose checks, domains or partition keys do
 -- calls: other functions; tables: plain tables of the unit without children
 -- reads: it may read a table; opaque: which, its text does not tell
@@ -13,7 +14,7 @@ WITH RECURSIVE unit AS (
 ), relation AS (
     SELECT c.oid, c.relkind FROM pg_catalog.pg_class c WHERE c.relnamespace IN (SELECT u.oid FROM unit u)
 ), own AS (
-    SELECT p.oid, p.proname, p.prokind
+    SELECT p.oid, p.proname, p.prokind, p.prosrc
     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
     WHERE l.lanname NOT IN ('internal', 'c') AND p.oid >= 16384
 ), needed AS (
@@ -85,7 +86,7 @@ WITH RECURSIVE unit AS (
     CROSS JOIN LATERAL (
         SELECT ARRAY(SELECT DISTINCT coalesce(m[2], pg_catalog.lower(m[1]))
                      FROM pg_catalog.regexp_matches(
-                         pg_catalog.pg_get_functiondef(w.oid), '([[:alpha:]_][[:alnum:]_$]*)|"([^"]+)"', 'g') m)
+                         pg_catalog.concat_ws(' ', pg_catalog.pg_get_functiondef(w.oid), w.prosrc), '([[:alpha:]_][[:alnum:]_$]*)|"([^"]+)"', 'g') m)
         WHERE w.prokind <> 'a'
         UNION ALL
         SELECT '{}' WHERE w.prokind = 'a') AS b (words)
@@ -100,7 +101,7 @@ WITH RECURSIVE unit AS (
     CROSS JOIN LATERAL (
         SELECT ARRAY(SELECT DISTINCT coalesce(m[2], pg_catalog.lower(m[1]))
                      FROM pg_catalog.regexp_matches(
-                         pg_catalog.pg_get_functiondef(w.oid), '([[:alpha:]_][[:alnum:]_$]*)|"([^"]+)"', 'g') m)
+                         pg_catalog.concat_ws(' ', pg_catalog.pg_get_functiondef(w.oid), w.prosrc), '([[:alpha:]_][[:alnum:]_$]*)|"([^"]+)"', 'g') m)
         WHERE w.prokind <> 'a'
         UNION ALL
         SELECT '{}' WHERE w.prokind = 'a') AS b (words)
