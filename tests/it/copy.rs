@@ -388,3 +388,38 @@ fn builds_take_the_memory_that_the_target_bears() {
         "{note}"
     );
 }
+
+/// Bodies of functions that a generated column calls, and the table that each names.
+const READS: [(&str, &str); 5] = [
+    ("LANGUAGE sql AS 'SELECT max(a) FROM s.t'", "t"),
+    ("LANGUAGE sql AS 'SELECT max(a) FROM s.\"T x\"'", "T x"),
+    ("LANGUAGE sql AS 'SELECT max(a) FROM s.t;'", "t"),
+    ("LANGUAGE sql BEGIN ATOMIC SELECT max(a) FROM s.t; END", "t"),
+    (
+        "LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT max(a) FROM s.t); END'",
+        "t",
+    ),
+];
+
+#[test]
+fn tables_that_a_function_names_anywhere_are_known() {
+    let code = include_str!("../../src/catalogue/sql/code.sql");
+    let code = ["ARRAY['s']", "ARRAY['s']", "ARRAY[]::text[]"]
+        .iter()
+        .zip(["$1", "$2", "$3"])
+        .fold(code.to_owned(), |code, (value, parameter)| {
+            code.replace(parameter, value)
+        });
+    for (body, expected) in READS {
+        let rig = Rig::new(&format!(
+            "CREATE SCHEMA s; CREATE TABLE s.t (a int); CREATE TABLE s.\"T x\" (a int);
+             CREATE FUNCTION s.top() RETURNS int IMMUTABLE {body};
+             CREATE TABLE s.g (a int, b int GENERATED ALWAYS AS (s.top()) STORED)"
+        ));
+        let named = rig.at_source(&format!(
+            "SELECT string_agg(relname, ',') FROM pg_class
+             WHERE oid IN (SELECT pg_catalog.unnest(tables) FROM ({code}) AS code)"
+        ));
+        assert_eq!(named, expected, "{body}");
+    }
+}
