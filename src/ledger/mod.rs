@@ -263,13 +263,16 @@ pub(crate) async fn loading(target: &Session, id: i64, schema_oid: u32) -> Resul
 
 /// Runs a statement that is about so many rows of the run's own, and refuses to go on if they are not there as it left them.
 async fn write(target: &Session, sql: &str, params: &[&dyn Param], rows: u64) -> Result<(), Error> {
-    let touched = target.execute("write the ledger", sql, params).await?;
-    if touched == rows {
-        return Ok(());
+    // Undefined table, schema, column: the ledger was there and as it should be when the run began.
+    const GONE: [&str; 3] = ["42P01", "3F000", "42703"];
+    match target.execute("write the ledger", sql, params).await {
+        Ok(touched) if touched == rows => return Ok(()),
+        Err(error) if !error.sqlstate().is_some_and(|code| GONE.contains(&code)) => return Err(error),
+        Ok(_) | Err(_) => {}
     }
     Err(Error::Refused(Refused::occupied(
         target.side(),
-        "somebody has changed the run's own rows of the ledger, schemaferry.load",
+        "somebody has changed or removed the run's own rows of the ledger, schemaferry.load",
         "leave them to the loads; set ON_EXISTING=replace for one load if it finds the schema to be no longer its own",
     )))
 }

@@ -180,14 +180,22 @@ fn what_default_privileges_give_on_a_new_ledger_is_taken_back() {
 
 /// When the run's own row goes: while rows are on their way, and between the comparison and the end.
 #[test]
-fn rows_that_are_deleted_during_a_run_are_missed() {
-    for phase in ["pre-data", "verify"] {
+fn rows_that_are_lost_during_a_run_are_missed() {
+    for (phase, sql) in [
+        ("pre-data", "DELETE FROM schemaferry.load"),
+        ("verify", "DELETE FROM schemaferry.load"),
+        ("pre-data", "DROP SCHEMA schemaferry CASCADE"),
+        ("pre-data", "ALTER TABLE schemaferry.load DROP COLUMN inventory"),
+    ] {
         let rig = Rig::new(crate::slow::SLOW_ROWS);
         let load = rig.worker("s").spawn();
         crate::slow::wait_for_phase(&load, phase);
-        rig.at_target("DELETE FROM schemaferry.load");
+        rig.at_target(sql);
         let output = load.wait();
         assert_exit(&output, 73);
-        assert!(text(output.last(), "reason").contains("the run's own rows of the ledger"));
+        assert!(
+            text(output.last(), "reason").contains("the run's own rows of the ledger"),
+            "{sql}"
+        );
     }
 }
