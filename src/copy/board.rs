@@ -20,7 +20,7 @@ pub(crate) enum Rank {
 /// A piece of work as the board sees it.
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
-    /// Places of the pieces that have to be done before.
+    /// Indexes of the pieces that have to be done before.
     pub(crate) needs: Vec<usize>,
     /// Tables by OID.
     pub(crate) locks: BTreeMap<u32, Mode>,

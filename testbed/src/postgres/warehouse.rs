@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::cluster::{Cluster, quote_literal};
+use crate::server::Server;
 
 /// Creates the demo warehouse in a database: the files of `demo/`, in order.
 pub fn fill(cluster: &Cluster, database: &str) {
@@ -46,10 +47,19 @@ pub fn contents(cluster: &Cluster, database: &str, schema: &str) -> String {
 /// What pg_dump says of the schema, its lines sorted: tables come in another order, and so do inherited columns.
 #[must_use]
 pub fn definition(cluster: &Cluster, database: &str, schema: &str) -> Vec<String> {
-    let pattern = format!("--schema=\"{}\"", schema.replace('"', "\"\""));
+    definition_by(cluster.server(), cluster, database, &[schema])
+}
+
+/// The same of several schemas, in the words of this installation's pg_dump.
+#[must_use]
+pub fn definition_by(client: &Server, cluster: &Cluster, database: &str, schemas: &[&str]) -> Vec<String> {
+    let patterns = schemas
+        .iter()
+        .map(|schema| format!("--schema=\"{}\"", schema.replace('"', "\"\"")));
     let output = cluster
-        .client("pg_dump", database)
-        .args(["--schema-only", &pattern])
+        .client_of(client, "pg_dump", database)
+        .arg("--schema-only")
+        .args(patterns)
         .output()
         .unwrap_or_else(|error| panic!("pg_dump can't be run: {error}"));
     assert!(

@@ -86,27 +86,11 @@ fn missing<'a>(lines: &'a [String], others: &'a [String]) -> impl Iterator<Item 
     })
 }
 
-/// What pg_dump says of schemas, its lines sorted: tables come in another order, and so do inherited columns.
+/// What the newest pg_dump says of schemas.
 fn definition(cluster: &Cluster, database: &str, schemas: &[String]) -> Vec<String> {
-    let output = cluster
-        .client_of(&Server::newest(), "pg_dump", database)
-        .arg("--schema-only")
-        .args(schemas.iter().map(|schema| format!("--schema={schema}")))
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "pg_dump: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let text = String::from_utf8_lossy(&output.stdout);
-    let mut lines: Vec<String> = text
-        .lines()
-        .map(|line| line.trim_end_matches(',').to_owned())
-        .filter(|line| !line.is_empty() && !line.starts_with("--") && !line.starts_with('\\'))
-        .filter(|line| !is_a_mark(line))
-        .collect();
-    lines.sort();
+    let schemas: Vec<&str> = schemas.iter().map(String::as_str).collect();
+    let mut lines = warehouse::definition_by(&Server::newest(), cluster, database, &schemas);
+    lines.retain(|line| !is_a_mark(line));
     lines
 }
 
