@@ -5,6 +5,7 @@ mod hazards;
 mod needs;
 mod others;
 mod outlook;
+mod references;
 mod rights;
 mod servers;
 mod service;

@@ -4,45 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, Refused, Side};
 use crate::preflight::others::{self, together};
+use crate::preflight::references::references;
 use crate::preflight::service::Service;
 use crate::preflight::{Answers, Questions};
 use crate::server::quoting::quote_ident;
 use crate::server::session::Session;
-
-/// What one set of schemas is built on.
-#[derive(Debug, Default)]
-pub(super) struct References {
-    /// Extensions, each with its schema.
-    extensions: BTreeMap<String, String>,
-    /// Foreign servers, each with the statement that creates it.
-    servers: BTreeMap<String, String>,
-    /// Objects of other schemas: schema, type, identity.
-    pub(super) objects: BTreeSet<(String, String, String)>,
-}
-
-pub(super) async fn references(source: &Session, schemas: &[&str]) -> Result<References, Error> {
-    let rows = source
-        .query(
-            "list what the schemas lean on",
-            include_str!("sql/references.sql"),
-            &[&schemas],
-        )
-        .await?;
-    let mut found = References::default();
-    for row in rows {
-        let text = |name: &str| row.get::<_, Option<String>>(name);
-        if let (Some(extension), Some(schema)) = (text("extension"), text("extension_schema")) {
-            found.extensions.insert(extension, schema);
-        } else if let Some(create) = text("create_server") {
-            found.servers.insert(row.get("identity"), create);
-        } else if let Some(schema) = text("schema") {
-            found
-                .objects
-                .insert((schema, row.get("type"), row.get("identity")));
-        }
-    }
-    Ok(found)
-}
 
 pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     let unit = questions.config.schemas.names();

@@ -7,8 +7,8 @@ use crate::config::listed;
 use crate::error::{Error, Refused, Side};
 use crate::ledger;
 use crate::lock;
-use crate::preflight::needs::references;
 use crate::preflight::outlook::{Needed, Outlook};
+use crate::preflight::references::references;
 use crate::preflight::{Answers, Questions};
 use crate::word;
 
