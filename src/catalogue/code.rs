@@ -13,6 +13,8 @@ use crate::server::session::Session;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Code {
     functions: Vec<Function>,
+    /// Those that the server itself calls for rows that are there, by OID.
+    called: Vec<u32>,
     /// Where a name without a schema is looked for, if the empty path of every session does not do.
     pub(crate) path: SearchPath,
 }
@@ -31,6 +33,10 @@ struct Function {
     reads: bool,
     /// Its text does not tell all that it reads.
     opaque: bool,
+    /// It says itself where names without a schema are looked for.
+    fixed: bool,
+    /// Refuses to choose what it surely means, where that is in several schemas.
+    refused: Option<Refused>,
 }
 
 /// The schemas that a name without a schema is looked for in: those of the source's database and role that exist on the
@@ -98,18 +104,38 @@ impl Code {
             tables: row.get("tables"),
             reads: row.get("reads"),
             opaque: row.get("opaque"),
+            fixed: row.get("fixed"),
+            refused: refused(std::slice::from_ref(row), "meant", &path),
         };
-        let ambiguous = rows.iter().filter_map(|row| {
-            let names: Vec<String> = row.get("ambiguous");
-            (!names.is_empty()).then(|| (row.get("name"), names))
-        });
         Ok(Self {
             functions: rows.iter().map(function).collect(),
+            called: rows
+                .iter()
+                .filter(|row| row.get("called"))
+                .map(|row| row.get("oid"))
+                .collect(),
             path: SearchPath {
-                refused: refused(&ambiguous.collect::<Vec<_>>(), &path),
+                refused: refused(&rows, "ambiguous", &path),
                 schemas: path,
             },
         })
+    }
+
+    /// What a load is bound to be refused for: functions that it calls, or that those call, and that name without a schema
+    /// what is in several.
+    pub(crate) fn refusals(&self) -> impl Iterator<Item = &Refused> {
+        let by_oid: HashMap<u32, &Function> = self.functions.iter().map(|one| (one.oid, one)).collect();
+        let mut open = self.called.clone();
+        let mut reached = BTreeSet::new();
+        while let Some(oid) = open.pop() {
+            // What it calls looks in its path.
+            let function = by_oid.get(&oid).filter(|one| !one.fixed && reached.insert(oid));
+            open.extend(function.iter().flat_map(|one| &one.calls));
+        }
+        let functions = self.functions.iter();
+        functions
+            .filter(move |one| reached.contains(&one.oid))
+            .filter_map(|one| one.refused.as_ref())
     }
 
     /// Whether writing a row of the table calls any of them, so that every error may be one of theirs.
@@ -220,12 +246,21 @@ fn elements(setting: &str, user: &str) -> Vec<String> {
     elements
 }
 
-/// Says which names could mean several things, and how one of them is chosen.
-fn refused(ambiguous: &[(String, Vec<String>)], path: &[String]) -> Option<Refused> {
-    let (function, _) = ambiguous.first()?;
-    let named: Vec<String> = ambiguous
+/// Says which names could mean several things, as that column has them, and how one is chosen: most likely its neighbour.
+fn refused(rows: &[tokio_postgres::Row], column: &str, path: &[String]) -> Option<Refused> {
+    let named: Vec<(&str, String)> = rows
         .iter()
-        .map(|(function, names)| format!("{function} names {}", names.join(", ")))
+        .map(|row| (row.get("name"), row.get::<_, Vec<String>>(column).join(", ")))
+        .filter(|(_, names)| !names.is_empty())
+        .collect();
+    let (function, _) = named.first()?;
+    let first = rows.iter().find(|row| row.get::<_, &str>("name") == *function)?;
+    let schema: String = first.get("schema");
+    let mut chosen = path.to_owned();
+    chosen.sort_by_key(|one| *one != schema);
+    let named: Vec<String> = named
+        .iter()
+        .map(|(function, names)| format!("{function} names {names}"))
         .collect();
     Some(Refused::config(
         Side::Source,
@@ -235,7 +270,7 @@ fn refused(ambiguous: &[(String, Vec<String>)], path: &[String]) -> Option<Refus
             path.join(", "),
             named.join("; ")
         ),
-        format!("ALTER ROUTINE {function} SET search_path = {}", list(path)),
+        format!("ALTER ROUTINE {function} SET search_path = {}", list(&chosen)),
     ))
 }
 
@@ -289,7 +324,7 @@ mod tests {
                 function(105, &[5], &[], &[6], (true, false)),
                 function(106, &[6], &[], &[5], (true, false)),
             ],
-            path: SearchPath::default(),
+            ..Code::default()
         };
         let tables: Vec<Table> = [9, 6, 5, 4, 3, 2, 1].map(table).to_vec();
         let waves: BTreeMap<u32, usize> = code.waves(&tables).into_iter().collect();

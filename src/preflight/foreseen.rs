@@ -1,6 +1,7 @@
 //! What the target would refuse when the old load is gone, and could be known before.
 
 use crate::catalogue;
+use crate::catalogue::code::Code;
 use crate::error::{Error, Refused, Side};
 use crate::preflight::{Answers, Questions};
 use crate::word;
@@ -65,6 +66,10 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
         };
         let refused = Refused::config(side, reason, one.hint.clone());
         answers.refuse("objects", refused);
+    }
+    let code = Code::read(source, target, &questions.config.schemas).await?;
+    for refused in code.refusals() {
+        answers.refuse("search path", refused.clone());
     }
     Ok(answers)
 }

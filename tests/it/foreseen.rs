@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::rig::{Rig, assert_exit, text};
+use crate::rig::{METHODS, Rig, assert_exit, text};
 
 /// Statements for source and target (`---` between them), and words of the first refusal.
 const ROWS: &[(&str, &str)] = &[
@@ -144,6 +144,46 @@ fn what_only_a_superuser_may_create_is_refused_before_the_old_load_is_gone() {
         assert_eq!(text(output.last(), "phase"), "preflight");
         assert!(text(output.last(), "reason").contains(words), "{}", output.last());
         assert_eq!(rig.at_target("SELECT count(*) FROM s.t"), "0");
+    }
+}
+
+/// Functions that name without a schema what two schemas have, whose meaning no load has to choose: in comments, texts,
+/// variables and WITH, in functions of pg_catalog's, in a view, and where there are no rows.
+const INNOCENT: &str = "CREATE TABLE s.n (a int, b int, at date); INSERT INTO s.n VALUES (1, 2, '2024-01-01'); CREATE TABLE s.none (a int);
+     CREATE TABLE public.rates (a int); CREATE TABLE s.rates (a int); CREATE FUNCTION public.left(text, int) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+     CREATE FUNCTION s.left(text, int) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1'; CREATE FUNCTION public.of(int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+     CREATE FUNCTION s.of(date, date) RETURNS int LANGUAGE sql AS 'SELECT 1';
+     CREATE FUNCTION s.spare(a int, at date) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ DECLARE rates int := 1; of date; BEGIN -- rate() /*
+         /* it's rate() */ IF a IS DISTINCT FROM rates THEN a := length('rate() ' || left('x', 1)); of := at; END IF; rates := extract(year FROM rates.at);
+         EXCEPTION WHEN undefined_table THEN WITH rates AS (SELECT 2 AS a) SELECT max(rates.a) + 0 * date_part('year', of) INTO rates FROM rates; RETURN rates; END $$;
+     CREATE INDEX ON s.n (s.spare(a, at)); CREATE INDEX ON s.none (s.price(a)); CREATE VIEW s.view AS SELECT s.price(a) FROM s.n";
+
+#[test]
+fn what_no_search_path_tells_is_asked_before_the_old_load_is_gone() {
+    const HELPERS: &str = "CREATE FUNCTION public.rate() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 100'";
+    for method in METHODS {
+        let rig = Rig::new(&format!(
+            "{HELPERS}; CREATE SCHEMA s; CREATE FUNCTION s.rate() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';
+             CREATE FUNCTION s.price(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 * rate(); END'; {INNOCENT}"
+        ));
+        rig.at_target(HELPERS);
+        let worker = rig.worker("s").env("METHOD", method);
+        assert_exit(&worker.run(), 0);
+        rig.at_source(
+            "SET search_path = s, public; CREATE TABLE t (a int, p int GENERATED ALWAYS AS (price(a)) STORED);
+             INSERT INTO t SELECT generate_series(1, 50)",
+        );
+        for output in [worker.clone().arg("check").run(), worker.run()] {
+            assert_exit(&output, 78);
+            let last = output.last();
+            assert_eq!(text(last, "phase"), "preflight", "{last}");
+            let words = "several of public, s, and the search path of the database does not tell which is meant: s.price(integer) names rate";
+            assert!(text(last, "reason").contains(words), "{last}");
+            assert_eq!(rig.at_target("SELECT count(*) FROM s.n"), "1");
+        }
+        rig.at_source(text(&worker.run().last()["findings"][0], "hint"));
+        assert_exit(&worker.run(), 0);
+        assert_eq!(rig.at_target("SELECT sum(p) FROM s.t"), "1275");
     }
 }
 

@@ -8,7 +8,9 @@
 -- written: tables whose generated columns call it; checked: whose checks, domains or partition keys do
 -- calls: other functions; tables: plain tables of the unit without children
 -- reads: it may read a table; opaque: which, its text does not tell
--- ambiguous: names without a schema that are found in more than one
+-- called: the server itself calls it; fixed: it says itself where such names are looked for
+-- ambiguous: names without a schema that are found in more than one, wherever its text has them; meant: those of them that
+-- it surely calls or reads from, without comments, strings and what WITH names
 WITH RECURSIVE unit AS (
     SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = ANY ($1)
 ), relation AS (
@@ -70,23 +72,44 @@ WITH RECURSIVE unit AS (
     CROSS JOIN LATERAL pg_catalog.pg_partition_tree(p.oid) t
     JOIN relation r ON r.oid = t.relid
     WHERE n.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND n.objsubid = 0
-), root AS (
-    SELECT c.function FROM called c
+), filled (oid) AS (
+    SELECT c.oid FROM relation r JOIN pg_catalog.pg_class c ON c.oid = r.oid WHERE c.relkind = 'm' AND c.relispopulated
     UNION
-    SELECT n.function
+    SELECT v.oid
+    FROM filled f
+    JOIN pg_catalog.pg_rewrite w ON w.ev_class = f.oid AND w.ev_type = '1'
+    JOIN pg_catalog.pg_depend d
+      ON (d.classid, d.objid) = ('pg_catalog.pg_rewrite'::pg_catalog.regclass, w.oid)
+     AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+    JOIN pg_catalog.pg_class v ON v.oid = d.refobjid AND v.relkind = 'v'
+), root (function, called) AS (
+    SELECT c.function, pg_catalog.pg_relation_size(c.relation) > 0 FROM called c
+    UNION
+    SELECT n.function, r.relkind = 'i' AND pg_catalog.pg_relation_size(i.indrelid) > 0
     FROM needed n
-    WHERE n.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND n.objid IN (SELECT r.oid FROM relation r)
-       OR n.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
-          AND n.objid IN (SELECT w.oid FROM pg_catalog.pg_rewrite w JOIN relation r ON r.oid = w.ev_class)
-       OR n.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass
-          AND n.objid IN (SELECT s.oid FROM pg_catalog.pg_statistic_ext s JOIN relation r ON r.oid = s.stxrelid)
+    JOIN relation r ON r.oid = n.objid
+    LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = r.oid
+    WHERE n.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+    UNION
+    SELECT n.function, w.ev_type = '1' AND w.ev_class IN (SELECT f.oid FROM filled f)
+    FROM needed n
+    JOIN pg_catalog.pg_rewrite w ON w.oid = n.objid
+    WHERE n.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+      AND w.ev_class IN (SELECT r.oid FROM relation r UNION ALL SELECT f.oid FROM filled f)
+    UNION
+    SELECT n.function, false
+    FROM needed n
+    JOIN pg_catalog.pg_statistic_ext s ON s.oid = n.objid
+    WHERE n.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass
+      AND s.stxrelid IN (SELECT r.oid FROM relation r)
 ), reached (oid, words) AS (
     SELECT w.oid, b.words
     FROM own w
     CROSS JOIN LATERAL (
         SELECT ARRAY(SELECT DISTINCT coalesce(m[2], pg_catalog.lower(m[1]))
                      FROM pg_catalog.regexp_matches(
-                         pg_catalog.concat_ws(' ', pg_catalog.pg_get_functiondef(w.oid), w.prosrc), '([[:alpha:]_][[:alnum:]_$]*)|"([^"]+)"', 'g') m)
+                         pg_catalog.concat_ws(' ', pg_catalog.pg_get_functiondef(w.oid), w.prosrc), '([[:alpha:]_][[:alnum:]_$]*)|"([^"]+)"', 'g') m
+                     ORDER BY 1)
         WHERE w.prokind <> 'a'
         UNION ALL
         SELECT '{}' WHERE w.prokind = 'a') AS b (words)
@@ -101,25 +124,31 @@ WITH RECURSIVE unit AS (
     CROSS JOIN LATERAL (
         SELECT ARRAY(SELECT DISTINCT coalesce(m[2], pg_catalog.lower(m[1]))
                      FROM pg_catalog.regexp_matches(
-                         pg_catalog.concat_ws(' ', pg_catalog.pg_get_functiondef(w.oid), w.prosrc), '([[:alpha:]_][[:alnum:]_$]*)|"([^"]+)"', 'g') m)
+                         pg_catalog.concat_ws(' ', pg_catalog.pg_get_functiondef(w.oid), w.prosrc), '([[:alpha:]_][[:alnum:]_$]*)|"([^"]+)"', 'g') m
+                     ORDER BY 1)
         WHERE w.prokind <> 'a'
         UNION ALL
         SELECT '{}' WHERE w.prokind = 'a') AS b (words)
 ), named AS (
-    SELECT p.proname AS name, n.nspname AS schema
+    SELECT 'function' AS kind, p.proname AS name, n.nspname AS schema, p.proargtypes::text AS arguments
     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
     WHERE n.nspname = ANY ($2)
-    UNION
-    SELECT c.relname, n.nspname
+      AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_proc b
+                      WHERE b.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
+                        AND b.proname = p.proname AND b.proargtypes = p.proargtypes)
+    UNION ALL
+    SELECT 'relation', c.relname, n.nspname, ''
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = ANY ($2) AND c.relkind NOT IN ('i', 'I', 't')
 ), open AS (
-    SELECT name
+    -- Which of two functions with different arguments is meant, no path tells.
+    SELECT kind, name, pg_catalog.count(*) > pg_catalog.count(DISTINCT arguments) AS alike
     FROM named
-    GROUP BY name
+    GROUP BY kind, name
     HAVING pg_catalog.count(DISTINCT schema) > 1 AND NOT pg_catalog.bool_or(schema = ANY ($3))
 )
 SELECT f.oid, pg_catalog.format('%I.%I(%s)', n.nspname, p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid)) AS name,
+       n.nspname::text AS schema,
        ARRAY(SELECT c.relation FROM called c WHERE c.function = f.oid AND c.written) AS written,
        ARRAY(SELECT c.relation FROM called c WHERE c.function = f.oid AND NOT c.written) AS checked,
        ARRAY(SELECT r.oid FROM reached r JOIN own w ON w.oid = r.oid
@@ -135,14 +164,37 @@ SELECT f.oid, pg_catalog.format('%I.%I(%s)', n.nspname, p.proname, pg_catalog.pg
        OR EXISTS (SELECT 1 FROM pg_catalog.pg_class c
                   WHERE c.relname = ANY (f.words) AND c.oid >= 16384
                     AND (c.relkind IN ('v', 'm', 'f', 'p') OR c.relhassubclass)) AS opaque,
-       CASE WHEN NOT EXISTS (SELECT 1 FROM pg_catalog.unnest(p.proconfig) s WHERE s LIKE 'search_path=%')
+       EXISTS (SELECT 1 FROM root r WHERE r.function = f.oid AND r.called) AS called,
+       x.fixed,
+       CASE WHEN NOT x.fixed
             THEN ARRAY(SELECT DISTINCT o.name::text
                        FROM pg_catalog.regexp_matches(
                            p.prosrc, '(?<![.[:alnum:]_$])(?:([[:alpha:]_][[:alnum:]_$]*)|"([^"]+)")', 'g') m
                        JOIN open o ON o.name = coalesce(m[2], pg_catalog.lower(m[1]))
                        ORDER BY 1)
-            ELSE '{}' END AS ambiguous
+            ELSE '{}' END AS ambiguous,
+       CASE WHEN NOT x.fixed AND l.lanname IN ('sql', 'plpgsql')
+            THEN ARRAY(SELECT DISTINCT o.name::text
+                       FROM (VALUES
+                           ('function', '(?<![.[:alnum:]_$"])(?:([[:alpha:]_][[:alnum:]_$]*)|"([^"]+)")\s*\('),
+                           ('relation', '(?<!distinct\s)\m(?:from|join)\s+(?:only\s+)?(?:([[:alpha:]_][[:alnum:]_$]*)|"([^"]+)")(?![[:alnum:]_$"]|\s*[.(])')
+                       ) AS place (kind, pattern)
+                       CROSS JOIN LATERAL pg_catalog.regexp_matches(x.plain, place.pattern, 'gi') m
+                       JOIN open o ON o.kind = place.kind AND o.alike AND o.name = coalesce(m[2], pg_catalog.lower(m[1]))
+                       WHERE o.name::text <> ALL (ARRAY(
+                           SELECT coalesce(w[2], pg_catalog.lower(w[1]))
+                           FROM pg_catalog.regexp_matches(
+                               x.plain, '(?:([[:alpha:]_][[:alnum:]_$]*)|"([^"]+)")\s*(?:\([^()]*\)\s*)?\mas\s+(?:(?:not\s+)?materialized\s+)?\(', 'gi') w))
+                       ORDER BY 1)
+            ELSE '{}' END AS meant
 FROM reached f
 JOIN pg_catalog.pg_proc p ON p.oid = f.oid
 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+CROSS JOIN LATERAL (
+    SELECT EXISTS (SELECT 1 FROM pg_catalog.unnest(p.proconfig) s WHERE s LIKE 'search_path=%') AS fixed,
+           -- The words of such calls as extract(year FROM t.at) name no tables.
+           pg_catalog.regexp_replace(
+               p.prosrc, '("[^"]*")|''(?:[^'']|'''')*''|--[^\n]*|/\*(?:[^*]|\*+[^*/])*\*+/|\m(?:extract|substring|trim|overlay)\s*\([^()]*\mfrom\M',
+               '\1 ', 'gi') AS plain
+) x
