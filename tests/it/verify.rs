@@ -130,6 +130,36 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
         r#"trigger "s"."t"."tr": enabled is not set on the source and D on the target"#,
     ),
     (
+        "ALTER TABLE t ENABLE ALWAYS TRIGGER tr",
+        "ALTER TABLE t ENABLE TRIGGER tr",
+        r#"trigger "s"."t"."tr": enabled is not set on the source and A on the target"#,
+    ),
+    (
+        "ALTER TABLE t ENABLE REPLICA TRIGGER tr",
+        "ALTER TABLE t ENABLE TRIGGER tr",
+        r#"trigger "s"."t"."tr": enabled is not set on the source and R on the target"#,
+    ),
+    (
+        "ALTER TABLE pairs DISABLE TRIGGER ALL",
+        "ALTER TABLE pairs ENABLE TRIGGER ALL",
+        r#"table "s"."pairs": disabled triggers is not set on the source and ["k RI_FKey_check_ins D","k RI_FKey_check_upd D"] on the target"#,
+    ),
+    (
+        "ALTER TABLE t DISABLE TRIGGER ALL; ALTER TABLE t ENABLE TRIGGER USER",
+        "ALTER TABLE t ENABLE TRIGGER ALL",
+        r#"table "s"."t": disabled triggers is not set on the source and ["k RI_FKey_noaction_del D","k RI_FKey_noaction_upd D"]"#,
+    ),
+    (
+        "SELECT format('ALTER TABLE pairs ENABLE REPLICA TRIGGER %I', tgname) FROM pg_trigger WHERE tgrelid = 'pairs'::regclass AND tgtype & 4 > 0 \\gexec",
+        "SELECT format('ALTER TABLE pairs ENABLE TRIGGER %I', tgname) FROM pg_trigger WHERE tgrelid = 'pairs'::regclass AND tgenabled = 'R' \\gexec",
+        r#"table "s"."pairs": disabled triggers is not set on the source and ["k RI_FKey_check_ins R"] on the target"#,
+    ),
+    (
+        "SELECT format('ALTER TABLE t ENABLE ALWAYS TRIGGER %I', tgname) FROM pg_trigger WHERE tgrelid = 't'::regclass AND tgisinternal AND tgtype & 8 > 0 \\gexec",
+        "SELECT format('ALTER TABLE t ENABLE TRIGGER %I', tgname) FROM pg_trigger WHERE tgrelid = 't'::regclass AND tgenabled = 'A' \\gexec",
+        r#"table "s"."t": disabled triggers is not set on the source and ["k RI_FKey_noaction_del A"] on the target"#,
+    ),
+    (
         "DROP FUNCTION g",
         "CREATE FUNCTION g(a int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
         r#"function "s"."g"(integer) is missing"#,
@@ -435,6 +465,26 @@ fn a_load_that_differs_does_not_complete_and_says_in_what() {
     // What the reason says helps.
     rig.at_source("UPDATE \"s\".\"t\" SET \"id\" = \"id\"");
     assert_exit(&hashing(&rig).run(), 0);
+}
+
+#[test]
+fn a_load_looks_whether_foreign_keys_are_enforced() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; CREATE TABLE s.p (id int PRIMARY KEY); CREATE TABLE s.c (id int REFERENCES s.p)",
+    );
+    rig.at_target(
+        "CREATE FUNCTION public.off() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = to_regclass('s.c') AND tgenabled = 'O') THEN ALTER TABLE s.c DISABLE TRIGGER ALL;
+             END IF; END $$;
+         CREATE EVENT TRIGGER off ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION public.off()",
+    );
+    for method in METHODS {
+        let worker = rig.worker("s").env("METHOD", method);
+        let output = worker.env("ACCEPT", "event-triggers").run();
+        assert_exit(&output, 65);
+        let words = r#"table "s"."c": disabled triggers is not set on the source and ["c_id_fkey RI_FKey_check_ins D""#;
+        assert!(text(output.last(), "reason").contains(words), "{}", output.last());
+    }
 }
 
 #[test]

@@ -107,14 +107,16 @@ WITH RECURSIVE namespace AS MATERIALIZED (
                'replica identity', CASE WHEN c.relkind IN ('r', 'p', 'm') AND c.relreplident <> 'd' THEN c.relreplident END,
                'replica identity index', x.replica_identity,
                'clustered on', x.clustered,
-               -- Those of foreign keys and deferrable keys, under the names of their functions: their own are made of OIDs.
+               -- Those of foreign keys and deferrable keys, under the names of their keys and functions: their own are made of
+               -- OIDs, and a partition's keys bear other names on the target.
                'disabled triggers', CASE WHEN c.relhastriggers
-                                    THEN (SELECT pg_catalog.array_agg(pg_catalog.concat(p.proname, ' ', t.tgenabled)
-                                                                      ORDER BY p.proname, t.tgenabled)
+                                    THEN (SELECT pg_catalog.array_agg(x.name ORDER BY x.name COLLATE "C")
                                           FROM pg_catalog.pg_trigger t
                                           JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
                                           JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint AND k.contype <> 't'
                                           LEFT JOIN pg_catalog.pg_class f ON f.oid = k.confrelid
+                                          CROSS JOIN LATERAL pg_catalog.concat_ws(
+                                              ' ', CASE k.conparentid WHEN 0 THEN k.conname END, p.proname, t.tgenabled) x (name)
                                           WHERE t.tgrelid = c.oid AND t.tgenabled <> 'O'
                                             AND (k.connamespace IN (SELECT n.oid FROM namespace n) OR $2)
                                             AND (f.oid IS NULL OR f.relnamespace IN (SELECT n.oid FROM namespace n) OR $2)) END,
