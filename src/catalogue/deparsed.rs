@@ -2,17 +2,21 @@
 //!
 //! They need not be the same text: majors write differently, and what a server wrote is often grouped, cast or named
 //! otherwise after it was read once. So the target is asked: it reads both, under the settings of a restore, and what it
-//! then writes for each is compared. It does so in a transaction that is rolled back, in its session's own temporary schema.
-//! Nothing is planned or executed there, no row is read, no right on a table is needed, and nobody sees any of it.
+//! then writes for each is compared. It does so in a transaction that is rolled back, in its session's own temporary schema, or
+//! in one of the database where its user must not have that. Nothing is planned or executed there, no row is read, no right on
+//! a table is needed, and nobody sees any of it.
 
 use crate::archive::statement;
-use crate::error::Error;
+use crate::error::{Error, Refused, Side};
+use crate::server::quoting::quote_literal;
 use crate::server::session::{self, Session};
 
 /// Definitions in one transaction.
 const CHUNK: usize = 100;
-/// The schema in which they are made.
+/// The schema in which they are made if possible.
 const TEMPORARY: &str = "pg_temp";
+/// What is made there; nobody else's is called so.
+const VIEW: &str = "schemaferry_view";
 
 /// How a session writes names and types while it is asked for them, so that which of them need quotes does not depend on
 /// its major's keywords.
@@ -36,22 +40,28 @@ pub(crate) fn type_names(text: &str) -> String {
     names + rest
 }
 
-/// What a text defines, as a temporary object.
+/// What a text defines.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Definition {
-    /// Statements that make it.
-    statements: Vec<String>,
-    /// Its text, as SQL.
-    text: &'static str,
+pub(crate) enum Definition {
+    Query(String),
+    /// What is before and behind its relation, which has the columns of the named one.
+    Rule {
+        head: String,
+        relation: String,
+        rest: String,
+    },
+    /// What is before and behind its name.
+    Routine {
+        head: String,
+        name: String,
+        rest: String,
+    },
 }
 
 impl Definition {
     /// A query, as a view's.
     pub(crate) fn query(text: &str) -> Self {
-        Self {
-            statements: vec![format!("CREATE VIEW {TEMPORARY}.query AS {text}")],
-            text: "SELECT pg_catalog.pg_get_viewdef('pg_temp.query'::pg_catalog.regclass)",
-        }
+        Self::Query(text.to_owned())
     }
 
     /// Expressions, separated by commas, over the columns of what `from` lists.
@@ -62,31 +72,63 @@ impl Definition {
         } else {
             format!(" FROM {from}")
         };
-        Self::query(&format!("SELECT (ROW({texts}) IS NULL) AS expressions{from}"))
+        Self::Query(format!("SELECT (ROW({texts}) IS NULL) AS expressions{from}"))
     }
 
     /// What follows CREATE RULE, on a relation with the columns of `relation`; `None` if it is not one of that relation.
     pub(crate) fn rule(text: &str, relation: &str) -> Option<Self> {
         let (head, rest) = statement::split_at_word(text, "TO")?;
         let rest = rest.trim_start().strip_prefix(relation)?;
-        Some(Self {
-            statements: vec![
-                format!("CREATE VIEW {TEMPORARY}.relation AS TABLE {relation}"),
-                format!("{head}TO {TEMPORARY}.relation{rest}"),
-            ],
-            text: "SELECT pg_catalog.pg_get_ruledef(r.oid) FROM pg_catalog.pg_rewrite r \
-                   WHERE r.ev_class = 'pg_temp.relation'::pg_catalog.regclass AND r.rulename <> '_RETURN'",
+        Some(Self::Rule {
+            head: head.to_owned(),
+            relation: relation.to_owned(),
+            rest: rest.to_owned(),
         })
     }
 
     /// CREATE FUNCTION or PROCEDURE of a routine with these names.
     pub(crate) fn routine(text: &str, schema: &str, name: &str) -> Option<Self> {
         let (head, rest) = text.split_once(&format!(" {schema}.{name}("))?;
-        Some(Self {
-            statements: vec![format!("{head} {TEMPORARY}.{name}({rest}")],
-            text: "SELECT pg_catalog.pg_get_functiondef(p.oid) FROM pg_catalog.pg_proc p \
-                   WHERE p.pronamespace = pg_catalog.pg_my_temp_schema()",
+        Some(Self::Routine {
+            head: head.to_owned(),
+            name: name.to_owned(),
+            rest: rest.to_owned(),
         })
+    }
+
+    /// Statements that make it in a schema, and the query for its text.
+    fn statements(&self, schema: &str) -> Vec<String> {
+        let view = format!("{schema}.{VIEW}");
+        let literal = quote_literal(&view);
+        match self {
+            Self::Query(text) => vec![
+                format!("CREATE VIEW {view} AS {text}"),
+                format!("SELECT pg_catalog.pg_get_viewdef({literal}::pg_catalog.regclass)"),
+            ],
+            Self::Rule { head, relation, rest } => vec![
+                format!("CREATE VIEW {view} AS TABLE {relation}"),
+                format!("{head}TO {view}{rest}"),
+                format!(
+                    "SELECT pg_catalog.pg_get_ruledef(r.oid) FROM pg_catalog.pg_rewrite r \
+                     WHERE r.ev_class = {literal}::pg_catalog.regclass AND r.rulename <> '_RETURN'"
+                ),
+            ],
+            Self::Routine { head, name, rest } => {
+                let namespace = if schema == TEMPORARY {
+                    "pg_catalog.pg_my_temp_schema()".to_owned()
+                } else {
+                    format!("{}::pg_catalog.regnamespace", quote_literal(schema))
+                };
+                vec![
+                    format!("{head} {schema}.{name}({rest}"),
+                    format!(
+                        "SELECT pg_catalog.pg_get_functiondef(p.oid) FROM pg_catalog.pg_proc p \
+                         WHERE p.pronamespace = {namespace} AND p.proname = (pg_catalog.parse_ident({}))[1]",
+                        quote_literal(name)
+                    ),
+                ]
+            }
+        }
     }
 }
 
@@ -94,14 +136,15 @@ impl Definition {
 pub(crate) type Pair = [Definition; 2];
 
 /// Tells of each pair whether the target makes the same of both; a text that it does not understand is not the same as
-/// another. Where the target can't be asked, none is, and the record says why. The session must be in no transaction.
+/// another. Refuses to tell where its user can make nothing. The session must be in no transaction.
 pub(crate) async fn alike(target: &Session, pairs: &[Pair]) -> Result<Vec<bool>, Error> {
-    if pairs.is_empty() || !makes_temporary_objects(target, pairs.len()).await? {
-        return Ok(vec![false; pairs.len()]);
+    if pairs.is_empty() {
+        return Ok(Vec::new());
     }
+    let schema = place(target).await?;
     let mut alike = Vec::with_capacity(pairs.len());
     for chunk in pairs.chunks(CHUNK) {
-        let texts = written(target, chunk.as_flattened()).await;
+        let texts = written(target, chunk.as_flattened(), &schema).await;
         if !target.is_closed() {
             target.batch("roll back", "ROLLBACK").await?;
         }
@@ -112,36 +155,36 @@ pub(crate) async fn alike(target: &Session, pairs: &[Pair]) -> Result<Vec<bool>,
     Ok(alike)
 }
 
-async fn makes_temporary_objects(target: &Session, pairs: usize) -> Result<bool, Error> {
-    let sql = "SELECT pg_catalog.has_database_privilege(d.oid, 'TEMPORARY') AS permitted, \
-               pg_catalog.pg_is_in_recovery() AS standby, \
-               pg_catalog.format('GRANT TEMPORARY ON DATABASE %I TO %I', d.datname, current_user) AS grant \
-               FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
-    let row = target.query_one("ask for temporary objects", sql, &[]).await?;
-    let hint = if row.get("standby") {
-        "compare with the primary".to_owned()
-    } else if row.get("permitted") {
-        return Ok(true);
-    } else {
-        row.get::<_, String>("grant")
-    };
-    tracing::warn!(
-        definitions = pairs,
-        hint,
-        "definitions are compared by their texts alone: the target must not make temporary objects"
-    );
-    Ok(false)
+/// The schema in which definitions are made: whoever loads may make them somewhere.
+async fn place(target: &Session) -> Result<String, Error> {
+    const REASON: &str = "texts of definitions differ, and whether they tell the same is found out with views, which the user \
+                          may make nowhere";
+    let row = target
+        .query_one("look for a place", include_str!("sql/place.sql"), &[])
+        .await?;
+    if row.get("standby") {
+        let hint = "compare with the primary";
+        return Err(Error::Refused(Refused::config(Side::Target, REASON, hint)));
+    }
+    row.get::<_, Option<String>>("place").ok_or_else(|| {
+        let grant: String = row.get("grant");
+        Error::Refused(Refused::denied(Side::Target, REASON, grant))
+    })
 }
 
 /// What the server writes for each definition; `None` where it does not understand it. Everything is sent at once, in a
 /// transaction that the caller ends.
-async fn written(session: &Session, definitions: &[Definition]) -> Result<Vec<Option<String>>, Error> {
+async fn written(
+    session: &Session,
+    definitions: &[Definition],
+    schema: &str,
+) -> Result<Vec<Option<String>>, Error> {
     // What is made here must not hide what pg_catalog has.
     const BEGIN: &str = "BEGIN READ WRITE; SET LOCAL search_path = pg_catalog, pg_temp; SAVEPOINT definition";
     session.batch("begin", BEGIN).await?;
     let mut sent = Vec::with_capacity(definitions.len());
     for definition in definitions {
-        sent.push(session::start(definition.written(session)).await);
+        sent.push(session::start(definition.written(session, schema)).await);
     }
     let mut texts = Vec::with_capacity(definitions.len());
     for one in sent {
@@ -151,11 +194,11 @@ async fn written(session: &Session, definitions: &[Definition]) -> Result<Vec<Op
 }
 
 impl Definition {
-    async fn written(&self, session: &Session) -> Result<Option<String>, Error> {
+    async fn written(&self, session: &Session, schema: &str) -> Result<Option<String>, Error> {
         const FORGET: &str = "ROLLBACK TO SAVEPOINT definition";
-        let statements = self.statements.iter().map(String::as_str);
+        let statements = self.statements(schema);
         let mut sent = Vec::new();
-        for sql in statements.chain([self.text, FORGET]) {
+        for sql in statements.iter().map(String::as_str).chain([FORGET]) {
             sent.push(session::start(session.query("read a definition", sql, &[])).await);
         }
         let forgotten = sent.pop();
@@ -170,7 +213,8 @@ impl Definition {
             session::answer(forgotten).await?;
         }
         match rows {
-            Ok(rows) => Ok(rows.first().and_then(|row| row.get(0))),
+            // Of several routines nobody knows which it is.
+            Ok(rows) => Ok(<[_; 1]>::try_from(rows).ok().and_then(|[row]| row.get(0))),
             Err(error) if is_about_the_text(&error) => Ok(None),
             Err(error) => Err(error),
         }

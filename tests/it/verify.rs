@@ -487,6 +487,65 @@ fn a_load_looks_whether_foreign_keys_are_enforced() {
     }
 }
 
+/// What is written otherwise after its first journey, for a target on which temporary objects need a right.
+fn without_temporary_objects() -> Rig {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; CREATE TABLE s.t (a int CHECK (a BETWEEN 1 AND 5 AND a <> 3), b text DEFAULT 'x'); INSERT INTO s.t VALUES (2);
+         CREATE VIEW s.v AS SELECT a FROM s.t WHERE a BETWEEN 1 AND 5 AND b <> 'q'; CREATE INDEX i ON s.t (a) WHERE a BETWEEN 1 AND 5 AND b <> 'q';
+         CREATE RULE r AS ON UPDATE TO s.v DO INSTEAD UPDATE s.t SET b = (SELECT 'x') WHERE EXISTS (SELECT NULL FROM s.t u WHERE u.a = old.a);
+         CREATE FUNCTION s.f(n int) RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM s.t WHERE f.n BETWEEN 1 AND 5 AND EXISTS (SELECT NULL FROM s.t u); END",
+    );
+    rig.at_target(
+        "DO $$ BEGIN IF to_regrole('verify_bare') IS NULL THEN CREATE ROLE verify_bare LOGIN PASSWORD 'testbed'; END IF;
+             EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database()); END $$",
+    );
+    rig
+}
+
+/// Says that a view of that schema is another one on the target, and nothing else.
+fn assert_view_differs(rig: &Rig, verify: &Worker) {
+    rig.at_target("CREATE OR REPLACE VIEW s.v AS SELECT a FROM s.t WHERE a BETWEEN 1 AND 6 AND b <> 'q'");
+    let output = verify.run();
+    assert_exit(&output, 65);
+    let found = differences(&output);
+    assert!(found.starts_with("view \"s\".\"v\": definition"), "{found}");
+    assert_eq!(found.matches(" on the source and ").count(), 1, "{found}");
+}
+
+#[test]
+fn texts_are_looked_into_without_temporary_objects() {
+    for method in METHODS {
+        let rig = without_temporary_objects();
+        rig.at_target(
+            "DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO verify_bare', current_database()); END $$",
+        );
+        let worker = rig.worker("s").env("METHOD", method).env("PRIVILEGES", "skip");
+        let worker = worker.env("TARGET_USER", "verify_bare");
+        assert_exit(&worker.run(), 0);
+        assert_exit(&worker.run(), 0);
+        assert_view_differs(&rig, &worker.arg("verify"));
+        let left = "SELECT count(*) FROM pg_class WHERE relname LIKE 'schemaferry%'";
+        assert_eq!(rig.at_target(left), "0");
+    }
+}
+
+#[test]
+fn who_can_make_nothing_does_not_call_different_what_may_be_equal() {
+    let rig = without_temporary_objects();
+    assert_exit(&rig.worker("s").run(), 0);
+    rig.at_target("GRANT pg_read_all_data TO verify_bare");
+    let verify = rig.worker("s").env("PRIVILEGES", "skip").arg("verify");
+    let verify = verify.env("TARGET_USER", "verify_bare");
+    let refused = verify.run();
+    assert_exit(&refused, 77);
+    let last = refused.last();
+    let (_, grant) = text(last, "reason").rsplit_once("(hint: ").unwrap();
+    assert!(grant.starts_with("GRANT TEMPORARY ON DATABASE"), "{last}");
+    rig.at_target(grant.trim_end_matches(')'));
+    assert_exit(&verify.run(), 0);
+    assert_view_differs(&rig, &verify);
+}
+
 #[test]
 fn values_are_compared_as_their_types_write_them() {
     // A cast of one's own stays on the source, and a declaration of XML changes on its way.
