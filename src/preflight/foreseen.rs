@@ -9,6 +9,9 @@ use crate::word;
 /// Objects named in a refusal.
 const NAMED_MAX: usize = 5;
 
+/// What names an operator.
+const OPERATOR_HINT: &str = "write OPERATOR(schema.=) in place of IS DISTINCT FROM, NULLIF, CASE or USING";
+
 /// Something that needs what a target may not offer.
 struct Foreseen {
     needs: String,
@@ -18,14 +21,15 @@ struct Foreseen {
 }
 
 pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
-    let sql = include_str!("sql/foreseen.sql");
     let (source, target) = (&questions.sessions.source, &questions.sessions.target);
+    let names = questions.config.schemas.names();
+    let sql = include_str!("sql/foreseen.sql");
     let rows = source
-        .query(
-            "list what a target may refuse",
-            sql,
-            &[&questions.config.schemas.names()],
-        )
+        .query("list what a target may refuse", sql, &[&names])
+        .await?;
+    let sql = include_str!("sql/hidden_operators.sql");
+    let hidden = source
+        .query("list operators that no text names", sql, &[&names])
         .await?;
     let foreseen: Vec<Foreseen> = rows
         .iter()
@@ -38,15 +42,46 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
         .collect();
     let casts: Vec<&str> = of(&foreseen, "cast").map(|one| one.object.as_str()).collect();
     let sql = include_str!("sql/offers.sql");
+    let operators: Vec<&str> = hidden.iter().map(|row| row.get("name")).collect();
+    let operands = |column| -> Vec<u32> { hidden.iter().map(|row| row.get(column)).collect() };
+    let (left, right) = (operands("left"), operands("right"));
     let row = target
-        .query_one("look what the target offers", sql, &[&casts])
+        .query_one(
+            "look what the target offers",
+            sql,
+            &[&casts, &operators, &left, &right],
+        )
         .await?;
+    let own_operators: Vec<i64> = row.get("own_operators");
     let lacking: Vec<String> = row.get("lacking_casts");
     let mut answers = Answers::default();
     if !row.get::<_, bool>("superuser") {
         refuse_privileged(&foreseen, &mut answers);
     }
     let lz4 = catalogue::has_lz4(target).await?;
+    refuse_unmet(&foreseen, lz4, &lacking, &mut answers);
+    let found_elsewhere = (1..)
+        .zip(&hidden)
+        .filter(|(position, _)| own_operators.contains(position));
+    for (_, row) in found_elsewhere {
+        let (object, operator): (&str, &str) = (row.get("object"), row.get("operator"));
+        let reason = format!(
+            "{object} uses {operator} where its text names no operator, and would use that of pg_catalog on the target"
+        );
+        answers.refuse("objects", Refused::config(Side::Source, reason, OPERATOR_HINT));
+    }
+    let code = Code::read(source, target, &questions.config.schemas).await?;
+    for refused in code.refusals() {
+        answers.refuse("search path", refused.clone());
+    }
+    Ok(answers)
+}
+
+fn of<'a>(foreseen: &'a [Foreseen], needs: &'a str) -> impl Iterator<Item = &'a Foreseen> {
+    foreseen.iter().filter(move |one| one.needs == needs)
+}
+
+fn refuse_unmet(foreseen: &[Foreseen], lz4: bool, lacking: &[String], answers: &mut Answers) {
     let unmet = foreseen.iter().filter(|one| match one.needs.as_str() {
         "lz4" => !lz4,
         "cast" => lacking.contains(&one.object),
@@ -67,15 +102,6 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
         let refused = Refused::config(side, reason, one.hint.clone());
         answers.refuse("objects", refused);
     }
-    let code = Code::read(source, target, &questions.config.schemas).await?;
-    for refused in code.refusals() {
-        answers.refuse("search path", refused.clone());
-    }
-    Ok(answers)
-}
-
-fn of<'a>(foreseen: &'a [Foreseen], needs: &'a str) -> impl Iterator<Item = &'a Foreseen> {
-    foreseen.iter().filter(move |one| one.needs == needs)
 }
 
 fn refuse_privileged(foreseen: &[Foreseen], answers: &mut Answers) {

@@ -187,6 +187,73 @@ fn what_no_search_path_tells_is_asked_before_the_old_load_is_gone() {
     }
 }
 
+/// What uses an operator that no text names, and the object that is refused for it.
+const HIDDEN_OPERATORS: &[(&str, &str)] = &[
+    (
+        "CREATE VIEW v AS SELECT a IS DISTINCT FROM b AS x FROM t",
+        "view s.v",
+    ),
+    (
+        "CREATE MATERIALIZED VIEW m AS SELECT a FROM t WHERE CASE a WHEN b THEN true END",
+        "materialized view s.m",
+    ),
+    ("CREATE VIEW j AS SELECT a FROM t JOIN t u USING (a)", "view s.j"),
+    ("CREATE INDEX i ON t (a) WHERE NULLIF(a, b) IS NULL", "index s.i"),
+    (
+        "ALTER TABLE t ADD CONSTRAINT k CHECK (v IS NOT DISTINCT FROM 'x')",
+        "constraint k on table s.t",
+    ),
+    (
+        "CREATE POLICY p ON t USING (NULLIF(a, b) IS NULL)",
+        "policy p on table s.t",
+    ),
+    (
+        "CREATE TRIGGER g BEFORE UPDATE ON t FOR EACH ROW WHEN (old.a IS DISTINCT FROM new.a) EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "trigger g on table s.t",
+    ),
+    (
+        "ALTER TABLE t ADD d bool GENERATED ALWAYS AS (a IS DISTINCT FROM b) STORED",
+        "default value for column d of table s.t",
+    ),
+    (
+        "CREATE FUNCTION f() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(NULLIF(a, b)) FROM t; END",
+        "function s.f()",
+    ),
+];
+
+#[test]
+fn operators_that_no_text_names_are_refused_before_the_old_load_is_gone() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; CREATE FUNCTION s.alike(text, text) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT lower($1) OPERATOR(pg_catalog.=) lower($2)';
+         CREATE OPERATOR s.= (LEFTARG = text, RIGHTARG = text, FUNCTION = s.alike); CREATE EXTENSION citext;
+         CREATE TABLE s.t (a text, b text, v text, c citext); INSERT INTO s.t VALUES ('x', 'X', 'x', 'y'); SET search_path = s, pg_catalog;
+         CREATE VIEW s.named AS SELECT a = b AS same FROM s.t; CREATE VIEW s.other AS SELECT c OPERATOR(public.=) 'x'::public.citext AS x, NULLIF(1, 2) AS y FROM s.t",
+    );
+    rig.at_target("CREATE EXTENSION citext");
+    assert_exit(&rig.worker("s").run(), 0);
+    for (sql, _) in HIDDEN_OPERATORS {
+        rig.at_source(&format!("SET search_path = s, pg_catalog, public; {sql}"));
+    }
+    for method in METHODS {
+        let worker = rig.worker("s").env("METHOD", method);
+        for output in [worker.clone().arg("check").run(), worker.run()] {
+            assert_exit(&output, 78);
+            let last = output.last();
+            assert_eq!(text(last, "phase"), "preflight", "{last}");
+            let findings = last["findings"].as_array().unwrap();
+            assert_eq!(findings.len(), HIDDEN_OPERATORS.len(), "{last}");
+            for (_, object) in HIDDEN_OPERATORS {
+                let words = format!("{object} uses s.=(text,text) where its text names no operator");
+                assert!(
+                    findings.iter().any(|one| text(one, "reason").starts_with(&words)),
+                    "{object}\n{last}"
+                );
+            }
+            assert_eq!(rig.at_target("SELECT count(*) FROM s.named"), "1");
+        }
+    }
+}
+
 /// A relation is one object of the lock table, however many sessions lock it.
 #[test]
 fn three_thousand_tables_fit_into_a_lock_table_of_default_size() {

@@ -580,24 +580,26 @@ fn values_are_compared_as_their_types_write_them() {
 
 #[test]
 fn operators_that_no_text_names_are_compared() {
-    // Under the path of a restore pg_catalog comes first, whose operator has the same operands.
+    // Under the path of a restore pg_catalog comes first, whose operator has the same operands. What the second column of
+    // USING is compared with, nobody asks beforehand.
     let rig = Rig::new(
         r"CREATE SCHEMA s; CREATE FUNCTION s.alike(text, text) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT lower($1) OPERATOR(pg_catalog.=) lower($2)';
-          CREATE OPERATOR s.= (LEFTARG = text, RIGHTARG = text, FUNCTION = s.alike); CREATE TABLE s.t (a text, b text); INSERT INTO s.t VALUES ('x', 'X');
+          CREATE OPERATOR s.= (LEFTARG = text, RIGHTARG = text, FUNCTION = s.alike); CREATE TABLE s.t (n int, a text); INSERT INTO s.t VALUES (1, 'x');
           ALTER TABLE s.t ENABLE ROW LEVEL SECURITY; SET search_path = s, pg_catalog;
-          CREATE VIEW s.v AS SELECT a IS DISTINCT FROM b AS changed, a = b AS same FROM s.t; CREATE INDEX i ON s.t (a) WHERE NULLIF(a, b) IS NULL;
-          CREATE POLICY p ON s.t USING (a IS DISTINCT FROM b); CREATE VIEW s.named AS SELECT a = b AS same FROM s.t",
+          CREATE VIEW s.v AS SELECT n FROM s.t JOIN s.t u USING (n, a); CREATE VIEW s.named AS SELECT a = 'b' AS same FROM s.t;
+          CREATE POLICY p ON s.t USING (EXISTS (SELECT 1 FROM s.t u JOIN s.t w USING (n, a)))",
     );
     for method in METHODS {
         let output = rig.worker("s").env("METHOD", method).run();
         assert_exit(&output, 65);
         let found = differences(&output);
-        let behind = |object: &str| format!("{object}: operators and functions behind the text is [");
-        assert!(found.contains(&behind("index \"s\".\"i\"")), "{found}");
-        assert!(found.contains(&behind("view \"s\".\"v\"")), "{found}");
+        assert!(
+            found.starts_with("view \"s\".\"v\": operators and functions behind the text is ["),
+            "{found}"
+        );
         assert!(!found.contains("named"), "{found}");
     }
-    rig.at_source("DROP VIEW s.v; DROP INDEX s.i");
+    rig.at_source("DROP VIEW s.v");
     let output = rig.worker("s").run();
     assert_exit(&output, 65);
     assert_eq!(
