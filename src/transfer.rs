@@ -3,6 +3,8 @@
 
 use crate::archive::dump::{Archive, Dump, Endpoint};
 use crate::archive::parts::Division;
+use crate::build::constraints;
+use crate::build::statements::{self, Statement};
 use crate::catalogue::code::SearchPath;
 use crate::config::{Method, Verify};
 use crate::copy::{Contents, Copy};
@@ -62,10 +64,11 @@ impl<'a> Transferred<'a> {
 
 impl<'a> Transfer<'a> {
     /// Moves everything and gives up the snapshot as soon as the rows are through.
-    pub(crate) async fn run(self, snapshot: Snapshot) -> Result<Transferred<'a>, Error> {
+    pub(crate) async fn run(mut self, snapshot: Snapshot) -> Result<Transferred<'a>, Error> {
         let (unit, progress) = (self.unit, self.progress);
         let encoding = self.target.encoding.clone();
         let path = self.contents.code.path.clone();
+        let validated = std::mem::take(&mut self.contents.validated);
         let mut readers = None;
         if unit.config.verify == Verify::Hash {
             let id = &snapshot.mark.id;
@@ -79,6 +82,13 @@ impl<'a> Transfer<'a> {
         };
         let moved = Box::pin(self.by_method(snapshot));
         let ((expected, loaders), hashed) = tokio::try_join!(moved, reading)?;
+        if let Some(loader) = loaders.first() {
+            let checks: Vec<Statement> = validated
+                .iter()
+                .map(|(table, name)| constraints::validate(table, name))
+                .collect();
+            statements::run(loader, &checks, &path).await?;
+        }
         Ok(Transferred {
             expected,
             hashed,

@@ -1,10 +1,20 @@
-//! Foreign keys in two steps: added without a look at the rows, then validated: pure.
+//! Foreign keys in two steps: added without a look at the rows, then validated; and checks that the archive leaves not
+//! validated: pure.
 
 use crate::archive::statement;
 use crate::archive::toc::Entry;
 use crate::build::statements::Statement;
-use crate::catalogue::Constraint;
+use crate::catalogue::{Constraint, Relation};
 use crate::server::quoting::quote_ident;
+
+/// Validates a check, on all that inherits it too.
+pub(crate) fn validate(table: &Relation, name: &str) -> Statement {
+    let (table, name) = (table.quoted(), quote_ident(name));
+    Statement::new(
+        format!("validate constraint {name} of {table}"),
+        format!("ALTER TABLE {table} VALIDATE CONSTRAINT {name}"),
+    )
+}
 
 /// The statements of a foreign key.
 #[derive(Debug, PartialEq, Eq)]

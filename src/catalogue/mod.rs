@@ -279,6 +279,25 @@ pub(crate) async fn post_data(
     })
 }
 
+/// Checks of tables that are validated although the parent's is not, by name.
+pub(crate) async fn validated_alone(
+    session: &Session,
+    schemas: &Schemas,
+) -> Result<Vec<(Relation, String)>, Error> {
+    let sql = include_str!("sql/validated_alone.sql");
+    let rows = session
+        .query("list validated constraints", sql, &[&schemas.names()])
+        .await?;
+    let check = |row: &tokio_postgres::Row| {
+        let relation = Relation {
+            schema: row.get("schema"),
+            name: row.get("table"),
+        };
+        (relation, row.get("name"))
+    };
+    Ok(rows.iter().map(check).collect())
+}
+
 /// Schemas of the operators outside of pg_catalog that objects use, by catalogue and OID.
 pub(crate) async fn operators(session: &Session) -> Result<HashMap<(u32, u32), Vec<String>>, Error> {
     let sql = include_str!("sql/operators.sql");

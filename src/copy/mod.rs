@@ -14,7 +14,7 @@ use crate::build::order::{self, Mode, Prerequisite, Step};
 use crate::build::pre_data;
 use crate::catalogue::code::Code;
 use crate::catalogue::memory::{self, BuildMemory};
-use crate::catalogue::{self, Counted, Format, PostData, SequenceState, Table};
+use crate::catalogue::{self, Counted, Format, PostData, Relation, SequenceState, Table};
 use crate::config::Config;
 use crate::copy::board::{Board, Item, Rank};
 use crate::copy::plan::{Task, Terms};
@@ -58,6 +58,7 @@ impl Copy<'_> {
             facts,
             features,
             code,
+            validated: _,
             operators: _,
         } = contents;
         let terms = Terms {
@@ -162,6 +163,8 @@ pub(crate) struct Contents {
     features: Features,
     /// Functions that the load will call.
     pub(crate) code: Code,
+    /// Checks whose parent's is not validated, as theirs will not be.
+    pub(crate) validated: Vec<(Relation, String)>,
     /// Schemas of operators, by catalogue and OID of what uses them.
     pub(crate) operators: HashMap<(u32, u32), Vec<String>>,
 }
@@ -181,11 +184,12 @@ impl Contents {
             let facts = catalogue::post_data(source, schemas, &tables).await?;
             Ok::<_, Error>((tables, facts))
         };
-        let (formats, (tables, facts), features, code, operators) = tokio::try_join!(
+        let (formats, (tables, facts), features, code, validated, operators) = tokio::try_join!(
             formats,
             facts,
             Features::of(source, target, config),
             Code::read(source, target, schemas),
+            catalogue::validated_alone(source, schemas),
             catalogue::operators(source)
         )?;
         Ok(Self {
@@ -194,6 +198,7 @@ impl Contents {
             facts,
             features,
             code,
+            validated,
             operators,
         })
     }

@@ -223,6 +223,24 @@ const CASES: &[(&str, &str)] = &[
          ALTER TABLE b ADD CHECK (id > 0) NOT VALID",
     ),
     (
+        "validated_in_children_alone",
+        "CREATE TABLE p (a int);
+         CREATE TABLE c () INHERITS (p);
+         CREATE TABLE d () INHERITS (c);
+         CREATE TABLE other () INHERITS (p);
+         INSERT INTO p VALUES (-1);
+         INSERT INTO d VALUES (1);
+         ALTER TABLE p ADD CONSTRAINT pos CHECK (a > 0) NOT VALID;
+         ALTER TABLE c VALIDATE CONSTRAINT pos;
+         CREATE TABLE r (a int, b int) PARTITION BY RANGE (a);
+         CREATE TABLE r1 PARTITION OF r FOR VALUES FROM (0) TO (10);
+         INSERT INTO r VALUES (1, -1);
+         ALTER TABLE r ADD CONSTRAINT bpos CHECK (b > 0) NOT VALID;
+         CREATE TABLE r2 PARTITION OF r FOR VALUES FROM (10) TO (20);
+         INSERT INTO r2 VALUES (10, 1);
+         ALTER TABLE r2 VALIDATE CONSTRAINT bpos",
+    ),
+    (
         "checks",
         "CREATE TABLE t (a int CHECK (a > 0), b int, CONSTRAINT \"odd name\" CHECK (a < b) NO INHERIT);
          INSERT INTO t VALUES (1, 2)",

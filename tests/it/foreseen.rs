@@ -42,11 +42,6 @@ const ROWS: &[(&str, &str)] = &[
         "column s.c.id may be null, and its parent's in s.p may not",
     ),
     (
-        "CREATE SCHEMA s; CREATE TABLE s.p (a int); CREATE TABLE s.c () INHERITS (s.p);
-         ALTER TABLE s.p ADD CONSTRAINT pos CHECK (a > 0) NOT VALID; ALTER TABLE s.c VALIDATE CONSTRAINT pos",
-        "constraint pos of s.c is validated",
-    ),
-    (
         "CREATE SCHEMA s; CREATE EXTENSION postgres_fdw SCHEMA s;
          CREATE SERVER foreseen FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1');
          CREATE FOREIGN TABLE s.f (id int) SERVER foreseen",

@@ -65,11 +65,11 @@ WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k
 
 UNION ALL
 SELECT 'state', pg_catalog.format('constraint %I of %s', k.conname, h.inhrelid::pg_catalog.regclass),
-       pg_catalog.format('is validated, and its parent''s in %s is not', h.inhparent::pg_catalog.regclass),
-       pg_catalog.format('ALTER TABLE %s VALIDATE CONSTRAINT %I', h.inhparent::pg_catalog.regclass, k.conname)
+       pg_catalog.format('is enforced, and its parent''s in %s is not', h.inhparent::pg_catalog.regclass), ''
 FROM child h
 JOIN pg_catalog.pg_constraint k ON k.conrelid = h.inhrelid AND k.contype = 'c' AND k.convalidated AND k.coninhcount > 0
-JOIN pg_catalog.pg_constraint p ON p.conrelid = h.inhparent AND p.contype = 'c' AND p.conname = k.conname AND NOT p.convalidated
+JOIN pg_catalog.pg_constraint p ON p.conrelid = h.inhparent AND p.contype = 'c' AND p.conname = k.conname
+WHERE NOT (pg_catalog.to_jsonb(p) ->> 'conenforced')::pg_catalog.bool
 
 UNION ALL
 SELECT 'lz4', pg_catalog.format('column %s.%I', a.attrelid::pg_catalog.regclass, a.attname), 'is compressed with lz4',
