@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::config::{Needs, VARIABLES};
+use crate::config::{Need, Needs, VARIABLES};
 use crate::error::Error;
 use crate::exit::Exit;
 
@@ -32,6 +32,26 @@ pub(crate) enum Command {
         #[arg(long)]
         undo: bool,
     },
+    /// Group the source's schemas, or those of SCHEMA_NAME, into units, in the order in which the state machine is to
+    /// start them, ask about each what check asks, and foretell how long all of it takes. Changes nothing; without the
+    /// TARGET_ variables, only what the source tells. Records go to standard error
+    Plan {
+        /// json: the input of the state machine's execution, and nothing else; text: tables and the schedule; auto: json
+        /// unless standard output is a terminal
+        #[arg(long, value_enum, default_value_t = Format::Auto)]
+        format: Format,
+        /// Units at once: the state machine's MaxConcurrency
+        #[arg(long, value_name = "UNITS", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=40))]
+        concurrency: u8,
+    },
+}
+
+/// What a command writes to standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Auto,
+    Json,
+    Text,
 }
 
 impl Command {
@@ -42,6 +62,7 @@ impl Command {
             Self::Check => "check",
             Self::Verify { .. } => "verify",
             Self::Seal { .. } => "seal",
+            Self::Plan { .. } => "plan",
         }
     }
 
@@ -49,7 +70,15 @@ impl Command {
     pub(crate) fn changes(self) -> bool {
         match self {
             Self::Load => true,
-            Self::Check | Self::Verify { .. } | Self::Seal { .. } => false,
+            Self::Check | Self::Verify { .. } | Self::Seal { .. } | Self::Plan { .. } => false,
+        }
+    }
+
+    /// Whether standard output is for what it makes, so that records go to standard error.
+    pub(crate) fn delivers(self) -> bool {
+        match self {
+            Self::Plan { .. } => true,
+            Self::Load | Self::Check | Self::Verify { .. } | Self::Seal { .. } => false,
         }
     }
 
@@ -57,12 +86,19 @@ impl Command {
     pub(crate) fn needs(self) -> Needs {
         match self {
             Self::Load | Self::Check | Self::Verify { .. } => Needs {
-                source: true,
-                schemas: true,
+                source: Need::Required,
+                target: Need::Required,
+                schemas: Need::Required,
             },
             Self::Seal { all, .. } => Needs {
-                source: false,
-                schemas: !all,
+                source: Need::Optional,
+                target: Need::Required,
+                schemas: if all { Need::Ignored } else { Need::Required },
+            },
+            Self::Plan { .. } => Needs {
+                source: Need::Required,
+                target: Need::Optional,
+                schemas: Need::Optional,
             },
         }
     }
@@ -148,6 +184,15 @@ mod tests {
         assert_eq!(parsed(&["seal"]), seal(false, false));
         assert_eq!(parsed(&["seal", "--undo", "--all"]), seal(true, true));
         assert_eq!(parsed(&["check", "--all"]), Err(64));
+        let plan = |format, concurrency| Ok(Command::Plan { format, concurrency });
+        assert_eq!(parsed(&["plan"]), plan(Format::Auto, 5));
+        assert_eq!(
+            parsed(&["plan", "--format", "json", "--concurrency=8"]),
+            plan(Format::Json, 8)
+        );
+        assert_eq!(parsed(&["plan", "--format", "yaml"]), Err(64));
+        assert_eq!(parsed(&["plan", "--concurrency", "0"]), Err(64));
+        assert_eq!(parsed(&["plan", "--concurrency", "41"]), Err(64));
         assert_eq!(parsed(&["--help"]), Err(0));
         assert_eq!(parsed(&["--version"]), Err(0));
         assert_eq!(parsed(&["lod"]), Err(64));

@@ -22,6 +22,7 @@ mod lock;
 mod log;
 mod outcome;
 mod pipe;
+mod plan;
 mod preflight;
 mod privileges;
 mod progress;
@@ -43,7 +44,7 @@ use serde_json::{Value, json};
 use tracing::Level;
 
 use crate::aws::task::Task;
-use crate::cli::Command;
+use crate::cli::{Command, Format};
 use crate::config::Config;
 use crate::error::{Error, Stop};
 use crate::exit::Exit;
@@ -55,9 +56,10 @@ fn main() -> ExitCode {
     let progress = Progress::new();
     let parsed = cli::parse(std::env::args_os());
     let changes = parsed.as_ref().is_ok_and(|command| command.changes());
+    let aside = parsed.as_ref().is_ok_and(|command| command.delivers());
     let ended = parsed.and_then(|command| {
         let config = Config::from_env(command.needs())?;
-        log::init(config.log_format, config.log_level, fields(&config));
+        log::init(config.log_format, config.log_level, fields(&config), aside);
         run(command, &config, &progress)
     });
     let exit = match ended {
@@ -67,7 +69,7 @@ fn main() -> ExitCode {
         }
         ended => {
             // Where there is no configuration, there is no log yet.
-            log::init(config::log_format(), Level::INFO, HashMap::new());
+            log::init(config::log_format(), Level::INFO, HashMap::new(), aside);
             log::bar::end();
             outcome::conclude(&ended, changes, &progress)
         }
@@ -140,7 +142,7 @@ async fn work(command: Command, config: &Config, progress: &Progress) -> Result<
                 if log::is_terminal() {
                     log::print(&answers.list());
                 } else {
-                    answers.record();
+                    answers.record(None);
                 }
                 progress.not_carried(answers.notes());
                 answers.permit().map(|_| ())
@@ -148,6 +150,17 @@ async fn work(command: Command, config: &Config, progress: &Progress) -> Result<
             Command::Verify { frozen } => verify::verify(config, &shutdown, progress, frozen).await,
             Command::Seal { all, undo } => {
                 seal::seal(config, &shutdown, progress, SealOptions { all, undo }).await
+            }
+            Command::Plan { format, concurrency } => {
+                let plan = plan::plan(config, &shutdown, progress, concurrency.into()).await?;
+                let is_text = match format {
+                    Format::Auto => log::is_output_terminal(),
+                    Format::Json => false,
+                    Format::Text => true,
+                };
+                let text = if is_text { plan.text() } else { plan.input()? };
+                shutdown.guard(log::deliver(text)).await?;
+                plan.permit()
             }
         }
     };

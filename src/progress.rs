@@ -324,6 +324,7 @@ impl Progress {
                 "tables": state.moved.len(),
                 "rows": state.rows,
                 "bytes": self.bytes.load(Ordering::Relaxed),
+                "size": state.total_size,
                 "elapsed_ms": millis(self.started.elapsed()),
             },
             "phases": phases,

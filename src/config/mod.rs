@@ -123,13 +123,23 @@ pub(crate) enum LogFormat {
     Text,
 }
 
+/// What a command does with a part of the environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    Ignored,
+    Optional,
+    Required,
+}
+
 /// What a command cannot do without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Needs {
     /// The `SOURCE_` variables.
-    pub(crate) source: bool,
+    pub(crate) source: Need,
+    /// The `TARGET_` variables.
+    pub(crate) target: Need,
     /// `SCHEMA_NAME`.
-    pub(crate) schemas: bool,
+    pub(crate) schemas: Need,
 }
 
 /// The checked environment of one run.
@@ -199,13 +209,13 @@ impl Config {
             .filter(|name| method == Some(Method::Pipe) && given.names.contains(**name));
         let unused = unused.map(|name| (*name).to_owned()).collect();
         let config = (|| {
-            let schemas = if needs.schemas {
-                reader.schemas(given!(own.schema_name))
-            } else {
-                Schemas::default()
+            let schemas = match needs.schemas {
+                Need::Required => reader.schemas(given!(own.schema_name)),
+                Need::Optional => reader.names(given!(own.schema_name)),
+                Need::Ignored => Schemas::default(),
             };
-            let source = reader.server("SOURCE_", &given.source, needs.source);
-            let target = reader.server("TARGET_", &given.target, true);
+            let source = reader.server("SOURCE_", &given.source, needs.source == Need::Required);
+            let target = reader.server("TARGET_", &given.target, needs.target == Need::Required);
             let jobs = reader.required(given!(own.jobs), parse::jobs);
             let split = reader.required(given!(own.split), Split::named);
             let maintenance_work_mem_kb = reader.required(given!(own.maintenance_work_mem), parse::memory);
@@ -291,6 +301,11 @@ impl Config {
 }
 
 impl ServerConfig {
+    /// Whether it says where the server is.
+    pub(crate) fn is_given(&self) -> bool {
+        self.host.is_some() || matches!(self.password, PasswordSource::Secret(_))
+    }
+
     fn record(&self) -> Value {
         let (password, secret) = match &self.password {
             PasswordSource::None => ("none", None),
@@ -323,8 +338,9 @@ mod tests {
     use std::os::unix::ffi::OsStringExt as _;
 
     const LOAD: Needs = Needs {
-        source: true,
-        schemas: true,
+        source: Need::Required,
+        target: Need::Required,
+        schemas: Need::Required,
     };
 
     type Variables<'a> = &'a [(&'a str, &'a str)];

@@ -74,6 +74,11 @@ impl Schemas {
         self.0.iter()
     }
 
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Their names, as queries take them.
     pub(crate) fn names(&self) -> Vec<&str> {
         self.iter().map(SchemaName::as_str).collect()

@@ -2,10 +2,12 @@
 
 mod baseline;
 mod form;
+mod history;
 mod inventory;
 
 pub(crate) use baseline::Baseline;
 pub(crate) use form::{open, outdated};
+pub(crate) use history::{Past, history};
 
 use std::convert::Infallible;
 use std::time::Duration;

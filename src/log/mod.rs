@@ -21,8 +21,10 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::config::LogFormat;
+use crate::error::Error;
 use crate::log::line::shorten;
-use crate::log::text::{printable, text};
+pub(crate) use crate::log::text::printable;
+use crate::log::text::text;
 use crate::log::writer::Worth;
 
 /// Fields whose text is itself JSON: tracing's fields hold no structure.
@@ -44,17 +46,22 @@ const PROGRESS: &str = "progress";
 
 static TERMINAL: OnceLock<bool> = OnceLock::new();
 
-/// Starts logging, once: later calls change nothing. `fields` go with every record.
-pub(crate) fn init(format: LogFormat, level: Level, fields: HashMap<String, Value>) {
+/// Starts logging, once: later calls change nothing. `fields` go with every record; `aside`: to standard error, because standard
+/// output is for something else.
+pub(crate) fn init(format: LogFormat, level: Level, fields: HashMap<String, Value>, aside: bool) {
     if TERMINAL.get().is_some() {
         return;
     }
     let terminal = match format {
+        LogFormat::Auto if aside => io::stderr().is_terminal(),
         LogFormat::Auto => io::stdout().is_terminal(),
         LogFormat::Json => false,
         LogFormat::Text => true,
     };
     TERMINAL.get_or_init(|| terminal);
+    if aside {
+        writer::turn_aside();
+    }
     if terminal && io::stderr().is_terminal() {
         bar::allow();
     }
@@ -83,6 +90,25 @@ pub(crate) fn is_terminal() -> bool {
 pub(crate) fn print(text: &str) {
     let lines: Vec<String> = text.split('\n').map(printable).collect();
     writer::write(Worth::Record, lines.join("\n").into_bytes());
+}
+
+/// Whether a person looks at standard output.
+pub(crate) fn is_output_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Writes what a command is for to standard output: all of it, however slowly it is read.
+pub(crate) async fn deliver(text: String) -> Result<(), Error> {
+    let written = tokio::task::spawn_blocking(move || {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+    });
+    let failed = |source| Error::File {
+        action: "write to",
+        path: "/dev/stdout".into(),
+        source,
+    };
+    written.await.map_err(io::Error::from).flatten().map_err(failed)
 }
 
 #[derive(Debug)]

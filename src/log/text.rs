@@ -101,7 +101,7 @@ fn word(name: &str, value: &Value) -> String {
 }
 
 /// Control characters escaped: names and server messages may hold what a terminal would obey.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().fold(String::new(), |mut out, character| {
         if character.is_control() {
             out.extend(character.escape_default());

@@ -1,8 +1,9 @@
-//! The only writer of standard output: a thread of its own behind a bounded queue. Whoever reads may stop reading for as long as
+//! The only writer of records: a thread of its own behind a bounded queue. Whoever reads may stop reading for as long as
 //! he likes (a log driver in blocking mode does): no deadline, signal or heartbeat waits for him.
 
 use std::collections::VecDeque;
 use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -39,6 +40,13 @@ struct Writer {
 }
 
 static WRITER: LazyLock<Writer> = LazyLock::new(Writer::default);
+/// Lines go to standard error.
+static ASIDE: AtomicBool = AtomicBool::new(false);
+
+/// Has all further lines go to standard error.
+pub(super) fn turn_aside() {
+    ASIDE.store(true, Ordering::Relaxed);
+}
 
 /// Hands a line over.
 pub(super) fn write(worth: Worth, line: Vec<u8>) {
@@ -115,9 +123,13 @@ impl Queue {
 
 fn put(line: &[u8]) {
     bar::aside(|| {
-        let mut stdout = io::stdout().lock();
         // Nobody reads any more: the run goes on, its exit code still tells.
-        stdout.write_all(line).and_then(|()| stdout.flush()).ok();
+        if ASIDE.load(Ordering::Relaxed) {
+            io::stderr().lock().write_all(line).ok();
+        } else {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(line).and_then(|()| stdout.flush()).ok();
+        }
     });
 }
 

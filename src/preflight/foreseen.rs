@@ -1,9 +1,13 @@
 //! What the target would refuse when the old load is gone, and could be known before.
 
+use tokio_postgres::Row;
+
 use crate::catalogue;
 use crate::catalogue::code::Code;
+use crate::config::Config;
 use crate::error::{Error, Refused, Side};
 use crate::preflight::{Answers, Questions};
+use crate::server::session::Session;
 use crate::word;
 
 /// Objects named in a refusal.
@@ -20,26 +24,37 @@ struct Foreseen {
     hint: String,
 }
 
-pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
-    let (source, target) = (&questions.sessions.source, &questions.sessions.target);
-    let names = questions.config.schemas.names();
+async fn foreseen(config: &Config, source: &Session) -> Result<Vec<Foreseen>, Error> {
     let sql = include_str!("sql/foreseen.sql");
+    let names = config.schemas.names();
     let rows = source
         .query("list what a target may refuse", sql, &[&names])
         .await?;
+    let foreseen = |row: &Row| Foreseen {
+        needs: row.get("needs"),
+        object: row.get("object"),
+        reason: row.get("reason"),
+        hint: row.get("hint"),
+    };
+    Ok(rows.iter().map(foreseen).collect())
+}
+
+/// What every target would refuse.
+pub(super) async fn of_source(config: &Config, source: &Session) -> Result<Answers, Error> {
+    let mut answers = Answers::default();
+    let foreseen = foreseen(config, source).await?;
+    refuse_unmet(&foreseen, true, &[], &mut answers);
+    Ok(answers)
+}
+
+pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
+    let (source, target) = (&questions.sessions.source, &questions.sessions.target);
+    let names = questions.config.schemas.names();
+    let foreseen = foreseen(questions.config, source).await?;
     let sql = include_str!("sql/hidden_operators.sql");
     let hidden = source
         .query("list operators that no text names", sql, &[&names])
         .await?;
-    let foreseen: Vec<Foreseen> = rows
-        .iter()
-        .map(|row| Foreseen {
-            needs: row.get("needs"),
-            object: row.get("object"),
-            reason: row.get("reason"),
-            hint: row.get("hint"),
-        })
-        .collect();
     let casts: Vec<&str> = of(&foreseen, "cast").map(|one| one.object.as_str()).collect();
     let sql = include_str!("sql/offers.sql");
     let operators: Vec<&str> = hidden.iter().map(|row| row.get("name")).collect();

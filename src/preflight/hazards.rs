@@ -3,7 +3,8 @@
 use futures_util::future::try_join_all;
 use strum::VariantArray as _;
 
-use crate::error::{Error, Refused, Side};
+use crate::config::Config;
+use crate::error::{Error, Refused};
 use crate::hazard::Hazard;
 use crate::preflight::{Answers, Questions};
 use crate::server::session::Session;
@@ -47,17 +48,20 @@ async fn find(hazard: Hazard, session: &Session, schemas: &[&str]) -> Result<Vec
 }
 
 pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
-    let schemas = questions.config.schemas.names();
-    let asked = Hazard::VARIANTS.iter().map(|&hazard| {
-        let session = match hazard.side() {
-            Side::Source => &questions.sessions.source,
-            Side::Target => &questions.sessions.target,
-        };
-        find(hazard, session, &schemas)
-    });
+    let (config, sessions) = (questions.config, questions.sessions);
+    let (mut answers, of_target) = tokio::try_join!(
+        of_source(config, &sessions.source),
+        of_side(config, &sessions.target)
+    )?;
+    answers.extend(of_target);
+    Ok(answers)
+}
+
+/// What the source alone tells: its hazards, and what is not carried.
+pub(super) async fn of_source(config: &Config, source: &Session) -> Result<Answers, Error> {
     let notes = async {
+        let schemas = config.schemas.names();
         let sql = include_str!("sql/notes.sql");
-        let source = &questions.sessions.source;
         let mut notes = source.query("list what is not carried", sql, &[&schemas]).await?;
         if source.major() >= 15 {
             let sql = include_str!("sql/notes_of_publications.sql");
@@ -65,15 +69,31 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
         }
         Ok(notes)
     };
-    let (found, notes) = tokio::try_join!(try_join_all(asked), notes)?;
+    let (mut answers, notes) = tokio::try_join!(of_side(config, source), notes)?;
+    for row in notes {
+        let (what, name): (String, String) = (row.get("what"), row.get("name"));
+        answers.note("not carried", format!("{what} {name}"));
+    }
+    Ok(answers)
+}
+
+/// The hazards of the side that the session is on.
+async fn of_side(config: &Config, session: &Session) -> Result<Answers, Error> {
+    let schemas = config.schemas.names();
+    let own = || {
+        Hazard::VARIANTS
+            .iter()
+            .filter(|hazard| hazard.side() == session.side())
+    };
+    let found = try_join_all(own().map(|&hazard| find(hazard, session, &schemas))).await?;
     let mut answers = Answers::default();
-    for (&hazard, found) in Hazard::VARIANTS.iter().zip(found) {
+    for (&hazard, found) in own().zip(found) {
         if found.is_empty() {
             continue;
         }
         let some = word::some_of(&found, NAMED_MAX, ", ");
         let text = format!("there are {}: {some}", hazard.meaning());
-        if questions.config.accept.contains(&hazard) {
+        if config.accept.contains(&hazard) {
             answers.note(hazard.word(), format!("accepted: {text}"));
         } else {
             answers.refuse(
@@ -85,10 +105,6 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
                 ),
             );
         }
-    }
-    for row in notes {
-        let (what, name): (String, String) = (row.get("what"), row.get("name"));
-        answers.note("not carried", format!("{what} {name}"));
     }
     Ok(answers)
 }

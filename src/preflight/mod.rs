@@ -10,7 +10,7 @@ mod rights;
 mod servers;
 mod service;
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -22,6 +22,7 @@ use crate::config::{Config, SchemaName};
 use crate::error::{Error, Refusal, Refused};
 use crate::ledger;
 pub(crate) use crate::preflight::outlook::Seen;
+pub(crate) use crate::preflight::references::references_by_schema;
 use crate::progress::Progress;
 use crate::server::quoting::quote_ident;
 use crate::server::session::Session;
@@ -92,6 +93,21 @@ pub(crate) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     Ok(answers)
 }
 
+/// Asks what the source alone can answer.
+pub(crate) async fn ask_source(config: &Config, source: &Session) -> Result<Answers, Error> {
+    let mut answers = Answers::default();
+    let (servers, rights, foreseen, hazards) = tokio::try_join!(
+        Box::pin(servers::of_source(config, source)),
+        Box::pin(rights::of_source(config, source)),
+        Box::pin(foreseen::of_source(config, source)),
+        Box::pin(hazards::of_source(config, source))
+    )?;
+    for more in [servers, rights, foreseen, hazards] {
+        answers.extend(more);
+    }
+    Ok(answers)
+}
+
 /// The answers, as soon as nothing refuses; what passes by itself is waited for up to `WAIT_TIMEOUT`.
 pub(crate) async fn permitted(questions: &Questions<'_>, progress: &Progress) -> Result<Answers, Error> {
     let started = Instant::now();
@@ -104,7 +120,7 @@ pub(crate) async fn permitted(questions: &Questions<'_>, progress: &Progress) ->
                 .iter()
                 .all(|refused| refused.refusal == Refusal::Transient);
         if !passes || started.elapsed() >= questions.config.wait_timeout {
-            answers.record();
+            answers.record(None);
             progress.not_carried(answers.notes());
             return answers.permit();
         }
@@ -135,13 +151,38 @@ pub(crate) async fn create_extensions(
     Ok(())
 }
 
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let check = self.check;
+        match &self.verdict {
+            Verdict::Fine(found) => write!(f, "  ok      {check}: {found}"),
+            Verdict::Noted(found) => write!(f, "  note    {check}: {found}"),
+            Verdict::Refused(Refused {
+                side, reason, hint, ..
+            }) => {
+                write!(f, "  REFUSED {check}: {side}: {reason}")?;
+                if hint.is_empty() {
+                    Ok(())
+                } else {
+                    write!(f, "\n          → {hint}")
+                }
+            }
+        }
+    }
+}
+
 impl Answers {
     /// Adds what was answered elsewhere.
-    fn extend(&mut self, more: Self) {
+    pub(crate) fn extend(&mut self, more: Self) {
         self.findings.extend(more.findings);
         self.decisions.extend(more.decisions);
         self.client = self.client.take().or(more.client);
         self.extensions.extend(more.extensions);
+    }
+
+    /// One after the other.
+    pub(crate) fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
     fn add(&mut self, check: &'static str, verdict: Verdict) {
@@ -152,12 +193,12 @@ impl Answers {
         self.add(check, Verdict::Fine(found));
     }
 
-    fn note(&mut self, check: &'static str, found: String) {
+    pub(crate) fn note(&mut self, check: &'static str, found: String) {
         self.add(check, Verdict::Noted(found));
     }
 
     /// What is about all schemas of a unit is told once.
-    fn refuse(&mut self, check: &'static str, refused: Refused) {
+    pub(crate) fn refuse(&mut self, check: &'static str, refused: Refused) {
         let verdict = Verdict::Refused(refused);
         if self.findings.iter().all(|known| known.verdict != verdict) {
             self.add(check, verdict);
@@ -202,14 +243,15 @@ impl Answers {
         self.findings.iter().filter_map(noted).collect()
     }
 
-    /// Writes one record for each answer.
-    pub(crate) fn record(&self) {
+    /// Writes one record for each answer, about these schemas where the run has others too.
+    pub(crate) fn record(&self, schema: Option<&str>) {
         for Finding { check, verdict } in &self.findings {
             match verdict {
-                Verdict::Fine(found) => tracing::info!(phase = "preflight", check, found, "checked"),
-                Verdict::Noted(found) => tracing::warn!(phase = "preflight", check, found, "noted"),
+                Verdict::Fine(found) => tracing::info!(phase = "preflight", schema, check, found, "checked"),
+                Verdict::Noted(found) => tracing::warn!(phase = "preflight", schema, check, found, "noted"),
                 Verdict::Refused(refused) => tracing::error!(
                     phase = "preflight",
+                    schema,
                     check,
                     side = %refused.side,
                     reason = refused.reason,
@@ -223,20 +265,8 @@ impl Answers {
     /// The answers as a list to be read.
     pub(crate) fn list(&self) -> String {
         let mut text = String::new();
-        for Finding { check, verdict } in &self.findings {
-            let line = match verdict {
-                Verdict::Fine(found) => format!("  ok      {check}: {found}"),
-                Verdict::Noted(found) => format!("  note    {check}: {found}"),
-                Verdict::Refused(refused) => {
-                    let hint = if refused.hint.is_empty() {
-                        String::new()
-                    } else {
-                        format!("\n          → {}", refused.hint)
-                    };
-                    format!("  REFUSED {check}: {}: {}{hint}", refused.side, refused.reason)
-                }
-            };
-            writeln!(text, "{line}").ok();
+        for finding in &self.findings {
+            writeln!(text, "{finding}").ok();
         }
         text
     }

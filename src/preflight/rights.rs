@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::clear::{self, Decision};
-use crate::config::{Privileges, SchemaName};
+use crate::config::{Config, Privileges, SchemaName};
 use crate::error::{Error, Refused, Side};
 use crate::ledger;
 use crate::preflight::{Answers, Questions};
@@ -12,17 +12,15 @@ use crate::server::parameter::Param;
 use crate::server::session::Session;
 
 pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
-    let config = questions.config;
+    let (config, reader) = (questions.config, &questions.sessions.source);
     let carried = async {
         match config.privileges {
-            Privileges::Keep => privileges::read(&questions.sessions.source, &config.schemas)
-                .await
-                .map(Some),
+            Privileges::Keep => privileges::read(reader, &config.schemas).await.map(Some),
             Privileges::Skip => Ok(None),
         }
     };
     let (mut answers, readable, carried) =
-        tokio::try_join!(schemas_exist(questions), source(questions), carried)?;
+        tokio::try_join!(schemas_exist(config, reader), source(config, reader), carried)?;
     if !answers.refusals().is_empty() {
         return Ok(answers);
     }
@@ -35,20 +33,24 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     Ok(answers)
 }
 
+/// What the user of the source may do, whatever the target is.
+pub(super) async fn of_source(config: &Config, reader: &Session) -> Result<Answers, Error> {
+    let (mut answers, readable) = tokio::try_join!(schemas_exist(config, reader), source(config, reader))?;
+    if answers.refusals().is_empty() {
+        answers.extend(readable);
+    }
+    Ok(answers)
+}
+
 /// Refuses those that do not.
-async fn schemas_exist(questions: &Questions<'_>) -> Result<Answers, Error> {
+async fn schemas_exist(config: &Config, reader: &Session) -> Result<Answers, Error> {
     let mut answers = Answers::default();
     let sql = "SELECT w.name, n.oid IS NOT NULL AS there, \
                (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(s.nspname), ', ') FROM pg_catalog.pg_namespace s \
                 WHERE pg_catalog.lower(s.nspname) = pg_catalog.lower(w.name)) AS similar \
                FROM pg_catalog.unnest($1::text[]) AS w (name) LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = w.name";
-    let wanted = questions.config.schemas.names();
-    for row in questions
-        .sessions
-        .source
-        .query("look for the schemas", sql, &[&wanted])
-        .await?
-    {
+    let wanted = config.schemas.names();
+    for row in reader.query("look for the schemas", sql, &[&wanted]).await? {
         let name: String = row.get("name");
         if row.get("there") {
             continue;
@@ -68,16 +70,12 @@ async fn schemas_exist(questions: &Questions<'_>) -> Result<Answers, Error> {
     Ok(answers)
 }
 
-async fn source(questions: &Questions<'_>) -> Result<Answers, Error> {
+async fn source(config: &Config, reader: &Session) -> Result<Answers, Error> {
     const CHECK: &str = "source privileges";
     let mut answers = Answers::default();
-    let schemas = questions.config.schemas.names();
+    let schemas = config.schemas.names();
     let sql = include_str!("sql/source_rights.sql");
-    let rows = questions
-        .sessions
-        .source
-        .query("look what may be read", sql, &[&schemas])
-        .await?;
+    let rows = reader.query("look what may be read", sql, &[&schemas]).await?;
     if rows.is_empty() {
         answers.fine(CHECK, "everything can be read".to_owned());
     }

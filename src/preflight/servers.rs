@@ -1,7 +1,7 @@
 //! What kind of servers they are, whether they fit each other, and whether there is room.
 
 use crate::catalogue::memory::{self, BuildMemory};
-use crate::config::{Method, ToastCompression, Verify};
+use crate::config::{Config, Method, ToastCompression, Verify};
 use crate::error::{Error, Refused, Side};
 use crate::preflight::service::Service;
 use crate::preflight::{Answers, Questions};
@@ -75,35 +75,59 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
         same_database(questions),
         collations(questions),
         compression(questions),
-        lockable(questions),
+        lockable(questions.config, &questions.sessions.source),
         memory::of_builds(&questions.sessions.target, questions.config)
     )?;
     let mut answers = Answers::default();
-    versions(questions, [source.service, target.service], &mut answers);
-    endpoints(&source, &target, &mut answers);
+    let sessions = questions.sessions;
+    let sides = [
+        (&sessions.source, source.service),
+        (&sessions.target, target.service),
+    ];
+    versions(&sides, &mut answers);
+    endpoint_of_source(&source, &mut answers);
+    endpoint_of_target(&target, &mut answers);
     answers.extend(same);
     encodings(&source, &target, &mut answers);
     answers.extend(collations);
     answers.extend(compression);
-    let jobs = i32::from(questions.config.jobs);
-    // Who holds a lock on every table of the source: the snapshot's session, pg_dump, and between them those that read.
-    let (holders, streams) = match questions.config.method {
-        Method::Pipe => (3, PIPE_STREAMS),
-        Method::Copy => (3, jobs),
-    };
-    // Those that hash hold every table in one session, and each what it reads.
-    let (hash_holders, hash_streams) = match questions.config.verify {
-        Verify::Hash => (2, jobs),
-        Verify::Rows | Verify::None => (0, 0),
-    };
-    // On the target no session locks more at once than what it drops or creates in one transaction.
-    lock_table(&source, tables, holders + hash_holders, &mut answers);
-    connections(Side::Source, &source, streams + hash_streams, &mut answers);
-    connections(Side::Target, &target, streams, &mut answers);
+    room_of_source(questions.config, &source, tables, &mut answers);
+    connections(Side::Target, &target, streams(questions.config), &mut answers);
     if questions.config.method == Method::Copy {
         memory(questions, build_memory, &mut answers);
     }
     Ok(answers)
+}
+
+/// What the source tells of itself, whatever the target is.
+pub(super) async fn of_source(config: &Config, session: &Session) -> Result<Answers, Error> {
+    let (source, tables) = tokio::try_join!(describe(session), lockable(config, session))?;
+    let mut answers = Answers::default();
+    versions(&[(session, source.service)], &mut answers);
+    endpoint_of_source(&source, &mut answers);
+    room_of_source(config, &source, tables, &mut answers);
+    Ok(answers)
+}
+
+/// Streams of a run on one side.
+fn streams(config: &Config) -> i32 {
+    match config.method {
+        Method::Pipe => PIPE_STREAMS,
+        Method::Copy => i32::from(config.jobs),
+    }
+}
+
+fn room_of_source(config: &Config, source: &Description, tables: i64, answers: &mut Answers) {
+    // Who holds a lock on every table of the source: the snapshot's session, pg_dump, and between them those that read.
+    let holders = 3;
+    // Those that hash hold every table in one session, and each what it reads.
+    let (hash_holders, hash_streams) = match config.verify {
+        Verify::Hash => (2, i32::from(config.jobs)),
+        Verify::Rows | Verify::None => (0, 0),
+    };
+    // On the target no session locks more at once than what it drops or creates in one transaction.
+    lock_table(source, tables, holders + hash_holders, answers);
+    connections(Side::Source, source, streams(config) + hash_streams, answers);
 }
 
 /// What builds of this run may take together is noted where nobody but its variables keeps it small.
@@ -158,23 +182,15 @@ async fn compression(questions: &Questions<'_>) -> Result<Answers, Error> {
     Ok(answers)
 }
 
-fn versions(questions: &Questions<'_>, services: [Service; 2], answers: &mut Answers) {
+fn versions(servers: &[(&Session, Service)], answers: &mut Answers) {
     const CHECK: &str = "versions";
-    let majors = [&questions.sessions.source, &questions.sessions.target]
-        .map(|session| (session.side(), session.major()));
-    answers.fine(
-        CHECK,
-        majors
-            .iter()
-            .zip(services)
-            .map(|((side, major), service)| match service {
-                Service::Own => format!("{side} {major}"),
-                Service::Rds | Service::Aurora => format!("{side} {major} of {service}"),
-            })
-            .collect::<Vec<_>>()
-            .join(", "),
-    );
-    for (side, major) in majors {
+    let words = |(session, service): &(&Session, Service)| match service {
+        Service::Own => format!("{} {}", session.side(), session.major()),
+        Service::Rds | Service::Aurora => format!("{} {} of {service}", session.side(), session.major()),
+    };
+    answers.fine(CHECK, servers.iter().map(words).collect::<Vec<_>>().join(", "));
+    for (session, _) in servers {
+        let (side, major) = (session.side(), session.major());
         if major < OLDEST_MAJOR {
             let reason = format!("PostgreSQL {major} is older than {OLDEST_MAJOR}");
             answers.refuse(
@@ -185,15 +201,16 @@ fn versions(questions: &Questions<'_>, services: [Service; 2], answers: &mut Ans
     }
 }
 
-fn endpoints(source: &Description, target: &Description, answers: &mut Answers) {
-    const CHECK: &str = "endpoint";
+const ENDPOINT: &str = "endpoint";
+
+fn endpoint_of_source(source: &Description, answers: &mut Answers) {
     if source.in_recovery && source.service == Service::Aurora {
         let reason = "this is an Aurora reader, which exports no snapshot";
         let hint = "set SOURCE_HOST to the cluster's writer endpoint";
-        answers.refuse(CHECK, Refused::config(Side::Source, reason, hint));
+        answers.refuse(ENDPOINT, Refused::config(Side::Source, reason, hint));
     } else if source.in_recovery {
         answers.note(
-            CHECK,
+            ENDPOINT,
             format!(
                 "the source is a standby (hot_standby_feedback={}, max_standby_streaming_delay={}): \
                  a conflict with recovery can end a long load, which is then to be run again",
@@ -201,12 +218,15 @@ fn endpoints(source: &Description, target: &Description, answers: &mut Answers) 
             ),
         );
     }
+}
+
+fn endpoint_of_target(target: &Description, answers: &mut Answers) {
     if target.in_recovery || target.read_only {
         let reason =
             "the target does not accept writes (a reader, a standby, or default_transaction_read_only)";
         let hint = "set TARGET_HOST to the endpoint of the writer";
         let refused = Refused::config(Side::Target, reason, hint);
-        answers.refuse(CHECK, refused);
+        answers.refuse(ENDPOINT, refused);
     }
 }
 
@@ -301,17 +321,12 @@ async fn collations(questions: &Questions<'_>) -> Result<Answers, Error> {
     Ok(answers)
 }
 
-async fn lockable(questions: &Questions<'_>) -> Result<i64, Error> {
+async fn lockable(config: &Config, source: &Session) -> Result<i64, Error> {
     let sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c \
                JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p')";
-    let schemas = questions.config.schemas.names();
-    Ok(questions
-        .sessions
-        .source
-        .query_one("count tables", sql, &[&schemas])
-        .await?
-        .get(0))
+    let schemas = config.schemas.names();
+    Ok(source.query_one("count tables", sql, &[&schemas]).await?.get(0))
 }
 
 /// The server's table has room for so many locked objects, and for twice as many holders of them.

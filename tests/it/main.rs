@@ -21,6 +21,7 @@ mod load;
 mod machine;
 mod names;
 mod order;
+mod plan;
 mod privileges;
 mod queries;
 mod records;

@@ -2,15 +2,19 @@
 -- $1 text[]: schemas
 WITH namespace AS (
     SELECT n.* FROM pg_catalog.pg_namespace n WHERE n.nspname = ANY ($1)
-), unreadable AS (
-    SELECT n.nspname, c.relname, c.relkind = 'S' AS is_sequence,
-           pg_catalog.count(*) OVER (PARTITION BY n.oid, c.relkind = 'S') AS of_this_kind
+), relation AS MATERIALIZED (
+    -- By itself: the questions below would be asked about every relation of the database otherwise.
+    SELECT c.oid, n.oid AS namespace, n.nspname, c.relname, c.relkind = 'S' AS is_sequence
     FROM pg_catalog.pg_class c JOIN namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'S')
-      AND NOT pg_catalog.has_table_privilege(c.oid, 'SELECT')
+), unreadable AS (
+    SELECT r.nspname, r.relname, r.is_sequence,
+           pg_catalog.count(*) OVER (PARTITION BY r.namespace, r.is_sequence) AS of_this_kind
+    FROM relation r
+    WHERE NOT pg_catalog.has_table_privilege(r.oid, 'SELECT')
       AND NOT EXISTS (
           SELECT 1 FROM pg_catalog.pg_depend d
-          WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
+          WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = r.oid AND d.deptype = 'e')
 )
 SELECT pg_catalog.format('no USAGE on schema %I', n.nspname) AS reason,
        pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', n.nspname, current_user) AS hint
