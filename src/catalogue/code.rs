@@ -15,6 +15,9 @@ pub(crate) struct Code {
     functions: Vec<Function>,
     /// Those that the server itself calls for rows that are there, by OID.
     called: Vec<u32>,
+    /// What pg_restore is bound to fail for while it writes rows: functions of theirs that name without a schema what is not
+    /// of pg_catalog's.
+    pub(crate) unfound: Vec<Refused>,
     /// Where a name without a schema is looked for, if the empty path of every session does not do.
     pub(crate) path: SearchPath,
 }
@@ -114,6 +117,7 @@ impl Code {
                 .filter(|row| row.get("called"))
                 .map(|row| row.get("oid"))
                 .collect(),
+            unfound: rows.iter().filter_map(|row| unfound(row, &path)).collect(),
             path: SearchPath {
                 refused: refused(&rows, "ambiguous", &path),
                 schemas: path,
@@ -255,9 +259,6 @@ fn refused(rows: &[tokio_postgres::Row], column: &str, path: &[String]) -> Optio
         .collect();
     let (function, _) = named.first()?;
     let first = rows.iter().find(|row| row.get::<_, &str>("name") == *function)?;
-    let schema: String = first.get("schema");
-    let mut chosen = path.to_owned();
-    chosen.sort_by_key(|one| *one != schema);
     let named: Vec<String> = named
         .iter()
         .map(|(function, names)| format!("{function} names {names}"))
@@ -270,8 +271,28 @@ fn refused(rows: &[tokio_postgres::Row], column: &str, path: &[String]) -> Optio
             path.join(", "),
             named.join("; ")
         ),
-        format!("ALTER ROUTINE {function} SET search_path = {}", list(&chosen)),
+        with_path(first, path),
     ))
+}
+
+/// Says what pg_restore, whose search path is empty, does not find.
+fn unfound(row: &tokio_postgres::Row, path: &[String]) -> Option<Refused> {
+    let (function, names): (&str, Vec<String>) = (row.get("name"), row.get("unfound"));
+    let reason = || {
+        format!(
+            "{function}, which is called for rows, names without a schema what pg_restore does not find: {}",
+            names.join(", ")
+        )
+    };
+    (!names.is_empty()).then(|| Refused::config(Side::Source, reason(), with_path(row, path)))
+}
+
+/// The statement that gives a function that path, with its own schema first.
+fn with_path(row: &tokio_postgres::Row, path: &[String]) -> String {
+    let (function, schema): (&str, &str) = (row.get("name"), row.get("schema"));
+    let mut path = path.to_owned();
+    path.sort_by_key(|one| one != schema);
+    format!("ALTER ROUTINE {function} SET search_path = {}", list(&path))
 }
 
 #[cfg(test)]

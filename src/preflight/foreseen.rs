@@ -4,7 +4,7 @@ use tokio_postgres::Row;
 
 use crate::catalogue;
 use crate::catalogue::code::Code;
-use crate::config::Config;
+use crate::config::{Config, Method};
 use crate::error::{Error, Refused, Side};
 use crate::preflight::{Answers, Questions};
 use crate::server::session::Session;
@@ -86,7 +86,9 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
         answers.refuse("objects", Refused::config(Side::Source, reason, OPERATOR_HINT));
     }
     let code = Code::read(source, target, &questions.config.schemas).await?;
-    for refused in code.refusals() {
+    let by_pipe = questions.config.method == Method::Pipe;
+    let unfound = code.unfound.iter().filter(|_| by_pipe);
+    for refused in code.refusals().chain(unfound) {
         answers.refuse("search path", refused.clone());
     }
     Ok(answers)

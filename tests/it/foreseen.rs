@@ -182,6 +182,31 @@ fn what_no_search_path_tells_is_asked_before_the_old_load_is_gone() {
     }
 }
 
+#[test]
+fn what_pg_restore_will_not_find_is_asked_before_the_old_load_is_gone() {
+    let rig = Rig::new("CREATE SCHEMA s; CREATE TABLE s.z (a int); INSERT INTO s.z VALUES (1)");
+    let worker = rig.worker("s").env("METHOD", "pipe");
+    assert_exit(&worker.run(), 0);
+    // What is not called for a row, or not in every case, is left to the load.
+    rig.at_source(
+        "SET search_path = s; CREATE FUNCTION rate() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 7';
+         CREATE FUNCTION price(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 * rate(); END';
+         CREATE FUNCTION seldom(int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS 'BEGIN IF $1 < 0 THEN RETURN rate() > 0; END IF; RETURN true; END';
+         CREATE FUNCTION never(int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1 > rate()';
+         CREATE TABLE t (a int CHECK (seldom(a)), p int GENERATED ALWAYS AS (price(a)) STORED); INSERT INTO t VALUES (1);
+         ALTER TABLE t ADD CHECK (never(a)) NOT VALID; CREATE TABLE none (a int CHECK (never(a)))",
+    );
+    assert_exit(&worker.clone().env("METHOD", "copy").arg("check").run(), 0);
+    let output = worker.run();
+    assert_exit(&output, 78);
+    let findings = output.last()["findings"].as_array().unwrap();
+    assert_eq!(findings.len(), 1, "{}", output.last());
+    assert_eq!(rig.at_target("SELECT count(*) FROM s.z"), "1");
+    rig.at_source(text(&findings[0], "hint"));
+    assert_exit(&worker.run(), 0);
+    assert_eq!(rig.at_target("SELECT p FROM s.t"), "7");
+}
+
 /// What uses an operator that no text names, and the object that is refused for it.
 const HIDDEN_OPERATORS: &[(&str, &str)] = &[
     (

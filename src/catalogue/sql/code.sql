@@ -8,7 +8,8 @@
 -- written: tables whose generated columns call it; checked: whose checks, domains or partition keys do
 -- calls: other functions; tables: plain tables of the unit without children
 -- reads: it may read a table; opaque: which, its text does not tell
--- called: the server itself calls it; fixed: it says itself where such names are looked for
+-- called: the server itself calls it for rows that are there; fixed: it says itself where such names are looked for
+-- unfound: names without a schema that it needs for a row that is written
 -- ambiguous: names without a schema that are found in more than one, wherever its text has them; meant: those of them that
 -- it surely calls or reads from, without comments, strings and what WITH names
 WITH RECURSIVE unit AS (
@@ -46,8 +47,8 @@ WITH RECURSIVE unit AS (
         WHERE p.typrelid <> 0 AND a.attrelid = p.typrelid AND a.attnum > 0 AND NOT a.attisdropped
     ) AS u (oid)
     WHERE u.oid >= 16384
-), called (relation, written, function) AS (
-    SELECT a.attrelid, true, n.function
+), called (relation, written, at_once, function) AS (
+    SELECT a.attrelid, true, true, n.function
     FROM relation r
     JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attgenerated = 's'
     JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -56,17 +57,17 @@ WITH RECURSIVE unit AS (
       -- Before 15 it is the column that depends.
       OR (n.classid, n.objid, n.objsubid) = ('pg_catalog.pg_class'::pg_catalog.regclass, a.attrelid, a.attnum)
     UNION
-    SELECT r.oid, false, n.function
+    SELECT r.oid, false, k.convalidated, n.function
     FROM relation r
     JOIN pg_catalog.pg_constraint k ON k.conrelid = r.oid AND k.contype = 'c'
     JOIN needed n ON (n.classid, n.objid) = ('pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid)
     UNION
-    SELECT t.relation, false, n.function
+    SELECT t.relation, false, k.convalidated, n.function
     FROM type t
     JOIN pg_catalog.pg_constraint k ON k.contypid = t.oid
     JOIN needed n ON (n.classid, n.objid) = ('pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid)
     UNION
-    SELECT r.oid, false, n.function
+    SELECT r.oid, false, true, n.function
     FROM needed n
     JOIN pg_catalog.pg_class p ON p.oid = n.objid AND p.relkind = 'p'
     CROSS JOIN LATERAL pg_catalog.pg_partition_tree(p.oid) t
@@ -83,7 +84,7 @@ WITH RECURSIVE unit AS (
      AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
     JOIN pg_catalog.pg_class v ON v.oid = d.refobjid AND v.relkind = 'v'
 ), root (function, called) AS (
-    SELECT c.function, pg_catalog.pg_relation_size(c.relation) > 0 FROM called c
+    SELECT c.function, c.at_once AND pg_catalog.pg_relation_size(c.relation) > 0 FROM called c
     UNION
     SELECT n.function, r.relkind = 'i' AND pg_catalog.pg_relation_size(i.indrelid) > 0
     FROM needed n
@@ -140,6 +141,9 @@ WITH RECURSIVE unit AS (
     SELECT 'relation', c.relname, n.nspname, ''
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = ANY ($2) AND c.relkind NOT IN ('i', 'I', 't')
+), place (kind, pattern) AS (
+    VALUES ('function', '(?<![.[:alnum:]_$"])(?:([[:alpha:]_][[:alnum:]_$]*)|"([^"]+)")\s*\('),
+           ('relation', '(?<!distinct\s)\m(?:from|join)\s+(?:only\s+)?(?:([[:alpha:]_][[:alnum:]_$]*)|"([^"]+)")(?![[:alnum:]_$"]|\s*[.(])')
 ), open AS (
     -- Which of two functions with different arguments is meant, no path tells.
     SELECT kind, name, pg_catalog.count(*) > pg_catalog.count(DISTINCT arguments) AS alike
@@ -174,19 +178,21 @@ SELECT f.oid, pg_catalog.format('%I.%I(%s)', n.nspname, p.proname, pg_catalog.pg
                        ORDER BY 1)
             ELSE '{}' END AS ambiguous,
        CASE WHEN NOT x.fixed AND l.lanname IN ('sql', 'plpgsql')
-            THEN ARRAY(SELECT DISTINCT o.name::text
-                       FROM (VALUES
-                           ('function', '(?<![.[:alnum:]_$"])(?:([[:alpha:]_][[:alnum:]_$]*)|"([^"]+)")\s*\('),
-                           ('relation', '(?<!distinct\s)\m(?:from|join)\s+(?:only\s+)?(?:([[:alpha:]_][[:alnum:]_$]*)|"([^"]+)")(?![[:alnum:]_$"]|\s*[.(])')
-                       ) AS place (kind, pattern)
-                       CROSS JOIN LATERAL pg_catalog.regexp_matches(x.plain, place.pattern, 'gi') m
-                       JOIN open o ON o.kind = place.kind AND o.alike AND o.name = coalesce(m[2], pg_catalog.lower(m[1]))
-                       WHERE o.name::text <> ALL (ARRAY(
-                           SELECT coalesce(w[2], pg_catalog.lower(w[1]))
-                           FROM pg_catalog.regexp_matches(
-                               x.plain, '(?:([[:alpha:]_][[:alnum:]_$]*)|"([^"]+)")\s*(?:\([^()]*\)\s*)?\mas\s+(?:(?:not\s+)?materialized\s+)?\(', 'gi') w))
+            THEN ARRAY(SELECT o.name::text FROM open o WHERE o.alike AND o.kind || ' ' || o.name = ANY (y.used) ORDER BY 1)
+            ELSE '{}' END AS meant,
+       -- PL/pgSQL looks for a name when it comes to the statement.
+       CASE WHEN NOT x.fixed AND (l.lanname = 'sql' OR l.lanname = 'plpgsql' AND x.plain !~* '\m(if|case|loop|exception|return\s+next)\M')
+             AND EXISTS (SELECT 1 FROM called c
+                         WHERE c.function = f.oid AND c.at_once AND pg_catalog.pg_relation_size(c.relation) > 0)
+            THEN ARRAY(SELECT DISTINCT m.name::text
+                       FROM named m
+                       WHERE m.kind || ' ' || m.name = ANY (y.used)
+                         AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_proc b
+                                         WHERE b.pronamespace = 'pg_catalog'::pg_catalog.regnamespace AND b.proname = m.name)
+                         AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_class b
+                                         WHERE b.relnamespace = 'pg_catalog'::pg_catalog.regnamespace AND b.relname = m.name)
                        ORDER BY 1)
-            ELSE '{}' END AS meant
+            ELSE '{}' END AS unfound
 FROM reached f
 JOIN pg_catalog.pg_proc p ON p.oid = f.oid
 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
@@ -197,4 +203,15 @@ CROSS JOIN LATERAL (
            pg_catalog.regexp_replace(
                p.prosrc, '("[^"]*")|''(?:[^'']|'''')*''|--[^\n]*|/\*(?:[^*]|\*+[^*/])*\*+/|\m(?:extract|substring|trim|overlay)\s*\([^()]*\mfrom\M',
                '\1 ', 'gi') AS plain
+    OFFSET 0
 ) x
+CROSS JOIN LATERAL (
+    SELECT ARRAY(SELECT DISTINCT e.kind || ' ' || coalesce(m[2], pg_catalog.lower(m[1]))
+                 FROM place e
+                 CROSS JOIN LATERAL pg_catalog.regexp_matches(x.plain, e.pattern, 'gi') m
+                 WHERE coalesce(m[2], pg_catalog.lower(m[1])) <> ALL (ARRAY(
+                     SELECT coalesce(w[2], pg_catalog.lower(w[1]))
+                     FROM pg_catalog.regexp_matches(
+                         x.plain, '(?:([[:alpha:]_][[:alnum:]_$]*)|"([^"]+)")\s*(?:\([^()]*\)\s*)?\mas\s+(?:(?:not\s+)?materialized\s+)?\(', 'gi') w))) AS used
+    OFFSET 0
+) y
