@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 
-use crate::catalogue::Relation;
+use crate::catalogue::{self, Relation};
 use crate::config::Schemas;
 use crate::error::Error;
 use crate::server::session::Session;
+
+/// How it is told that a sequence was never called.
+const NEVER_CALLED: &str = "never called";
 
 /// Where each table and each sequence stands, by its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +20,7 @@ pub(crate) struct Activity(BTreeMap<String, Counter>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Counter {
-    /// Rows written so far, or a sequence's position; `None` where it is unknown.
+    /// Rows written so far, or where a sequence stands; `None` where it is unknown.
     writes: Option<String>,
     file: Option<i64>,
     sequence: bool,
@@ -44,14 +47,7 @@ pub(crate) async fn read(session: &Session, schemas: &Schemas) -> Result<Activit
             &[&schemas.names(), &nothing, &true, &nothing],
         )
         .await?;
-    let name = |row: &Row| {
-        let relation = Relation {
-            schema: row.get("schema"),
-            name: row.get("name"),
-        };
-        relation.quoted()
-    };
-    Ok(Activity::of(&rows, name))
+    Activity::of(session, &rows, |row| relation(row).quoted()).await
 }
 
 /// Reads that of one schema, or of some of its relations; names are those within it. As [`read`].
@@ -73,17 +69,35 @@ pub(crate) async fn within(
             ],
         )
         .await?;
-    Ok(Activity::of(&rows, |row| row.get("within")))
+    Activity::of(session, &rows, |row| row.get("within")).await
+}
+
+fn relation(row: &Row) -> Relation {
+    Relation {
+        schema: row.get("schema"),
+        name: row.get("name"),
+    }
 }
 
 impl Activity {
-    fn of(rows: &[Row], name: impl Fn(&Row) -> String) -> Self {
+    async fn of(session: &Session, rows: &[Row], name: impl Fn(&Row) -> String) -> Result<Self, Error> {
         let counter = |row: &Row| Counter {
             writes: row.get("writes"),
             file: row.get("file"),
             sequence: row.get("is_sequence"),
         };
-        Self(rows.iter().map(|row| (name(row), counter(row))).collect())
+        let mut counters: BTreeMap<_, _> = rows.iter().map(|row| (name(row), counter(row))).collect();
+        // The server's function tells nothing of these but that.
+        let never_called: Vec<&Row> = rows.iter().filter(|row| row.get("never_called")).collect();
+        let relations: Vec<Relation> = never_called.iter().map(|row| relation(row)).collect();
+        let states = catalogue::sequence_states(session, &relations).await?;
+        for (row, state) in never_called.into_iter().zip(states) {
+            let counter = counters.get_mut(&name(row));
+            if let Some(counter) = counter.filter(|_| !state.is_called) {
+                counter.writes = Some(format!("{NEVER_CALLED}, {} comes next", state.last_value));
+            }
+        }
+        Ok(Self(counters))
     }
 
     /// Names of what has moved since an earlier reading. What that does not know may have; counters that a crash or a
@@ -114,7 +128,10 @@ impl Counter {
         let (before, now) = (then.writes.as_deref(), self.writes.as_deref());
         let known = before.zip(now);
         if self.sequence {
-            return known.filter(|(then, now)| then != now).map(|_| Movement::Called);
+            // Earlier releases have not told what comes next.
+            let moved =
+                |(then, now): &(&str, &str)| then != now && !(*then == NEVER_CALLED && now.starts_with(then));
+            return known.filter(moved).map(|_| Movement::Called);
         }
         let counts =
             known.and_then(|(then, now)| Some((then.parse::<i64>().ok()?, now.parse::<i64>().ok()?)));
@@ -149,6 +166,19 @@ mod tests {
             (false, ("5", 1), ("5", 2), Some("t was truncated or rewritten")),
             (true, ("5", 1), ("4", 1), Some("sequence t has moved")),
             (true, ("never called", 1), ("1", 1), Some("sequence t has moved")),
+            (
+                true,
+                ("never called, 1 comes next", 1),
+                ("never called, 5 comes next", 1),
+                Some("sequence t has moved"),
+            ),
+            (true, ("never called", 1), ("never called, 5 comes next", 1), None),
+            (
+                true,
+                ("7", 1),
+                ("never called, 7 comes next", 1),
+                Some("sequence t has moved"),
+            ),
             (true, ("5", 1), ("", 2), None),
         ];
         for (sequence, then, now, expected) in rows {

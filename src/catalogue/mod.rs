@@ -374,6 +374,11 @@ pub(crate) async fn sequences(session: &Session, schemas: &Schemas) -> Result<Ve
             name: row.get("name"),
         })
         .collect();
+    sequence_states(session, &relations).await
+}
+
+/// The state of some sequences, in their order.
+async fn sequence_states(session: &Session, relations: &[Relation]) -> Result<Vec<SequenceState>, Error> {
     let states = try_join_all(relations.chunks(UNION_MAX).map(async |chunk| {
         let parts: Vec<String> = chunk
             .iter()

@@ -13,7 +13,7 @@ const SCHEMA: &str = "CREATE SCHEMA o; CREATE TABLE o.far (a int PRIMARY KEY); C
     CREATE MATERIALIZED VIEW m AS SELECT count(*) FROM t; CREATE INDEX i ON t (v)";
 
 /// What is done, what makes it good again, and how it is named.
-const CHANGES: [(&str, &str, &str); 34] = [
+const CHANGES: [(&str, &str, &str); 36] = [
     (
         "ALTER TABLE t ENABLE ROW LEVEL SECURITY",
         "ALTER TABLE t DISABLE ROW LEVEL SECURITY",
@@ -87,6 +87,17 @@ const CHANGES: [(&str, &str, &str); 34] = [
     (
         "SELECT nextval('q')",
         "SELECT setval('q', 1, false)",
+        "sequence q has moved",
+    ),
+    // Its parameters are as they were, and it still was never called. Each change is made on one of two majors.
+    (
+        "SELECT setval('q', 5, false)",
+        "SELECT setval('q', 1, false)",
+        "sequence q has moved",
+    ),
+    (
+        "ALTER SEQUENCE q RESTART 5",
+        "ALTER SEQUENCE q RESTART",
         "sequence q has moved",
     ),
     (

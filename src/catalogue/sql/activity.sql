@@ -2,6 +2,7 @@
 -- $1 text[], $2 oid[]: schemas, by name or by OID
 -- $3 boolean: all relations of them; otherwise
 -- $4 oid[]: some
+-- never_called: of a sequence that can be read, whose next number stands in itself alone.
 -- writes: null where it is unknown. A standby counts nothing: there it is the position up to which it has followed.
 SELECT n.nspname AS schema, c.relname AS name, pg_catalog.quote_ident(c.relname) AS within, c.relkind = 'S' AS is_sequence,
        CASE
@@ -13,7 +14,10 @@ SELECT n.nspname AS schema, c.relname AS name, pg_catalog.quote_ident(c.relname)
        ELSE (pg_catalog.pg_stat_get_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_tuples_updated(c.oid)
              + pg_catalog.pg_stat_get_tuples_deleted(c.oid))::text
        END AS writes,
-       pg_catalog.pg_relation_filenode(c.oid)::bigint AS file
+       pg_catalog.pg_relation_filenode(c.oid)::bigint AS file,
+       c.relkind = 'S' AND pg_catalog.has_sequence_privilege(c.oid, 'SELECT')
+           AND NOT (c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery())
+           AND pg_catalog.pg_sequence_last_value(c.oid) IS NULL AS never_called
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE (n.nspname = ANY ($1) OR n.oid = ANY ($2))
