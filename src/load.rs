@@ -27,7 +27,7 @@ pub(crate) async fn load(config: &Config, shutdown: &Shutdown, progress: &Progre
         progress.enter(Phase::Lock);
         let (target, names) = (&reached.servers.target, &reached.names);
         let lock = Lock::acquire(target, names, &config.schemas, config.wait_timeout).await?;
-        let (unit, sessions) = reached.begin().await?;
+        let (unit, sessions) = Box::pin(reached.begin()).await?;
         Ok::<_, Error>((lock, unit, sessions))
     };
     let (lock, unit, sessions) = shutdown.guard(Box::pin(begun)).await?;
@@ -68,7 +68,7 @@ async fn line(
 
     progress.enter(Phase::Preflight);
     let answers = preflight::permitted(&unit.questions(&sessions, false), progress).await?;
-    let dialects = sessions.dialects();
+    let endpoints = unit.endpoints(&answers, sessions.dialects())?;
     let Sides { source, target } = sessions;
 
     progress.enter(Phase::Snapshot);
@@ -78,7 +78,6 @@ async fn line(
     unit.remember_definitions(&snapshot.session).await?;
 
     progress.enter(Phase::Archive);
-    let endpoints = unit.endpoints(&answers, dialects)?;
     let mark = snapshot.mark.clone();
     let dump = unit.dump(&mark.id);
     // What the archive does not say is read while pg_dump writes it.
@@ -110,6 +109,7 @@ async fn line(
         target: &target,
         contents,
         carried: &carried,
+        loads: &room.loads,
         lock,
         progress,
     };

@@ -6,19 +6,22 @@ use std::collections::BTreeSet;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, ChildStdout};
+use tokio::sync::Notify;
 
 use crate::archive::dump::{Archive, Dump, Endpoint};
 use crate::archive::parts::Division;
-use crate::archive::toc::Section;
+use crate::archive::toc::{self, Section};
 use crate::build::statements::{self, Statement};
 use crate::build::{guard, order, pre_data};
-use crate::catalogue::{self, Counted, SequenceState, Table};
+use crate::catalogue::{self, Counted, Relation, SequenceState, Table};
 use crate::config::{Config, Schemas};
 use crate::copy::Contents;
 use crate::error::{Error, Stop};
+use crate::ledger::Begun;
 use crate::lock::Lock;
 use crate::privileges::{self, Carried};
 use crate::progress::{Phase, Progress};
+use crate::server::home;
 use crate::server::session::Session;
 use crate::snapshot::{self, Snapshot};
 use crate::verify::Expected;
@@ -40,6 +43,7 @@ pub(crate) struct Pipe<'a> {
     pub(crate) builder: Session,
     pub(crate) carried: &'a Carried,
     pub(crate) config: &'a Config,
+    pub(crate) loads: &'a [Begun],
     pub(crate) lock: &'a Lock,
     pub(crate) progress: &'a Progress,
     /// Whether rows are counted (`VERIFY`).
@@ -60,8 +64,6 @@ impl Pipe<'_> {
         let entries = self.archive.restored(Section::PreData, self.parts);
         pre_data::run(&[self.session], &entries, path).await?;
         privileges::close(self.session, self.carried, self.config).await?;
-        // pg_restore's own session cannot look.
-        guard::check(self.session, tables.iter().map(|table| &table.relation)).await?;
 
         // pg_dump would take rows of extensions' tables along.
         let others = catalogue::configuration_tables(&self.counter).await?;
@@ -70,7 +72,7 @@ impl Pipe<'_> {
         let counted = tokio::select! {
             biased;
             lost = snapshot.lost() => return Err(lost),
-            moved = async { tokio::try_join!(self.count(tables), self.rows(&others)) } => moved?.0,
+            moved = async { tokio::try_join!(self.count(tables), self.guarded_rows(tables, &others)) } => moved?.0,
         };
         self.progress.counted(&counted);
 
@@ -110,23 +112,57 @@ impl Pipe<'_> {
         Ok(counted)
     }
 
+    /// Moves the rows while a session of ours holds locks on all their tables, because pg_restore's own session cannot look
+    /// at what it fills: nobody drops, alters or replaces a table meanwhile, or puts a trigger or a rule on it. What has
+    /// happened before that, or in spite of it, is seen by the looks before and afterwards.
+    async fn guarded_rows(&self, tables: &[Table], others: &[String]) -> Result<(), Error> {
+        if tables.is_empty() {
+            return Ok(());
+        }
+        // pg_dump gives rows to a leaf or to its root.
+        let filled: BTreeSet<&Relation> = tables
+            .iter()
+            .flat_map(|table| [&table.relation, table.destination()])
+            .collect();
+        let intact = guard::statement(filled.iter().copied(), self.loads);
+        let lock = guard::lock(filled.into_iter(), false);
+        let begin = guard::begin(self.loads);
+        let looked = async |action: &str, sql: &str| {
+            let looked = self.session.batch(action, sql).await;
+            looked.map_err(|error| guard::explained(error, self.session))
+        };
+        looked("lock the tables", &format!("{begin}; {lock}; {intact}")).await?;
+        self.rows(others).await?;
+        looked("look at the tables", &format!("{intact}; ROLLBACK")).await
+    }
+
     /// One stream from program to program. pg_restore sees its end only after pg_dump has ended well: whatever
     /// cuts the stream cannot look like its end.
     async fn rows(&self, others: &[String]) -> Result<(), Error> {
         let mut dump = self.source.dump_rows(self.dump, others).await?;
         let mut restore = self.target.restore_rows().await?;
-        let (Some(stdout), Some(mut stdin)) = (dump.stdout.take(), restore.stdin.take()) else {
+        let (Some(mut stdout), Some(mut stdin)) = (dump.stdout.take(), restore.stdin.take()) else {
             return Err(Error::Internal("a program started without its pipe".to_owned()));
         };
+        let at_work = Notify::new();
         let feed = async {
-            tokio::try_join!(self.relay(stdout, &mut stdin), async {
-                dump.finish(&|_| ()).await.map_err(Broken::Run)
-            })?;
+            let fed = async {
+                let (head, rest) = head(&mut stdout).await.map_err(Broken::Run)?;
+                self.feed(&head, &mut stdin).await?;
+                // It waits for rows: nothing is written yet, wherever it is.
+                at_work.notified().await;
+                let seen = at_home(self.lock.session(), &self.target.application_name);
+                seen.await.map_err(Broken::Run)?;
+                self.feed(&rest, &mut stdin).await?;
+                self.relay(stdout, &mut stdin).await
+            };
+            tokio::try_join!(fed, async { dump.finish(&|_| ()).await.map_err(Broken::Run) })?;
             drop(stdin);
             Ok(())
         };
         let on_line = |line: &str| {
             if let Some(table) = table_of(line) {
+                at_work.notify_one();
                 self.progress.turn_to(Some(table));
             }
         };
@@ -136,7 +172,10 @@ impl Pipe<'_> {
             biased;
             ended = &mut restored => match ended {
                 // It had all it wanted before the stream was over, which only a complete stream may explain.
-                Ok(()) => feed.await,
+                Ok(()) => {
+                    at_work.notify_one();
+                    feed.await
+                }
                 Err(cause) => Err(Broken::Run(cause)),
             },
             ended = &mut feed => match ended {
@@ -162,15 +201,20 @@ impl Pipe<'_> {
             let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
                 return Ok(());
             };
-            if !self.lock.is_held() {
-                let cause = Stop::LockLost("no heartbeat".to_owned());
-                return Err(Broken::Run(Error::Stopped(cause)));
-            }
-            if to.write_all(bytes).await.is_err() {
-                return Err(Broken::Target);
-            }
-            self.progress.add_streamed(count);
+            self.feed(bytes, to).await?;
         }
+    }
+
+    async fn feed(&self, bytes: &[u8], to: &mut ChildStdin) -> Result<(), Broken> {
+        if !self.lock.is_held() {
+            let cause = Stop::LockLost("no heartbeat".to_owned());
+            return Err(Broken::Run(Error::Stopped(cause)));
+        }
+        if to.write_all(bytes).await.is_err() {
+            return Err(Broken::Target);
+        }
+        self.progress.add_streamed(bytes.len());
+        Ok(())
     }
 }
 
@@ -179,6 +223,40 @@ enum Broken {
     /// pg_restore reads no more; its own end tells why.
     Target,
     Run(Error),
+}
+
+/// The stream's table of contents, and what of the rest has come with it.
+async fn head(from: &mut ChildStdout) -> Result<(Vec<u8>, Vec<u8>), Error> {
+    let (mut head, mut buffer, mut next_look) = (Vec::new(), vec![0; BUFFER_BYTES], 0);
+    loop {
+        let count = from.read(&mut buffer).await.unwrap_or(0);
+        head.extend_from_slice(buffer.get(..count).unwrap_or_default());
+        if head.len() < next_look && count > 0 {
+            continue;
+        }
+        match toc::length(&head)? {
+            Some(length) => {
+                let rest = head.split_off(length);
+                return Ok((head, rest));
+            }
+            None if count == 0 => return Ok((head, Vec::new())),
+            None => next_look = 2 * head.len(),
+        }
+    }
+}
+
+/// Refuses to go on with a pg_restore that has connected and is not to be seen where this session is.
+async fn at_home(session: &Session, application_name: &str) -> Result<(), Error> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity a WHERE a.application_name = $1 \
+               AND a.usename = session_user AND a.datname = pg_catalog.current_database())";
+    let seen = session
+        .query_one("look for pg_restore's session", sql, &[&application_name])
+        .await?;
+    if seen.get(0) {
+        Ok(())
+    } else {
+        Err(home::elsewhere(session.side(), "pg_restore has"))
+    }
 }
 
 /// `pg_restore: processing data for table "s.t"` → `s.t`.

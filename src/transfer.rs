@@ -9,6 +9,7 @@ use crate::catalogue::code::SearchPath;
 use crate::config::{Method, Verify};
 use crate::copy::{Contents, Copy};
 use crate::error::Error;
+use crate::ledger::Begun;
 use crate::lock::Lock;
 use crate::pipe::Pipe;
 use crate::privileges::Carried;
@@ -34,6 +35,7 @@ pub(crate) struct Transfer<'a> {
     pub(crate) target: &'a Session,
     pub(crate) contents: Contents,
     pub(crate) carried: &'a Carried,
+    pub(crate) loads: &'a [Begun],
     pub(crate) lock: &'a Lock,
     pub(crate) progress: &'a Progress,
 }
@@ -114,6 +116,7 @@ impl<'a> Transfer<'a> {
                     builder: Session::open(&unit.servers.target, &builder, limit).await?,
                     carried: self.carried,
                     config,
+                    loads: self.loads,
                     lock: self.lock,
                     progress: self.progress,
                     count: config.verify == Verify::Rows,
@@ -130,6 +133,7 @@ impl<'a> Transfer<'a> {
                     parts: self.parts,
                     session: self.target,
                     carried: self.carried,
+                    loads: self.loads,
                     lock: self.lock,
                     progress: self.progress,
                 };

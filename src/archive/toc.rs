@@ -4,6 +4,8 @@
 //! function body holds can be taken for structure. Anything else is refused. The reference is
 //! `pg_backup_archiver.c`: `ReadHead`, `ReadToc`, `ReadInt`, `ReadStr`, and `_ReadExtraToc` of the custom format.
 
+use std::borrow::Cow;
+
 use crate::error::Error;
 
 /// A section of an archive, in pg_dump's words.
@@ -50,32 +52,54 @@ pub(crate) struct Entry {
     pub(crate) dependencies: Vec<i32>,
 }
 
-/// Reads the table of contents at the head of `archive`.
+/// Reads the table of contents at the head of `archive`, whose names are in UTF-8.
 pub(crate) fn read(archive: &[u8]) -> Result<Vec<Entry>, Error> {
-    let mut reader = Reader {
-        rest: archive,
-        int_size: 0,
-        offset_size: 0,
-    };
-    let version = reader.head()?;
-    let count = reader.int()?;
-    let mut entries = Vec::new();
-    let mut section = Section::PreData;
-    for _ in 0..count {
-        let entry = reader.entry(version, section)?;
-        section = entry.section;
-        entries.push(entry);
-    }
-    Ok(entries)
+    Reader::new(archive, false).entries()
 }
+
+/// How many bytes the table of contents at the head of `archive` takes, in whatever encoding; `None` if it has not ended yet.
+pub(crate) fn length(archive: &[u8]) -> Result<Option<usize>, Error> {
+    let mut reader = Reader::new(archive, true);
+    match reader.entries() {
+        Ok(_) => Ok(Some(archive.len() - reader.rest.len())),
+        Err(Error::Archive(reason)) if reason == CUT => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+const CUT: &str = "it ends too early";
 
 struct Reader<'a> {
     rest: &'a [u8],
     int_size: usize,
     offset_size: usize,
+    /// Names may be in another encoding than UTF-8.
+    any_encoding: bool,
 }
 
 impl<'a> Reader<'a> {
+    fn new(archive: &'a [u8], any_encoding: bool) -> Self {
+        Self {
+            rest: archive,
+            int_size: 0,
+            offset_size: 0,
+            any_encoding,
+        }
+    }
+
+    fn entries(&mut self) -> Result<Vec<Entry>, Error> {
+        let version = self.head()?;
+        let count = self.int()?;
+        let mut entries = Vec::new();
+        let mut section = Section::PreData;
+        for _ in 0..count {
+            let entry = self.entry(version, section)?;
+            section = entry.section;
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+
     /// Everything before the number of entries; returns the minor version of format 1.
     fn head(&mut self) -> Result<u8, Error> {
         const CUSTOM_FORMAT: u8 = 1;
@@ -160,10 +184,7 @@ impl<'a> Reader<'a> {
     }
 
     fn bytes(&mut self, count: usize) -> Result<&'a [u8], Error> {
-        let (taken, rest) = self
-            .rest
-            .split_at_checked(count)
-            .ok_or_else(|| refused("it ends too early"))?;
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or_else(|| refused(CUT))?;
         self.rest = rest;
         Ok(taken)
     }
@@ -204,10 +225,11 @@ impl<'a> Reader<'a> {
         let Ok(length) = usize::try_from(self.int()?) else {
             return Ok(None);
         };
-        let text = std::str::from_utf8(self.bytes(length)?)
-            .ok()
-            .ok_or_else(|| refused("a name is not UTF-8"))?;
-        Ok(Some(text.to_owned()))
+        let text = String::from_utf8_lossy(self.bytes(length)?);
+        if matches!(text, Cow::Owned(_)) && !self.any_encoding {
+            return Err(refused("a name is not UTF-8"));
+        }
+        Ok(Some(text.into_owned()))
     }
 }
 
@@ -304,8 +326,15 @@ mod tests {
     }
 
     #[test]
-    fn the_small_archive_is_one() {
-        assert_eq!(read(&small_archive()).unwrap().len(), 2);
+    fn the_small_archive_is_one_and_ends_where_it_ends() {
+        let mut archive = small_archive();
+        assert_eq!(read(&archive).unwrap().len(), 2);
+        let end = archive.len();
+        for cut in 5..end {
+            assert_eq!(length(&archive[..cut]).unwrap(), None);
+        }
+        archive.extend(b"rows");
+        assert_eq!(length(&archive).unwrap(), Some(end));
     }
 
     #[test]

@@ -292,6 +292,7 @@ pub(crate) async fn make_room(
             id,
             schema: one.schema.clone(),
             schema_oid: oid,
+            adopted: one.decision.adopts(),
         });
     }
     target.batch("commit", "COMMIT").await?;

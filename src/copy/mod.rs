@@ -11,7 +11,7 @@ use crate::archive::dump::Archive;
 use crate::archive::parts::Division;
 use crate::archive::toc::Section;
 use crate::build::order::{self, Mode, Prerequisite, Step};
-use crate::build::pre_data;
+use crate::build::{guard, pre_data};
 use crate::catalogue::code::Code;
 use crate::catalogue::memory::{self, BuildMemory};
 use crate::catalogue::{self, Counted, Format, PostData, Relation, SequenceState, Table};
@@ -21,6 +21,7 @@ use crate::copy::plan::{Task, Terms};
 use crate::copy::rows::Rows;
 use crate::copy::workers::{Crew, Servers, Work};
 use crate::error::Error;
+use crate::ledger::Begun;
 use crate::lock::Lock;
 use crate::privileges::{self, Carried};
 use crate::progress::{Phase, Progress};
@@ -40,6 +41,7 @@ pub(crate) struct Copy<'a> {
     /// A session on the target for what is done one after the other.
     pub(crate) session: &'a Session,
     pub(crate) carried: &'a Carried,
+    pub(crate) loads: &'a [Begun],
     pub(crate) lock: &'a Lock,
     pub(crate) progress: &'a Progress,
 }
@@ -82,6 +84,7 @@ impl Copy<'_> {
             toast: self.config.toast_compression,
             has_lz4: features.lz4,
             code: &code,
+            loads: self.loads,
             lock: self.lock,
             progress: self.progress,
         };
@@ -110,6 +113,8 @@ impl Copy<'_> {
             pre_data::run(&sessions, &entries, &code.path)
         )?;
         privileges::close(self.session, self.carried, self.config).await?;
+        let begin = guard::begin(self.loads);
+        self.session.batch("hold the schemas' names", &begin).await?;
 
         self.progress.enter(Phase::Rows);
         self.progress.expect(&tables);
@@ -129,6 +134,9 @@ impl Copy<'_> {
         self.progress.enter(Phase::Sequences);
         let sequences = catalogue::sequences(&snapshot.session, &self.config.schemas).await?;
         snapshot.release().await?;
+        self.session
+            .batch("hold the schemas' names no longer", "ROLLBACK")
+            .await?;
         catalogue::set_sequences(self.session, &sequences).await?;
         self.progress.enter(Phase::PostData);
         Ok(sequences)

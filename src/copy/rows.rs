@@ -17,6 +17,7 @@ use crate::catalogue::{Format, Relation, Table};
 use crate::config::{Schemas, ToastCompression};
 use crate::copy::plan::{self, TableIndex, Task, TidRange};
 use crate::error::{Error, Stop};
+use crate::ledger::Begun;
 use crate::lock::Lock;
 use crate::progress::Progress;
 use crate::server::reframe::Copying;
@@ -38,6 +39,7 @@ pub(crate) struct Rows<'a> {
     /// Whether the target can compress with lz4.
     pub(crate) has_lz4: bool,
     pub(crate) code: &'a Code,
+    pub(crate) loads: &'a [Begun],
     pub(crate) lock: &'a Lock,
     pub(crate) progress: &'a Progress,
 }
@@ -153,7 +155,7 @@ impl Rows<'_> {
         begin.extend(plan::pins(format).map(|sql| ("set what the rows are read under", sql)));
         let once = std::iter::once(into);
         begin.push(("lock the table", guard::lock(once.clone(), freeze)));
-        begin.push(("look at the table", guard::statement(once)));
+        begin.push(("look at the table", guard::statement(once.clone(), self.loads)));
         if freeze {
             // FREEZE wants the table created or emptied in the same transaction.
             begin.push(("empty the table", format!("TRUNCATE ONLY {}", into.quoted())));
@@ -175,7 +177,7 @@ impl Rows<'_> {
         let streams = Streams::new(source, target);
         let (stream, sink) = tokio::try_join!(reading, writing)?;
         let rows = self.relay(&streams, (stream, sink), &name).await?;
-        self.commit(source, target).await?;
+        self.commit(source, target, once).await?;
         self.progress.end(&name, Some(rows));
         if !freeze {
             self.progress.not_frozen(name);
@@ -207,7 +209,7 @@ impl Rows<'_> {
         let reading = prepare(source, &|table, format| plan::copy_out(table, format, None));
         let writing = async {
             let into = || tables.iter().map(|(_, table, ..)| table.destination());
-            let (lock, guard) = (guard::lock(into(), false), guard::statement(into()));
+            let (lock, guard) = (guard::lock(into(), false), guard::statement(into(), self.loads));
             let locked = target
                 .batch("begin", &format!("{BEGIN_IMPATIENT}; {lock}; {guard}"))
                 .await;
@@ -235,7 +237,8 @@ impl Rows<'_> {
             let rows = self.relay(&streams, (stream, sink), name).await?;
             landed.push((*index, rows));
         }
-        self.commit(source, target).await?;
+        let into = tables.iter().map(|(_, table, ..)| table.destination());
+        self.commit(source, target, into).await?;
         for ((_, _, _, name), (_, rows)) in tables.iter().zip(&landed) {
             self.progress.end(name, Some(*rows));
         }
@@ -306,13 +309,21 @@ impl Rows<'_> {
         }
     }
 
-    /// Commits, unless something else was read than what was locked, or the lock may have gone to another worker meanwhile.
-    async fn commit(&self, source: &Session, target: &Session) -> Result<(), Error> {
+    /// Commits, unless something else was read than what was locked, the lock may have gone to another worker meanwhile, or
+    /// names have come to stand for other tables than those that are locked.
+    async fn commit<'a>(
+        &self,
+        source: &Session,
+        target: &Session,
+        into: impl Iterator<Item = &'a Relation>,
+    ) -> Result<(), Error> {
         snapshot::refuse_strangers(source, self.schemas).await?;
         if !self.lock.is_held() {
             return Err(Error::Stopped(Stop::LockLost("no heartbeat".to_owned())));
         }
-        target.batch("commit rows", "COMMIT").await
+        let sql = format!("{}; COMMIT", guard::statement(into, self.loads));
+        let committed = target.batch("commit rows", &sql).await;
+        committed.map_err(|error| guard::explained(error, target))
     }
 }
 

@@ -82,6 +82,8 @@ pub(crate) struct Begun {
     pub(crate) id: i64,
     pub(crate) schema: SchemaName,
     pub(crate) schema_oid: u32,
+    /// The schema keeps its owner.
+    pub(crate) adopted: bool,
 }
 
 /// What a run writes into its rows.

@@ -92,6 +92,10 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     answers.extend(collations);
     answers.extend(compression);
     room_of_source(questions.config, &source, tables, &mut answers);
+    // Under copy, no session of the target's locks more at once than what it drops, creates or fills in one transaction.
+    if questions.config.method == Method::Pipe {
+        lock_table(Side::Target, &target, tables, 1, &mut answers);
+    }
     connections(Side::Target, &target, streams(questions.config), &mut answers);
     if questions.config.method == Method::Copy {
         memory(questions, build_memory, &mut answers);
@@ -125,8 +129,7 @@ fn room_of_source(config: &Config, source: &Description, tables: i64, answers: &
         Verify::Hash => (2, i32::from(config.jobs)),
         Verify::Rows | Verify::None => (0, 0),
     };
-    // On the target no session locks more at once than what it drops or creates in one transaction.
-    lock_table(source, tables, holders + hash_holders, answers);
+    lock_table(Side::Source, source, tables, holders + hash_holders, answers);
     connections(Side::Source, source, streams(config) + hash_streams, answers);
 }
 
@@ -330,19 +333,19 @@ async fn lockable(config: &Config, source: &Session) -> Result<i64, Error> {
 }
 
 /// The server's table has room for so many locked objects, and for twice as many holders of them.
-fn lock_table(source: &Description, tables: i64, holders: i64, answers: &mut Answers) {
-    let capacity = source.lockers * source.locks_each;
+fn lock_table(side: Side, server: &Description, tables: i64, holders: i64, answers: &mut Answers) {
+    let capacity = server.lockers * server.locks_each;
     let needed = tables.max((tables * holders + 1) / 2);
-    if needed > capacity - source.locks_used {
-        let each = (needed + source.locks_used) / source.lockers.max(1) + 16;
+    if needed > capacity - server.locks_used {
+        let each = (needed + server.locks_used) / server.lockers.max(1) + 16;
         let reason = format!(
             "the lock table holds {capacity} locks, {} are in use, and the schema needs {needed}",
-            source.locks_used
+            server.locks_used
         );
-        let hint = source.service.set_at_start("max_locks_per_transaction", each);
-        answers.refuse("lock table", Refused::resources(Side::Source, reason, hint));
+        let hint = server.service.set_at_start("max_locks_per_transaction", each);
+        answers.refuse("lock table", Refused::resources(side, reason, hint));
     } else {
-        let found = format!("{needed} of {capacity} locks are needed on the source");
+        let found = format!("{needed} of {capacity} locks are needed on the {side}");
         answers.fine("lock table", found);
     }
 }

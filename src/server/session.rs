@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{Client, CopyInSink, CopyOutStream, Row, Statement, ToStatement};
 
 use crate::error::{ConnectError, Error, Failure, Side};
+use crate::server::home::Mark;
 use crate::server::parameter::{Param, typed};
 use crate::server::quoting::quote_literal;
 use crate::server::reframe::{Frames, Seen};
@@ -93,8 +94,14 @@ impl Session {
         // Until then the search path is the database's, in which the user's own names may hide the server's.
         let lock = server.home.lock().filter(|_| at_home);
         let (key, pid) = (lock.map(|lock| lock.key.as_str()), lock.map(|lock| lock.pid));
-        let row = self
-            .query_one(
+        // Asked for by itself: some may not.
+        let system = self.query(
+            "ask which server it is",
+            "SELECT system_identifier FROM pg_catalog.pg_control_system()",
+            &[],
+        );
+        let params: [&dyn Param; 4] = [&names, &values, &key, &pid];
+        let prepared = self.query_one(
                 "prepare the session",
                 "SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('server_version_num')::pg_catalog.int4, \
                  pg_catalog.current_setting('server_encoding'), \
@@ -110,9 +117,10 @@ impl Session {
                        AND ((l.classid::pg_catalog.int8 OPERATOR(pg_catalog.<<) 32) OPERATOR(pg_catalog.|) l.objid::pg_catalog.int8) \
                            OPERATOR(pg_catalog.=) pg_catalog.hashtextextended($3, 0)) \
                  FROM (SELECT pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on') AS me (superuser)",
-                &[&names, &values, &key, &pid],
-            )
-            .await?;
+                &params,
+        );
+        let (row, system) = tokio::join!(prepared, system);
+        let row = row?;
         self.pid = row.get(0);
         if self.pid != self.seen.pid() {
             return Err(Error::Connect {
@@ -121,7 +129,11 @@ impl Session {
             });
         }
         if at_home {
-            server.home.admit(server.side, row.get(6), row.get(7))?;
+            let mark = Mark {
+                started: row.get(6),
+                system: system_identifier(system)?,
+            };
+            server.home.admit(server.side, mark, row.get(7))?;
         }
         self.version = u32::try_from(row.get::<_, i32>(1)).unwrap_or(0);
         self.encoding = row.get(2);
@@ -296,6 +308,14 @@ impl Session {
             action: action.to_owned(),
             failure,
         }
+    }
+}
+
+/// What a server was made with, unless it does not tell this user.
+fn system_identifier(answer: Result<Vec<Row>, Error>) -> Result<Option<i64>, Error> {
+    match answer {
+        Err(error) if error.sqlstate().is_some() => Ok(None),
+        answer => Ok(answer?.first().map(|row| row.get(0))),
     }
 }
 

@@ -301,46 +301,96 @@ fn every_attack_ends_as_the_table_says() {
     assert!(failed.is_empty(), "told above: {failed:?}");
 }
 
+/// When the host's name of one side comes to lead to another server: the run is held at these words of one of its sessions.
+struct Switch {
+    held: (&'static str, &'static str, &'static str),
+    switched: &'static str,
+    methods: &'static [&'static str],
+    reason: &'static str,
+}
+
+const SWITCHES: [Switch; 5] = [
+    Switch {
+        held: ("TARGET", "/work", "INSERT INTO schemaferry.load"),
+        switched: "TARGET",
+        methods: &METHODS,
+        reason: "a session has reached another server",
+    },
+    // pg_dump comes next, which looks for a snapshot that is not there.
+    Switch {
+        held: ("SOURCE", "/snapshot", "pg_export_snapshot"),
+        switched: "SOURCE",
+        methods: &METHODS,
+        reason: "snapshot",
+    },
+    // Those that read, or count.
+    Switch {
+        held: ("TARGET", "/work", "INSERT INTO schemaferry.load"),
+        switched: "SOURCE",
+        methods: &METHODS,
+        reason: "a session has reached another server",
+    },
+    // The pg_dump that reads the rows.
+    Switch {
+        held: ("SOURCE", "/count", "SET TRANSACTION SNAPSHOT"),
+        switched: "SOURCE",
+        methods: &["pipe"],
+        reason: "snapshot",
+    },
+    // pg_restore.
+    Switch {
+        held: ("TARGET", "/work", "pg_partition_tree"),
+        switched: "TARGET",
+        methods: &["pipe"],
+        reason: "pg_restore has reached another server",
+    },
+];
+
 /// From some moment on the host's name leads to another server that has all of it too.
 #[test]
 fn a_name_that_leads_elsewhere_in_mid_run_is_noticed() {
-    for method in METHODS {
-        for (side, role, words) in [
-            ("TARGET", "/work", "INSERT INTO schemaferry.load"),
-            ("SOURCE", "/snapshot", "pg_export_snapshot"),
-        ] {
-            let rig = Rig::new(SCHEMA);
+    const TABLE: &str = "CREATE SCHEMA s; CREATE TABLE s.t (a int); INSERT INTO s.t VALUES (1)";
+    for switch in SWITCHES {
+        for method in switch.methods {
+            let rig = Rig::new(TABLE);
             // The other server of each side is the one of the other side: there are tables of these names.
-            rig.at_target(&format!("{SCHEMA}; INSERT INTO s.t VALUES (8), (9)"));
+            rig.at_target(&format!("{TABLE}, (8), (9)"));
             let address =
                 |cluster: &Cluster| format!("{}:{}", cluster.host(), cluster.port()).parse().unwrap();
-            let (here, there) = match side {
-                "TARGET" => (address(rig.target), address(rig.source)),
-                _ => (address(rig.source), address(rig.target)),
-            };
-            let proxy = Proxy::start(here, Line::default());
-            let worker = rig
+            let (source, target) = (address(rig.source), address(rig.target));
+            let proxies = [("SOURCE", source), ("TARGET", target)]
+                .map(|(side, server)| (side, Proxy::start(server, Line::default())));
+            let mut worker = rig
                 .worker("s")
                 .env("METHOD", method)
-                .env("ON_EXISTING", "replace")
-                .env(format!("{side}_PORT"), proxy.port().to_string())
-                .env(format!("{side}_SSLMODE"), "disable");
-            proxy.hold_at(words.as_bytes(), role);
+                .env("ON_EXISTING", "replace");
+            for (side, proxy) in &proxies {
+                worker = worker
+                    .env(format!("{side}_PORT"), proxy.port().to_string())
+                    .env(format!("{side}_SSLMODE"), "disable");
+            }
+            let of = |side| &proxies.iter().find(|(which, _)| *which == side).unwrap().1;
+            let (side, role, words) = switch.held;
+            of(side).hold_at(words.as_bytes(), role);
             let load = worker.spawn();
-            assert!(proxy.wait_until_said(crate::slow::PATIENCE).is_some());
-            proxy.redirect(there);
-            proxy.release();
+            let said = of(side).wait_until_said(crate::slow::PATIENCE);
+            assert!(said.is_some(), "{words}");
+            let elsewhere = if switch.switched == "SOURCE" {
+                target
+            } else {
+                source
+            };
+            of(switch.switched).redirect(elsewhere);
+            of(side).release();
             let output = load.wait();
             assert_exit(&output, 75);
             let reason = text(output.last(), "reason");
-            // The source's first session after that is pg_dump's, which looks for a snapshot that is not there.
-            let words = if side == "SOURCE" {
-                "snapshot"
-            } else {
-                "another server"
-            };
-            assert!(reason.contains(words), "{side} {method}: {reason}");
-            assert_eq!(rig.at_source("SELECT count(*) FROM s.t"), "1", "{side} {method}");
+            assert!(reason.contains(switch.reason), "{words} {method}: {reason}");
+            let rows = "SELECT string_agg(a::text, ' ') FROM s.t";
+            assert_eq!(rig.at_source(rows), "1", "{words} {method}");
+            let again = rig.worker("s").env("ON_EXISTING", "replace").run();
+            assert_exit(&again, 0);
+            assert_eq!(rig.at_target(rows), "1", "{words} {method}");
         }
     }
 }

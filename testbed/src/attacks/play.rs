@@ -14,8 +14,10 @@ use crate::worker::Worker;
 /// For phases to come, and for the end of a run.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// On both sides: whoever may make schemas and owns one.
-const ROLES: &str = "CREATE ROLE mallory; CREATE ROLE reader";
+/// On both sides: whoever may make schemas and owns one, and the owner of a schema that a load may fill, because its user is a
+/// member of that role.
+const ROLES: &str =
+    "CREATE ROLE mallory; CREATE ROLE reader; CREATE ROLE steward; GRANT steward TO CURRENT_USER";
 
 /// The schema that is moved. It has an owner of its own, rows that only some may see, and code that tells as whom it runs.
 const SCHEMA: &str = "
@@ -33,7 +35,8 @@ const BYSTANDERS: &str = "
     CREATE FUNCTION hers.sing() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN INSERT INTO public.canary VALUES (current_user, TG_NAME); RETURN NEW; END $$;
     CREATE FUNCTION hers.sing(anyelement) RETURNS anyelement LANGUAGE plpgsql AS
-        $$ BEGIN INSERT INTO public.canary VALUES (current_user, 'sing'); RETURN $1; END $$; RESET ROLE";
+        $$ BEGIN INSERT INTO public.canary VALUES (current_user, 'sing'); RETURN $1; END $$;
+    GRANT USAGE ON SCHEMA hers TO steward; RESET ROLE";
 
 /// Two clusters for attacks that are played one after the other.
 #[derive(Debug)]
@@ -86,7 +89,7 @@ impl Arena {
         }
         let at_target = |sql: &str| self.target.psql(&database, sql);
         at_target(&format!(
-            "GRANT CREATE ON DATABASE {database} TO mallory; {BYSTANDERS}"
+            "GRANT CREATE ON DATABASE {database} TO mallory, steward; {BYSTANDERS}"
         ));
         at_target(attack.before);
         self.source.psql(&database, SCHEMA);

@@ -71,6 +71,50 @@ const PRE_DATA: Attack = Attack {
     words: "ENABLE ROW LEVEL SECURITY",
     ..NOTHING
 };
+/// The schema is there, empty, and its owner is a role that the user is a member of.
+const ADOPTED: Attack = Attack {
+    before: "CREATE SCHEMA s AUTHORIZATION steward",
+    role: "/work",
+    ..NOTHING
+};
+/// Before anything is decided.
+const ADOPTED_LOCK: Attack = Attack {
+    phase: "lock",
+    role: "/lock",
+    words: "pg_try_advisory_lock",
+    next: 73,
+    ..ADOPTED
+};
+const ADOPTED_CLEAR: Attack = Attack {
+    phase: "clear",
+    words: "INSERT INTO schemaferry.load",
+    ..ADOPTED
+};
+const ADOPTED_PRE_DATA: Attack = Attack {
+    phase: "pre-data",
+    words: "ENABLE ROW LEVEL SECURITY",
+    ..ADOPTED
+};
+/// The first row of a table is on its way.
+const ADOPTED_ROWS: Attack = Attack {
+    phase: "rows",
+    role: "/copy",
+    words: "COPY \"s\".\"u\"",
+    methods: &["copy"],
+    ..ADOPTED
+};
+const ADOPTED_ROWS_OF_PIPE: Attack = Attack {
+    role: "/pg_restore",
+    words: "COPY s.u",
+    methods: &["pipe"],
+    ..ADOPTED_ROWS
+};
+const ADOPTED_POST_DATA: Attack = Attack {
+    phase: "post-data",
+    role: "",
+    words: "t_v ON",
+    ..ADOPTED
+};
 const VERIFY: Attack = Attack {
     phase: "verify",
     words: " AS rows FROM ",
@@ -194,6 +238,110 @@ pub const ATTACKS: &[Attack] = &[
         ..PRE_DATA
     },
     Attack {
+        title: "a schema's owner whom nobody trusts waits for rows",
+        before: "CREATE SCHEMA s AUTHORIZATION mallory",
+        reason: "of which the user is no member",
+        ..ADOPTED_LOCK
+    },
+    Attack {
+        title: "a schema's owner fills it before it is decided",
+        act: STEWARDS_TABLE,
+        reason: "was not made by a load of ours",
+        stands: ("SELECT tableowner FROM pg_tables WHERE schemaname = 's'", "steward"),
+        ..ADOPTED_LOCK
+    },
+    Attack {
+        title: "a schema's owner fills it after it was decided",
+        act: STEWARDS_TABLE,
+        exits: &[65, 73, 75],
+        stands: ("SELECT tableowner FROM pg_tables WHERE schemaname = 's' AND tablename = 'u'", "steward"),
+        ..ADOPTED_CLEAR
+    },
+    Attack {
+        title: "a schema is given to whom nobody trusts after it was decided, and he fills it",
+        act: "ALTER SCHEMA s OWNER TO mallory; SET ROLE mallory; CREATE TABLE s.u (a int);
+              CREATE TRIGGER song BEFORE INSERT ON s.u FOR EACH ROW EXECUTE FUNCTION hers.sing()",
+        exits: &[65, 73, 75],
+        next: 73,
+        ..ADOPTED_CLEAR
+    },
+    Attack {
+        title: "a schema's owner puts a table with a trigger in another's place",
+        act: STEWARDS_PLACE,
+        reason: "a table in the place of one that was to be filled",
+        ..ADOPTED_PRE_DATA
+    },
+    Attack {
+        title: "a schema's owner puts another schema of the user's in its place",
+        before: OTHERS,
+        act: SWAP,
+        reason: "or renamed its schema",
+        stands: ("SELECT string_agg(a::text, ' ') FROM s.u", "7"),
+        next: 73,
+        ..ADOPTED_PRE_DATA
+    },
+    Attack {
+        title: "a schema's owner puts another schema of the user's in its place",
+        before: OTHERS,
+        act: TRIED_SWAP,
+        exits: &[0],
+        stands: ("SELECT what || (SELECT count(*) FROM s.u) || (SELECT string_agg(a::text, ' ') FROM other.u) FROM tried", "refused37"),
+        ..ADOPTED_ROWS
+    },
+    Attack {
+        title: "a schema's owner puts another schema of the user's in its place",
+        before: OTHERS,
+        act: TRIED_SWAP,
+        exits: &[0],
+        stands: ("SELECT what || (SELECT count(*) FROM s.u) || (SELECT string_agg(a::text, ' ') FROM other.u) FROM tried", "refused37"),
+        ..ADOPTED_ROWS_OF_PIPE
+    },
+    Attack {
+        title: "a schema's owner puts a table with a trigger in another's place",
+        before: TRIES,
+        act: TRIED_PLACE,
+        exits: &[0],
+        stands: ("SELECT what || (SELECT count(*) FROM s.u) FROM tried", "refused3"),
+        ..ADOPTED_ROWS
+    },
+    Attack {
+        title: "a schema's owner puts a table with a trigger in another's place",
+        before: TRIES,
+        act: TRIED_PLACE,
+        exits: &[0],
+        stands: ("SELECT what || (SELECT count(*) FROM s.u) FROM tried", "refused3"),
+        ..ADOPTED_ROWS_OF_PIPE
+    },
+    Attack {
+        title: "a schema's owner puts a table with a trigger in another's place",
+        act: STEWARDS_PLACE,
+        exits: &[65, 73],
+        ..ADOPTED_POST_DATA
+    },
+    Attack {
+        title: "a schema's owner puts a table with a trigger in another's place",
+        before: ADOPTED.before,
+        act: STEWARDS_PLACE,
+        exits: &[65],
+        ..VERIFY
+    },
+    Attack {
+        title: "a schema's owner puts a table with a trigger in another's place",
+        before: ADOPTED.before,
+        act: STEWARDS_PLACE,
+        exits: &[65, 73],
+        ..PRIVILEGES
+    },
+    Attack {
+        title: "a schema's owner puts a table with a trigger in another's place",
+        before: ADOPTED.before,
+        act: STEWARDS_PLACE,
+        exits: &[0],
+        stands: ("SELECT tableowner FROM pg_tables WHERE schemaname = 's' AND tablename = 'u'", "steward"),
+        next: 73,
+        ..COMPLETE
+    },
+    Attack {
         title: "a role that default privileges let put triggers does so",
         before: "ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO mallory; ALTER DEFAULT PRIVILEGES GRANT ALL ON SCHEMAS TO mallory",
         act: "SET ROLE mallory; CREATE TRIGGER song BEFORE INSERT ON s.u FOR EACH ROW EXECUTE FUNCTION hers.sing()",
@@ -254,3 +402,27 @@ const READERS: &str = "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO reader
 const READS: &str = "SET ROLE reader;
     DO $$ BEGIN INSERT INTO seen SELECT 'guarded', v FROM s.guarded; EXCEPTION WHEN insufficient_privilege THEN NULL; END $$;
     DO $$ BEGIN INSERT INTO seen SELECT 'private', v FROM s.private; EXCEPTION WHEN insufficient_privilege THEN NULL; END $$";
+
+const STEWARDS_TABLE: &str = "SET ROLE steward; CREATE TABLE s.u (a int);
+    CREATE TRIGGER song BEFORE INSERT ON s.u FOR EACH ROW EXECUTE FUNCTION hers.sing()";
+
+const STEWARDS_PLACE: &str = "SET ROLE steward; DROP TABLE s.u CASCADE; CREATE TABLE s.u (a int);
+    CREATE TRIGGER song BEFORE INSERT ON s.u FOR EACH ROW EXECUTE FUNCTION hers.sing()";
+
+/// With a note of what came of it, which waits for nobody.
+const TRIES: &str =
+    "CREATE SCHEMA s AUTHORIZATION steward; CREATE TABLE tried (what text); GRANT INSERT ON tried TO steward";
+
+const TRIED_PLACE: &str = "SET ROLE steward; SET lock_timeout = '1s'; DO $$ BEGIN DROP TABLE s.u; CREATE TABLE s.u (a int);
+    CREATE TRIGGER song BEFORE INSERT ON s.u FOR EACH ROW EXECUTE FUNCTION hers.sing(); INSERT INTO tried VALUES ('done');
+    EXCEPTION WHEN lock_not_available THEN INSERT INTO tried VALUES ('refused'); END $$";
+
+/// Another schema of that owner's with tables of the user's.
+const OTHERS: &str = "CREATE SCHEMA s AUTHORIZATION steward; CREATE TABLE tried (what text); GRANT INSERT ON tried TO steward;
+    CREATE SCHEMA other AUTHORIZATION steward; CREATE TABLE other.t (id int PRIMARY KEY, v text); CREATE TABLE other.u (a int); INSERT INTO other.u VALUES (7);
+    CREATE TABLE other.guarded (who name, v text); CREATE TABLE other.private (v text); CREATE SEQUENCE other.q";
+
+const SWAP: &str = "SET ROLE steward; ALTER SCHEMA s RENAME TO was; ALTER SCHEMA other RENAME TO s";
+
+const TRIED_SWAP: &str = "SET ROLE steward; SET lock_timeout = '1s'; DO $$ BEGIN ALTER SCHEMA s RENAME TO was; ALTER SCHEMA other RENAME TO s;
+    INSERT INTO tried VALUES ('done'); EXCEPTION WHEN lock_not_available THEN INSERT INTO tried VALUES ('refused'); END $$";
