@@ -243,10 +243,14 @@ pub(crate) async fn post_data(
     session: &Session,
     schemas: &Schemas,
     tables: &[Table],
+    target_major: u32,
 ) -> Result<PostData, Error> {
     let names = schemas.names();
+    let target_major = i32::try_from(target_major).unwrap_or(i32::MAX);
     let sql = include_str!("sql/constraints.sql");
-    let constraints = session.query("list constraints", sql, &[&names]).await?;
+    let constraints = session
+        .query("list constraints", sql, &[&names, &target_major])
+        .await?;
     let sql = include_str!("sql/indexes.sql");
     let indexes = session.query("list indexes", sql, &[&names]).await?;
     let constraint = |row: &tokio_postgres::Row| {

@@ -189,7 +189,7 @@ impl Contents {
         };
         let facts = async {
             let tables = catalogue::tables(source, schemas).await?;
-            let facts = catalogue::post_data(source, schemas, &tables).await?;
+            let facts = catalogue::post_data(source, schemas, &tables, target.major()).await?;
             Ok::<_, Error>((tables, facts))
         };
         let (formats, (tables, facts), features, code, validated, operators) = tokio::try_join!(

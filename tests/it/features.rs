@@ -647,6 +647,14 @@ const CASES: &[(&str, &str)] = &[
          CREATE POLICY p ON t USING (a IS NOT DISTINCT FROM b)",
     ),
     (
+        "keys_of_children",
+        "CREATE TABLE p (id bigint NOT NULL, v text NOT NULL);
+         CREATE TABLE c (PRIMARY KEY (id), UNIQUE (v)) INHERITS (p);
+         CREATE TABLE d (w int NOT NULL, PRIMARY KEY (id, w)) INHERITS (p);
+         INSERT INTO c VALUES (1, 'x');
+         INSERT INTO d VALUES (1, 'x', 2)",
+    ),
+    (
         "children_without_defaults",
         "CREATE TABLE p (id int, c char(3) DEFAULT 'x', n numeric(5, 2) DEFAULT 1, v varchar(5) DEFAULT 'v');
          CREATE TABLE k (id int, c char(3), n numeric(5, 2), v varchar(5));

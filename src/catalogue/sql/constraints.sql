@@ -1,7 +1,9 @@
 -- Constraints of post-data that take time: keys, exclusions, foreign keys.
 -- $1 text[]: schemas
+-- $2 int: the target's major
 -- create_index: the statement for the index of a key, where the key can be made of it afterwards: not for partitioned
--- tables, exclusions, and keys without overlaps (18 and newer).
+-- tables, exclusions, keys without overlaps (18 and newer), and primary keys of children on 18 and newer, which would make
+-- the parent's NOT NULL their own.
 SELECT k.oid, k.conname::text AS name, k.conrelid AS table, k.confrelid AS references, k.contype::text AS kind,
        k.convalidated AS validated,
        CASE WHEN k.condeferred THEN ' DEFERRABLE INITIALLY DEFERRED' WHEN k.condeferrable THEN ' DEFERRABLE' ELSE '' END AS timing,
@@ -9,6 +11,8 @@ SELECT k.oid, k.conname::text AS name, k.conrelid AS table, k.confrelid AS refer
        pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS table_name,
        CASE WHEN k.contype IN ('p', 'u') AND c.relkind = 'r'
                  AND coalesce(pg_catalog.to_jsonb(k) ->> 'conperiod', 'false') = 'false'
+                 AND NOT (k.contype = 'p' AND $2 >= 18 AND NOT c.relispartition
+                          AND EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid))
             THEN pg_catalog.pg_get_indexdef(k.conindid) END AS create_index
 FROM pg_catalog.pg_constraint k
 JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
