@@ -41,6 +41,8 @@ pub(crate) struct Cost {
     pub(crate) held: Duration,
     /// Round trips to the source, where a proxy counts them.
     pub(crate) turns: Option<u64>,
+    /// Bytes that came from the source over a line.
+    pub(crate) carried: Option<u64>,
     /// What the servers alone did one after the other.
     pub(crate) parts: Vec<Part>,
     /// The last record of the worker, where it was the tool.
@@ -88,8 +90,8 @@ pub(crate) fn run(script: &str, sides: &Sides<'_>) -> Result<Cost, String> {
     let work = tempfile::tempdir_in(sides.source.socket().parent().unwrap()).unwrap();
     let usage = work.path().join("usage");
     let before = [sides.source, sides.target].map(cpu);
-    let turns = || sides.proxy.as_ref().map(|proxy: &Proxy| proxy.carried().turns);
-    let turns_before = turns();
+    let carried = || sides.proxy.as_ref().map(Proxy::carried);
+    let carried_before = carried();
     let started = Instant::now();
     let child = start(script, &usage, sides, work.path());
     let (output, wall, mut cost) = watch(child, started, sides.source);
@@ -102,7 +104,9 @@ pub(crate) fn run(script: &str, sides: &Sides<'_>) -> Result<Cost, String> {
     cost.client = Duration::from_millis(fs::read_to_string(&usage).unwrap().parse().unwrap());
     cost.source = source.saturating_sub(source_before);
     cost.target = target.saturating_sub(target_before);
-    cost.turns = turns().zip(turns_before).map(|(after, before)| after - before);
+    let carried = carried().zip(carried_before);
+    cost.turns = carried.map(|(after, before)| after.turns - before.turns);
+    cost.carried = carried.map(|(after, before)| after.to_client - before.to_client);
     let stdout = String::from_utf8_lossy(&output.stdout);
     cost.record = stdout
         .lines()

@@ -264,10 +264,25 @@ mod tests {
     fn arguments_choose_sets_and_tools_and_refuse_what_is_unknown() {
         let every = options(&["SETS=", "TOOLS=", "SCALE="]).unwrap();
         assert_eq!((every.sets.len(), every.tools.len()), (SETS.len(), TOOLS.len()));
-        let some = options(&["SETS=small line", "TOOLS=pgcopydb copy", "SCALE=0.5", "ROUNDS=3"]).unwrap();
+        let some = options(&[
+            "SETS=small line-400",
+            "TOOLS=pgcopydb copy",
+            "SCALE=0.5",
+            "ROUNDS=3",
+        ])
+        .unwrap();
         let words: Vec<_> = some.tools.iter().map(|tool| tool.word).collect();
-        assert_eq!(words, ["pgcopydb-2", "pgcopydb-4", "copy", "copy-without-lz4"]);
-        assert_eq!((some.sets[0].name, some.sets[1].name), ("small", "line"));
+        assert_eq!(
+            words,
+            [
+                "pgcopydb-2",
+                "pgcopydb-4",
+                "pgcopydb-8",
+                "copy",
+                "copy-without-lz4"
+            ]
+        );
+        assert_eq!((some.sets[0].name, some.sets[1].name), ("small", "line-400"));
         assert_eq!((some.scale, some.rounds), (0.5, 3));
         for wrong in ["SETS=large", "SCALE=0", "SCALE=x", "ROUNDS=0", "COLOUR=red", "3"] {
             assert!(options(&[wrong]).is_err(), "{wrong}");
@@ -322,7 +337,7 @@ mod tests {
                 ("original", Some(40)),
                 ("pgcopydb-2", Some(12)),
                 ("pgcopydb-4", Some(15)),
-                ("floor", None),
+                ("floor-lz4", None),
                 ("copy", Some(10)),
             ],
         )];

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::cost::Cost;
-use crate::sets::LINE_BITS_PER_SECOND;
 use crate::tools::{How, word};
 use crate::{Measured, Row};
 
@@ -86,11 +85,42 @@ fn note(measured: &Measured, row: &Row) -> Option<String> {
         });
         return Some(format!("{name}: {}", parts.collect::<Vec<_>>().join(", ")));
     }
-    measured.set.way.line?.bits_per_second?;
-    let percent = line_share(costs)? * 100.0;
-    Some(format!(
-        "{name}: {percent:.0} % of the line was used while rows moved"
-    ))
+    let (line, servers) = (line_seconds(measured, costs)?, servers_seconds(measured)?);
+    let time = median(costs, |cost| cost.wall.as_secs_f64()) / line.max(servers);
+    let mut text = format!(
+        "{name}: what it read takes the line {line:.1} s, and the servers' CPU is all there is for {servers:.1} s: \
+         {time:.2} times the longer"
+    );
+    if let Some(share) = line_share(measured, costs) {
+        write!(
+            text,
+            "; {:.0} % of the line was used while rows moved",
+            share * 100.0
+        )
+        .unwrap();
+    }
+    Some(text)
+}
+
+/// How long the line takes at least for what was read.
+fn line_seconds(measured: &Measured, costs: &[Cost]) -> Option<f64> {
+    let bits_per_second = measured.set.way.line?.bits_per_second?;
+    let bytes = f64::from(u32::try_from(costs.first()?.carried?).ok()?);
+    Some(bytes * 8.0 / f64::from(u32::try_from(bits_per_second).ok()?))
+}
+
+/// How long the servers alone take at least, if all cores are theirs.
+fn servers_seconds(measured: &Measured) -> Option<f64> {
+    let costs = measured.costs(word::FLOOR_LZ4)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cpu = median(costs, |cost| (cost.source + cost.target).as_secs_f64());
+    Some(cpu / f64::from(u32::try_from(cores).unwrap()))
+}
+
+/// A tool's time over a line against what takes longer: its bytes on the line, or the servers' CPU.
+pub(crate) fn against_the_floor(measured: &Measured, word: &str) -> Option<f64> {
+    let line = line_seconds(measured, measured.costs(word)?)?;
+    Some(measured.seconds(word)? / line.max(servers_seconds(measured)?))
 }
 
 /// Time, and what follows it.
@@ -137,9 +167,9 @@ pub(crate) fn peak_mb(costs: &[Cost], program: &str) -> Option<f64> {
 }
 
 /// The share of the line's width that the rows took.
-pub(crate) fn line_share(costs: &[Cost]) -> Option<f64> {
+pub(crate) fn line_share(measured: &Measured, costs: &[Cost]) -> Option<f64> {
+    let bits_per_second = measured.set.way.line?.bits_per_second?;
     let bytes = costs.first()?.row_bytes()?;
     let bytes_per_second = bytes / median(costs, |cost| cost.row_seconds().unwrap_or(f64::INFINITY));
-    let width = f64::from(u32::try_from(LINE_BITS_PER_SECOND / 8).unwrap());
-    Some(bytes_per_second / width)
+    Some(bytes_per_second * 8.0 / f64::from(u32::try_from(bits_per_second).unwrap()))
 }

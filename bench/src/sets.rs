@@ -24,10 +24,6 @@ pub(crate) struct Way {
     pub(crate) tls: bool,
 }
 
-const DELAY: Duration = Duration::from_millis(10);
-/// What the set `line` may carry.
-pub(crate) const LINE_BITS_PER_SECOND: u64 = 200_000_000;
-
 /// Every way to move a schema.
 const EVERYONE: &[&str] = &[
     word::ORIGINAL,
@@ -43,7 +39,18 @@ const EVERYONE: &[&str] = &[
     word::COPY_WITHOUT_LZ4,
 ];
 
-pub(crate) const SETS: [Set; 9] = [
+/// Over a line.
+const TRAVELLERS: &[&str] = &[
+    word::ORIGINAL,
+    word::PGCOPYDB_2,
+    word::PGCOPYDB_4,
+    word::PGCOPYDB_8,
+    word::FLOOR_LZ4,
+    word::PIPE,
+    word::COPY,
+];
+
+pub(crate) const SETS: [Set; 11] = [
     Set::direct("warehouse", EVERYONE),
     Set::direct("small", EVERYONE),
     Set::direct("documents", EVERYONE),
@@ -85,23 +92,15 @@ pub(crate) const SETS: [Set; 9] = [
         ],
         way: Way {
             line: Some(Line {
-                delay: DELAY,
+                delay: Duration::from_millis(10),
                 bits_per_second: None,
             }),
             tls: false,
         },
     },
-    Set {
-        name: "line",
-        tools: &[word::PIPE, word::COPY],
-        way: Way {
-            line: Some(Line {
-                delay: DELAY,
-                bits_per_second: Some(LINE_BITS_PER_SECOND),
-            }),
-            tls: true,
-        },
-    },
+    Set::over_a_line("line-100", 20, 100),
+    Set::over_a_line("line-400", 5, 400),
+    Set::over_a_line("line-1000", 5, 1000),
 ];
 
 /// What a set holds.
@@ -119,6 +118,22 @@ impl Set {
             tls: false,
         };
         Self { name, tools, way }
+    }
+
+    const fn over_a_line(name: &'static str, delay_ms: u64, megabits_per_second: u64) -> Self {
+        let line = Line {
+            delay: Duration::from_millis(delay_ms),
+            bits_per_second: Some(megabits_per_second * 1_000_000),
+        };
+        let way = Way {
+            line: Some(line),
+            tls: true,
+        };
+        Self {
+            name,
+            tools: TRAVELLERS,
+            way,
+        }
     }
 
     /// The first line of its file.

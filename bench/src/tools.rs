@@ -30,6 +30,7 @@ pub(crate) mod word {
     pub(crate) const DIRECTORY_4: &str = "directory-4";
     pub(crate) const PGCOPYDB_2: &str = "pgcopydb-2";
     pub(crate) const PGCOPYDB_4: &str = "pgcopydb-4";
+    pub(crate) const PGCOPYDB_8: &str = "pgcopydb-8";
     pub(crate) const PSQL: &str = "psql";
     pub(crate) const FLOOR: &str = "floor";
     pub(crate) const FLOOR_LZ4: &str = "floor-lz4";
@@ -77,7 +78,7 @@ macro_rules! pgcopydb {
     };
 }
 
-pub(crate) const TOOLS: [Tool; 12] = [
+pub(crate) const TOOLS: [Tool; 13] = [
     Tool::script(
         word::ORIGINAL,
         "pg_dump -Fc | pg_restore",
@@ -106,6 +107,8 @@ pub(crate) const TOOLS: [Tool; 12] = [
     ),
     Tool::script(word::PGCOPYDB_2, "pgcopydb, 2 and 2 jobs", pgcopydb!("2")),
     Tool::script(word::PGCOPYDB_4, "pgcopydb, 4 and 4 jobs", pgcopydb!("4")),
+    // Of the sets over a line alone.
+    Tool::script(word::PGCOPYDB_8, "pgcopydb, 8 and 8 jobs", pgcopydb!("8")),
     // Of the set keyless alone.
     Tool::script(
         word::PSQL,
