@@ -133,6 +133,7 @@ async fn line(
         source_activity,
         deferred: parts.deferred.into(),
         summary: progress.summary(),
+        builds: progress.builds(),
     };
     unit.complete(lock, &room.loads, completion).await
 }

@@ -19,6 +19,8 @@ use crate::word::Word as _;
 const RECORD_INTERVAL: Duration = Duration::from_secs(10);
 /// Between two movements of the bar on a terminal.
 const BAR_INTERVAL: Duration = Duration::from_millis(500);
+/// The ledger keeps how long the builds of a table took from so long on.
+const BUILDS_NOTED: Duration = Duration::from_millis(100);
 /// Tables named in the last record.
 const SLOWEST_MAX: usize = 20;
 /// What a progress record names of the work under way.
@@ -80,6 +82,8 @@ struct State {
     /// What sessions are at, apart from rows: each a number and words.
     busy: BTreeMap<u64, String>,
     next_busy: u64,
+    /// How long each table's indexes and keys were under way, added up.
+    builds: BTreeMap<String, Duration>,
     /// Tables whose rows were not frozen as they were loaded.
     not_frozen: BTreeSet<String>,
     rows: Option<u64>,
@@ -115,6 +119,7 @@ impl Progress {
                 moved: Vec::new(),
                 busy: BTreeMap::new(),
                 next_busy: 0,
+                builds: BTreeMap::new(),
                 not_frozen: BTreeSet::new(),
                 rows: None,
                 not_carried: Vec::new(),
@@ -251,6 +256,22 @@ impl Progress {
             progress: self,
             number,
         }
+    }
+
+    /// Notes that something on a table was built.
+    pub(crate) fn built(&self, table: String, elapsed: Duration) {
+        *self.state().builds.entry(table).or_default() += elapsed;
+    }
+
+    /// How long the builds of each table took, in milliseconds, where it is worth a later load's attention.
+    pub(crate) fn builds(&self) -> Value {
+        let state = self.state();
+        let long = state
+            .builds
+            .iter()
+            .filter(|(_, elapsed)| **elapsed >= BUILDS_NOTED);
+        long.map(|(table, elapsed)| (table.clone(), json!(millis(*elapsed))))
+            .collect()
     }
 
     /// Names a table whose rows were not frozen.

@@ -5,6 +5,7 @@ use crate::archive::dump::{Archive, Dump, Endpoint};
 use crate::archive::parts::Division;
 use crate::build::constraints;
 use crate::build::statements::{self, Statement};
+use crate::catalogue::Analyzable;
 use crate::catalogue::code::SearchPath;
 use crate::config::{Method, Verify};
 use crate::copy::{Contents, Copy};
@@ -45,6 +46,8 @@ pub(crate) struct Transferred<'a> {
     pub(crate) expected: Expected,
     /// Under `VERIFY=hash` alone.
     pub(crate) hashed: Option<Hashed<'a>>,
+    /// What statistics are still to be collected of.
+    analyzable: Vec<Analyzable>,
     /// What statistics on expressions may look for names in.
     path: SearchPath,
     /// Sessions on the target, for what else can be done side by side.
@@ -58,6 +61,7 @@ impl<'a> Transferred<'a> {
             objects,
             hashed: self.hashed,
             expected: self.expected,
+            analyzable: self.analyzable,
             path: self.path,
         };
         (comparison, self.loaders)
@@ -71,6 +75,12 @@ impl<'a> Transfer<'a> {
         let encoding = self.target.encoding.clone();
         let path = self.contents.code.path.clone();
         let validated = std::mem::take(&mut self.contents.validated);
+        progress.not_carried(self.contents.not_analyzed.clone());
+        // METHOD=copy collects them as soon as a table is built.
+        let analyzable = match unit.config.method {
+            Method::Pipe => self.contents.analyzable.clone(),
+            Method::Copy => Vec::new(),
+        };
         let mut readers = None;
         if unit.config.verify == Verify::Hash {
             let id = &snapshot.mark.id;
@@ -94,6 +104,7 @@ impl<'a> Transfer<'a> {
         Ok(Transferred {
             expected,
             hashed,
+            analyzable,
             path,
             loaders,
         })

@@ -30,6 +30,7 @@ locals {
     RUN_DIR              = "/run/schemaferry"
     METHOD               = var.method
     JOBS                 = tostring(var.jobs)
+    BUILD_JOBS           = var.build_jobs
     MAINTENANCE_WORK_MEM = var.maintenance_work_mem
     PRIVILEGES           = var.privileges
     ROLE_MAP             = var.role_map

@@ -87,6 +87,12 @@ variable "jobs" {
   default     = 4
 }
 
+variable "build_jobs" {
+  description = "Sessions of one schema that build on the target beside its streams; auto is as many as jobs"
+  type        = string
+  default     = "auto"
+}
+
 variable "maintenance_work_mem" {
   description = "Memory of one build of an index on the target, such as 256MB; auto looks at the target"
   type        = string

@@ -3,81 +3,78 @@
 use futures_util::future::try_join_all;
 
 use crate::build::statements::{self, Statement};
-use crate::catalogue::Relation;
+use crate::catalogue::Analyzable;
 use crate::catalogue::code::SearchPath;
-use crate::config::Schemas;
 use crate::error::{self, Error};
 use crate::server::session::{self, Session};
 
-/// Tables named in one ANALYZE, which is a transaction for each.
+/// Up to this size relations are analyzed together, in bytes.
+const SMALL_BYTES: u64 = 8_000_000;
+/// Relations named in one ANALYZE, which is a transaction for each.
 const ANALYZE_MAX: usize = 20;
+
+/// Relations as one statement takes them: large ones alone, small ones together, unless one of them has to come last.
+pub(crate) fn lists(relations: Vec<Analyzable>) -> Vec<Vec<Analyzable>> {
+    let (large, small): (Vec<_>, Vec<_>) = relations
+        .into_iter()
+        .partition(|relation| relation.bytes > SMALL_BYTES);
+    let (last, small): (Vec<_>, Vec<_>) = small.into_iter().partition(|relation| relation.last);
+    let together = |small: Vec<Analyzable>| -> Vec<Vec<Analyzable>> {
+        small.chunks(ANALYZE_MAX).map(<[_]>::to_vec).collect()
+    };
+    let mut lists: Vec<Vec<Analyzable>> = large.into_iter().map(|relation| vec![relation]).collect();
+    lists.extend(together(small));
+    lists.extend(together(last));
+    lists
+}
 
 /// Collects statistics, with every session that is given, which compute before and serve for the transport afterwards.
 /// Partitioned roots and inheritance parents get those of their whole tree, which autovacuum never collects; a root's
-/// partitions are analyzed with it, unless foreign tables are among them: their servers are not asked for anything.
-/// Returns what statistics could not be collected of, which a load does not fail over.
+/// partitions are analyzed with it. Returns what statistics could not be collected of, which a load does not fail over.
 pub(crate) async fn run(
     sessions: &[Session],
-    schemas: &Schemas,
+    relations: Vec<Analyzable>,
     path: &SearchPath,
     done: impl Fn(),
 ) -> Result<Vec<String>, Error> {
-    let Some(first) = sessions.first() else {
-        return Ok(Vec::new());
-    };
-    let sql = include_str!("sql/analyzable.sql");
-    let rows = first
-        .query("list tables to analyze", sql, &[&schemas.names()])
-        .await?;
-    let name = |row: &&tokio_postgres::Row| {
-        let relation = Relation {
-            schema: row.get("schema"),
-            name: row.get("name"),
-        };
-        let only = if row.get("only") { "ONLY " } else { "" };
-        format!("{only}{}", relation.quoted())
-    };
-    let (skipped, rows): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.get("skipped"));
-    let (large, small): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.get("large"));
-    let mut lists: Vec<Vec<String>> = large.iter().map(|row| vec![name(row)]).collect();
-    let small: Vec<String> = small.iter().map(name).collect();
-    lists.extend(small.chunks(ANALYZE_MAX).map(<[String]>::to_vec));
     let all: Vec<&Session> = sessions.iter().collect();
-    let failed = session::share_out(&all, lists, async |session, list| {
+    let failed = session::share_out(&all, lists(relations), async |session, list| {
         let failed = analyze(session, &list, path).await?;
         done();
         Ok(failed)
     })
     .await?;
     try_join_all(sessions.iter().map(Session::transport)).await?;
-    let skipped = skipped
-        .iter()
-        .map(|row| format!("statistics of {}: foreign tables lie below it", name(row)));
-    Ok(skipped.chain(failed.into_iter().flatten()).collect())
+    Ok(failed.concat())
 }
 
-/// Analyzes some tables, one by one where that fails together, and returns those that it fails for.
-async fn analyze(session: &Session, list: &[String], path: &SearchPath) -> Result<Vec<String>, Error> {
-    let statement = |list: &[String]| {
-        let list = list.join(", ");
-        Statement::new(format!("analyze {list}"), format!("ANALYZE {list}"))
-    };
+/// Analyzes some relations, one by one where that fails together, and returns those that it fails for.
+pub(crate) async fn analyze(
+    session: &Session,
+    list: &[Analyzable],
+    path: &SearchPath,
+) -> Result<Vec<String>, Error> {
     // Statistics on expressions call their functions.
     match statements::run(session, &[statement(list)], path).await {
         Err(error) if is_of_the_table(session, &error) => {}
         ended => return ended.map(|()| Vec::new()),
     }
     let mut failed = Vec::new();
-    for name in list {
-        let one = std::slice::from_ref(name);
-        match statements::run(session, &[statement(one)], path).await {
+    for one in list {
+        match statements::run(session, &[statement(std::slice::from_ref(one))], path).await {
             Err(error) if is_of_the_table(session, &error) => {
-                failed.push(format!("statistics of {name}: {}", error::chain(&error)));
+                failed.push(format!("statistics of {}: {}", one.name, error::chain(&error)));
             }
             ended => ended?,
         }
     }
     Ok(failed)
+}
+
+fn statement(list: &[Analyzable]) -> Statement {
+    let names: Vec<&str> = list.iter().map(|relation| relation.name.as_str()).collect();
+    let names = names.join(", ");
+    Statement::new(format!("analyze {names}"), format!("ANALYZE {names}"))
 }
 
 /// Whether ANALYZE fails because of what it meets in the table, rather than of the server's state.

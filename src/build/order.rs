@@ -1,8 +1,8 @@
 //! In which order post-data is built, and what of it can be built at once: pure.
 //!
-//! What costs time (indexes, keys, foreign keys) is taken out of the archive's order and waits only for what it
-//! needs. The rest (rules, triggers, materialized views, whatever hangs on them) comes afterwards in the archive's
-//! order, which pg_dump has made a valid one.
+//! What costs time (indexes, keys, foreign keys, materialized views) is taken out of the archive's order and waits only for
+//! what it needs. The rest (rules, triggers, materialized views that call functions, whatever hangs on them) comes afterwards
+//! in the archive's order, which pg_dump has made a valid one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -44,6 +44,8 @@ pub(crate) struct Step {
     pub(crate) locks: BTreeMap<u32, Mode>,
     /// Size of the largest table that it reads, in bytes.
     pub(crate) weight: u64,
+    /// The table that it builds on, by OID; 0 for none, or for several.
+    pub(crate) table: u32,
     /// It is one statement, and what it calls may fail before other steps are done.
     pub(crate) may_pass_later: bool,
 }
@@ -54,9 +56,18 @@ pub(crate) fn may_pass_later(entry: &Entry, facts: &PostData) -> bool {
         || matches!(entry.desc.as_str(), "MATERIALIZED VIEW DATA" | "CHECK CONSTRAINT")
 }
 
-/// Steps for the entries of post-data, each needing only steps before it. `batches` tells for small tables with
-/// which others their rows travel: their indexes are built together too.
-pub(crate) fn order(entries: &[&Entry], facts: &PostData, batches: &HashMap<u32, usize>) -> Vec<Step> {
+/// Steps in their order.
+#[derive(Debug)]
+pub(crate) struct Ordered {
+    /// Each needs only steps before it.
+    pub(crate) steps: Vec<Step>,
+    /// Indexes of the steps that build something on each table.
+    pub(crate) builds: HashMap<u32, Vec<usize>>,
+}
+
+/// Steps for the entries of post-data. `batches` tells for small tables with which others their rows travel: their indexes are
+/// built together too.
+pub(crate) fn order(entries: &[&Entry], facts: &PostData, batches: &HashMap<u32, usize>) -> Ordered {
     let mut order = Order {
         facts,
         batches,
@@ -72,8 +83,11 @@ pub(crate) fn order(entries: &[&Entry], facts: &PostData, batches: &HashMap<u32,
     let late = late(entries, facts);
     let (late, early): (Vec<&Entry>, Vec<&Entry>) =
         entries.iter().partition(|entry| late.contains(&entry.dump_id));
-    let (keys, builds): (Vec<&Entry>, Vec<&Entry>) =
+    let (keys, early): (Vec<&Entry>, Vec<&Entry>) =
         early.into_iter().partition(|entry| entry.desc == "FK CONSTRAINT");
+    let (views, builds): (Vec<&Entry>, Vec<&Entry>) = early
+        .into_iter()
+        .partition(|entry| entry.desc == "MATERIALIZED VIEW DATA");
     order.alone_on_its_table(&builds);
     let table_of = |entry: &Entry| order.table(entry);
     order.trees = Trees::of(&builds, &table_of);
@@ -84,17 +98,25 @@ pub(crate) fn order(entries: &[&Entry], facts: &PostData, batches: &HashMap<u32,
     for entry in keys {
         order.foreign_key(entry, built);
     }
+    for entry in views {
+        order.refresh(entry);
+    }
     order.rest(&late);
-    order.steps
+    Ordered {
+        steps: order.steps,
+        builds: order.builds,
+    }
 }
 
-/// Entries that are not taken out of the archive's order: what is neither index nor constraint, and what hangs on it.
+/// Entries that are not taken out of the archive's order: what is neither index nor constraint nor a materialized view that
+/// reads nothing but relations, and what hangs on it.
 fn late(entries: &[&Entry], facts: &PostData) -> HashSet<i32> {
     let mut late = HashSet::new();
     for entry in entries {
         let early = match entry.desc.as_str() {
             "INDEX" => facts.indexes.contains_key(&entry.oid),
             "CONSTRAINT" | "FK CONSTRAINT" => facts.constraints.contains_key(&entry.oid),
+            "MATERIALIZED VIEW DATA" => facts.matviews.contains_key(&entry.oid),
             "INDEX ATTACH" => true,
             _ => false,
         };
@@ -196,6 +218,7 @@ impl Order<'_> {
                 needs: std::mem::take(&mut needs),
                 locks,
                 weight,
+                table,
             });
             self.builds.entry(table).or_default().push(step);
             needs = BTreeSet::from([Prerequisite::Step(step)]);
@@ -272,10 +295,41 @@ impl Order<'_> {
                     (constraint.table, Mode::Exclusive),
                 ]),
                 weight,
+                table: 0,
                 may_pass_later: false,
             }),
         };
         self.last.insert(entry.dump_id, (last, constraint.table));
+    }
+
+    /// A materialized view is filled when the tables that it reads are built: its query may want their indexes.
+    fn refresh(&mut self, entry: &Entry) {
+        let mut needs = self.needs(entry, &[]);
+        needs.insert(Prerequisite::AllRows);
+        let reads = self.facts.matviews.get(&entry.oid).into_iter().flatten();
+        let mut locks = BTreeMap::new();
+        let mut weight = 0;
+        for relation in reads {
+            let builds = self.builds.get(relation).into_iter().flatten();
+            needs.extend(builds.map(|step| Prerequisite::Step(*step)));
+            let mode = if *relation == entry.oid {
+                Mode::Exclusive
+            } else {
+                Mode::Shared
+            };
+            locks.insert(*relation, mode);
+            weight += self.facts.sizes.get(relation).copied().unwrap_or(0);
+        }
+        let step = self.push(Step {
+            statements: vec![Statement::whole(entry)],
+            needs,
+            locks,
+            weight,
+            table: 0,
+            may_pass_later: true,
+        });
+        self.builds.entry(entry.oid).or_default().push(step);
+        self.last.insert(entry.dump_id, (step, entry.oid));
     }
 
     /// Adding a foreign key locks both tables.
@@ -432,7 +486,7 @@ mod tests {
         batches: &HashMap<u32, usize>,
     ) -> Vec<(Vec<String>, Vec<usize>)> {
         let entries: Vec<&Entry> = entries.iter().collect();
-        let steps = order(&entries, facts, batches);
+        let steps = order(&entries, facts, batches).steps;
         for (index, step) in steps.iter().enumerate() {
             assert!(
                 step.needs.iter().all(|need| *need < Prerequisite::Step(index)),
@@ -503,6 +557,19 @@ mod tests {
     }
 
     #[test]
+    fn a_materialized_view_waits_for_what_it_reads() {
+        // 8 calls functions; 9 reads 6, which reads table 200.
+        let (mut entries, mut facts) = two_tables();
+        entries.push(entry(8, "MATERIALIZED VIEW DATA", &[]));
+        entries.push(entry(9, "MATERIALIZED VIEW DATA", &[6]));
+        facts.matviews = HashMap::from([(6, vec![6, 200]), (9, vec![9, 6, 200])]);
+        let steps = ordered(&entries, &facts, &HashMap::new());
+        assert_eq!(steps[6], step(&["MATERIALIZED VIEW DATA 6;"], &[3]));
+        assert_eq!(steps[7], step(&["MATERIALIZED VIEW DATA 9;"], &[3, 6]));
+        assert_eq!(steps[10], step(&["MATERIALIZED VIEW DATA 8;"], &[9]));
+    }
+
+    #[test]
     fn small_tables_are_built_together() {
         let (entries, facts) = two_tables();
         let steps = ordered(&entries, &facts, &HashMap::from([(100, 0), (200, 0)]));
@@ -532,7 +599,7 @@ mod tests {
             sizes: HashMap::from([(30, 1), (40, 1), (50, 1)]),
             ..PostData::default()
         };
-        let steps = order(&entries.iter().collect::<Vec<_>>(), &facts, &HashMap::new());
+        let steps = order(&entries.iter().collect::<Vec<_>>(), &facts, &HashMap::new()).steps;
         // Attachments make one step, in their order.
         let attached: Vec<&str> = steps[4].statements.iter().map(|one| one.sql.as_str()).collect();
         assert_eq!(

@@ -322,6 +322,7 @@ mod tests {
                 name: format!("t{oid}"),
             },
             size_bytes: 0,
+            build_bytes: 0,
             root: None,
             by_root: false,
         };

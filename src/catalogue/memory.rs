@@ -1,4 +1,4 @@
-//! How much of the target's memory one build of an index may take, while as many as `JOBS` are at work.
+//! How much of the target's memory one build of an index may take, while as many as `BUILD_JOBS` are at work.
 
 use crate::config::Config;
 use crate::error::Error;
@@ -26,7 +26,11 @@ pub(crate) async fn of_builds(target: &Session, config: &Config) -> Result<Build
     let size = |name: &str| u64::try_from(row.get::<_, i64>(name)).unwrap_or_default();
     let is_aurora = row.get("is_aurora");
     let share_kb = share(size("shared_buffers_kb"), is_aurora);
-    let borne = borne(size("setting_kb"), share_kb / u64::from(config.jobs), is_aurora);
+    let borne = borne(
+        size("setting_kb"),
+        share_kb / u64::from(config.build_jobs),
+        is_aurora,
+    );
     Ok(BuildMemory {
         each_kb: config.maintenance_work_mem_kb.unwrap_or(borne),
         share_kb,

@@ -68,6 +68,8 @@ pub(crate) struct Table {
     pub(crate) relation: Relation,
     /// Heap and TOAST on the source, in bytes.
     pub(crate) size_bytes: u64,
+    /// What its indexes cost on the target, as bytes of a B-tree that is built.
+    pub(crate) build_bytes: u64,
     /// The partitioned root that it is a leaf of.
     pub(crate) root: Option<Relation>,
     /// Whether a row may belong to another leaf on the target, so that rows can only be given to the root.
@@ -131,8 +133,23 @@ pub(crate) struct PostData {
     pub(crate) indexes: HashMap<u32, u32>,
     /// Indexes, and constraints with an index, that may read other tables than their own while they are built.
     pub(crate) all_rows: HashSet<u32>,
+    /// What materialized views read that call no functions of the user's own: OIDs of the relations.
+    pub(crate) matviews: HashMap<u32, Vec<u32>>,
     /// Heap and TOAST of each table, in bytes.
     pub(crate) sizes: HashMap<u32, u64>,
+}
+
+/// What ANALYZE is run on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Analyzable {
+    /// As ANALYZE wants it, quoted, with ONLY where it must not look below.
+    pub(crate) name: String,
+    /// OIDs on the source of it and of everything below it.
+    pub(crate) below: Vec<u32>,
+    /// Heaps of all these on the source, in bytes.
+    pub(crate) bytes: u64,
+    /// It hangs on more than tables and their indexes.
+    pub(crate) last: bool,
 }
 
 /// Something whose rows are counted as one.
@@ -195,6 +212,7 @@ pub(crate) async fn tables(session: &Session, schemas: &Schemas) -> Result<Vec<T
             name: row.get("name"),
         },
         size_bytes: u64::try_from(row.get::<_, i64>("size_bytes")).unwrap_or(0),
+        build_bytes: u64::try_from(row.get::<_, i64>("build_bytes")).unwrap_or(0),
         root: row
             .get::<_, Option<String>>("root_schema")
             .map(|schema| Relation {
@@ -253,6 +271,10 @@ pub(crate) async fn post_data(
         .await?;
     let sql = include_str!("sql/indexes.sql");
     let indexes = session.query("list indexes", sql, &[&names]).await?;
+    let sql = include_str!("sql/matviews.sql");
+    let matviews = session
+        .query("list what materialized views read", sql, &[&names])
+        .await?;
     let constraint = |row: &tokio_postgres::Row| {
         let constraint = Constraint {
             name: row.get("name"),
@@ -278,6 +300,10 @@ pub(crate) async fn post_data(
             .filter(|row| row.get("all_rows"))
             .flat_map(|row| [Some(row.get("oid")), row.get("constraint")])
             .flatten()
+            .collect(),
+        matviews: matviews
+            .iter()
+            .map(|row| (row.get("oid"), row.get("reads")))
             .collect(),
         sizes: tables.iter().map(|table| (table.oid, table.size_bytes)).collect(),
     })
@@ -425,6 +451,37 @@ pub(crate) async fn set_sequences(target: &Session, states: &[SequenceState]) ->
     }))
     .await
     .map(|_| ())
+}
+
+/// What statistics are collected of on a target of that major, by what the source holds, largest first; and what not,
+/// because foreign tables lie below it: their servers are not asked for anything.
+pub(crate) async fn analyzable(
+    source: &Session,
+    schemas: &Schemas,
+    target_major: u32,
+) -> Result<(Vec<Analyzable>, Vec<String>), Error> {
+    let sql = include_str!("sql/analyzable.sql");
+    let knows_only = target_major >= 18;
+    let rows = source
+        .query("list tables to analyze", sql, &[&schemas.names(), &knows_only])
+        .await?;
+    let analyzable = |row: &tokio_postgres::Row| {
+        let relation = Relation {
+            schema: row.get("schema"),
+            name: row.get("name"),
+        };
+        let only = if row.get("only") { "ONLY " } else { "" };
+        Analyzable {
+            name: format!("{only}{}", relation.quoted()),
+            below: row.get("below"),
+            bytes: u64::try_from(row.get::<_, i64>("bytes")).unwrap_or(0),
+            last: row.get("last"),
+        }
+    };
+    let (skipped, rows): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.get("skipped"));
+    let skipped = skipped.into_iter().map(analyzable);
+    let skipped = skipped.map(|one| format!("statistics of {}: foreign tables lie below it", one.name));
+    Ok((rows.into_iter().map(analyzable).collect(), skipped.collect()))
 }
 
 /// OIDs of foreign keys that reference tables outside of the unit.

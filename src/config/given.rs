@@ -19,6 +19,7 @@ pub(super) struct Own {
     pub(super) schema_name: Option<String>,
     pub(super) method: Option<String>,
     pub(super) jobs: Option<String>,
+    pub(super) build_jobs: Option<String>,
     pub(super) split: Option<String>,
     pub(super) maintenance_work_mem: Option<String>,
     pub(super) toast_compression: Option<String>,

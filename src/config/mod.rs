@@ -152,6 +152,8 @@ pub(crate) struct Config {
     pub(crate) method: Method,
     /// METHOD=copy: streams in flight per side, 1 to 64.
     pub(crate) jobs: u8,
+    /// METHOD=copy: sessions that build on the target beside the streams, 1 to 64.
+    pub(crate) build_jobs: u8,
     pub(crate) split: Split,
     /// METHOD=copy: memory of one build on the target, in kB; `None`: what the target bears.
     pub(crate) maintenance_work_mem_kb: Option<u64>,
@@ -182,7 +184,13 @@ pub(crate) struct Config {
 }
 
 /// Variables of METHOD=copy: under the other METHOD they are noted, which is no error.
-const COPY_ONLY: [&str; 4] = ["JOBS", "SPLIT", "MAINTENANCE_WORK_MEM", "TOAST_COMPRESSION"];
+const COPY_ONLY: [&str; 5] = [
+    "JOBS",
+    "BUILD_JOBS",
+    "SPLIT",
+    "MAINTENANCE_WORK_MEM",
+    "TOAST_COMPRESSION",
+];
 
 /// How records are to be written, whatever is wrong with the rest of the environment.
 pub(crate) fn log_format() -> LogFormat {
@@ -217,6 +225,7 @@ impl Config {
             let source = reader.server("SOURCE_", &given.source, needs.source == Need::Required);
             let target = reader.server("TARGET_", &given.target, needs.target == Need::Required);
             let jobs = reader.required(given!(own.jobs), parse::jobs);
+            let build_jobs = reader.required(given!(own.build_jobs), parse::build_jobs);
             let split = reader.required(given!(own.split), Split::named);
             let maintenance_work_mem_kb = reader.required(given!(own.maintenance_work_mem), parse::memory);
             let toast_compression = reader.required(given!(own.toast_compression), ToastCompression::named);
@@ -239,6 +248,7 @@ impl Config {
                 target,
                 method: method?,
                 jobs: jobs?,
+                build_jobs: build_jobs?.or(jobs)?,
                 split: split?,
                 maintenance_work_mem_kb: maintenance_work_mem_kb?,
                 toast_compression: toast_compression?,
@@ -281,6 +291,7 @@ impl Config {
             "TARGET": self.target.record(),
             "METHOD": self.method.word(),
             "JOBS": self.jobs,
+            "BUILD_JOBS": self.build_jobs,
             "SPLIT": self.split.word(),
             "MAINTENANCE_WORK_MEM": self.maintenance_work_mem_kb.map_or_else(|| "auto".to_owned(), |kb| format!("{kb}kB")),
             "TOAST_COMPRESSION": self.toast_compression.word(),
@@ -483,9 +494,10 @@ mod tests {
             &["METHOD \"dump\" is not one of copy, pipe"],
         ),
         (
-            &[("JOBS", "0"), ("SPLIT", "x")],
+            &[("JOBS", "0"), ("BUILD_JOBS", "65"), ("SPLIT", "x")],
             &[
                 "JOBS \"0\" is not a number from 1 to 64",
+                "BUILD_JOBS \"65\" is not a number from 1 to 64, nor auto",
                 "SPLIT \"x\" is not one of auto",
             ],
         ),
@@ -546,6 +558,7 @@ mod tests {
             ("WAIT_TIMEOUT", "2h 30m"),
             ("ACCEPT", "publications"),
             ("JOBS", "8"),
+            ("BUILD_JOBS", "2"),
             ("MAINTENANCE_WORK_MEM", "2GB"),
             ("METHOD", "pipe"),
             ("RUN_ID", ""),
@@ -560,7 +573,7 @@ mod tests {
         assert_eq!(config.wait_timeout, Duration::from_mins(150));
         assert_eq!(config.accept, BTreeSet::from([Hazard::Publications]));
         assert_eq!(config.maintenance_work_mem_kb, Some(2 * 1024 * 1024));
-        assert_eq!(config.unused, ["JOBS", "MAINTENANCE_WORK_MEM"]);
+        assert_eq!(config.unused, ["JOBS", "BUILD_JOBS", "MAINTENANCE_WORK_MEM"]);
         assert_eq!(config.run_id, None);
     }
 

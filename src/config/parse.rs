@@ -153,6 +153,16 @@ pub(super) fn memory(text: &str) -> Result<Option<u64>, String> {
         .ok_or_else(|| format!("{text:?} is no amount of memory such as 256MB, from 1MB to 2047GB, nor auto"))
 }
 
+/// `None`: as many as there are streams.
+pub(super) fn build_jobs(text: &str) -> Result<Option<u8>, String> {
+    if text == "auto" {
+        return Ok(None);
+    }
+    jobs(text)
+        .map(Some)
+        .map_err(|problem| format!("{problem}, nor auto"))
+}
+
 pub(super) fn jobs(text: &str) -> Result<u8, String> {
     match text.parse() {
         Ok(jobs) if JOBS.contains(&jobs) => Ok(jobs),

@@ -72,6 +72,11 @@ pub(crate) const VARIABLES: &[Variable] = &[
     ),
     variable("JOBS", "4", "copy: streams in flight on each side, 1 to 64"),
     variable(
+        "BUILD_JOBS",
+        "auto",
+        "copy: sessions that build on the target beside the streams, 1 to 64; auto: as many as JOBS",
+    ),
+    variable(
         "SPLIT",
         "auto",
         "copy: whether large tables are cut into ranges of blocks that travel side by side: auto (where one table \
@@ -80,8 +85,8 @@ pub(crate) const VARIABLES: &[Variable] = &[
     variable(
         "MAINTENANCE_WORK_MEM",
         "auto",
-        "copy: memory of one build of an index on the target, of which up to JOBS run at once, as PostgreSQL writes it \
-         (256MB): auto (64 MB or more, up to 256 MB or the server's setting, by its shared_buffers and JOBS)",
+        "copy: memory of one build of an index on the target, of which up to BUILD_JOBS run at once, as PostgreSQL writes it \
+         (256MB): auto (64 MB or more, up to 256 MB or the server's setting, by its shared_buffers and BUILD_JOBS)",
     ),
     variable(
         "TOAST_COMPRESSION",

@@ -7,14 +7,31 @@ use std::collections::BTreeMap;
 
 use crate::build::order::Mode;
 
-/// What comes first where several pieces may be done.
+/// What comes first where several pieces may be done by one crew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rank {
+    /// Nothing waits for statistics.
+    Analyze,
     Build,
+    Rows,
     /// Nothing by itself: rows wait for it.
     Gate,
-    /// Rows before all else: the source is held until they are through.
-    Rows,
+}
+
+/// Who does a piece: sessions that move rows do nothing else, so that the line is busy until the last of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Crew {
+    Streams,
+    Builders,
+}
+
+impl Rank {
+    fn crew(self) -> Crew {
+        match self {
+            Self::Rows | Self::Gate => Crew::Streams,
+            Self::Build | Self::Analyze => Crew::Builders,
+        }
+    }
 }
 
 /// A piece of work as the board sees it.
@@ -25,7 +42,7 @@ pub(crate) struct Item {
     /// Tables by OID.
     pub(crate) locks: BTreeMap<u32, Mode>,
     pub(crate) rank: Rank,
-    /// Within a rank the heaviest comes first, in bytes.
+    /// Within a rank the heaviest comes first.
     pub(crate) weight: u64,
 }
 
@@ -72,6 +89,8 @@ pub(crate) struct Board {
     held: BTreeMap<u32, (Mode, usize)>,
     rows_left: usize,
     left: usize,
+    /// Pieces that builders are at.
+    building: usize,
     /// How much was done so far: pieces, and parts of pieces.
     done: usize,
 }
@@ -94,6 +113,7 @@ impl Board {
             states: vec![PieceState::Waiting; items.len()],
             rows_left: items.iter().filter(|item| item.rank == Rank::Rows).count(),
             left: items.len(),
+            building: 0,
             done: 0,
             open,
             waiters,
@@ -113,15 +133,25 @@ impl Board {
         self.rows_left == 0
     }
 
-    /// Whether nothing is under way and nothing may be done any more, although not everything is done.
-    pub(crate) fn is_stuck(&self) -> bool {
-        !self.is_done() && !self.states.iter().any(PieceState::is_running) && self.next().is_none()
+    /// How many pieces builders are at.
+    pub(crate) fn building(&self) -> usize {
+        self.building
     }
 
-    /// Takes the piece that comes first among those that may be done now.
-    pub(crate) fn take(&mut self) -> Option<Taken> {
-        let (position, piece) = self.next()?;
+    /// Whether nothing is under way and nothing may be done any more, although not everything is done.
+    pub(crate) fn is_stuck(&self) -> bool {
+        let idle = |crew| self.next(crew).is_none();
+        !self.is_done()
+            && !self.states.iter().any(PieceState::is_running)
+            && idle(Crew::Streams)
+            && idle(Crew::Builders)
+    }
+
+    /// Takes the piece that comes first among those that the crew may do now.
+    pub(crate) fn take(&mut self, crew: Crew) -> Option<Taken> {
+        let (position, piece) = self.next(crew)?;
         self.ready.remove(position);
+        self.building += usize::from(crew == Crew::Builders);
         let tried = match self.states.get(piece) {
             Some(PieceState::Postponed { tried, .. }) => *tried,
             _ => 0,
@@ -141,14 +171,14 @@ impl Board {
     }
 
     /// What comes first, and where among those that are ready.
-    fn next(&self) -> Option<(usize, usize)> {
-        let first = |postponed: bool, rank: Option<Rank>| {
+    fn next(&self, crew: Crew) -> Option<(usize, usize)> {
+        let first = |postponed: bool| {
             self.ready
                 .iter()
                 .copied()
                 .enumerate()
+                .filter(|(_, piece)| self.crew(*piece) == Some(crew))
                 .filter(|(_, piece)| self.is_postponed(*piece) == postponed && self.may_run(*piece))
-                .filter(|(_, piece)| rank.is_none_or(|rank| self.rank(*piece) == Some(rank)))
                 .max_by_key(|(position, piece)| {
                     let item = self.items.get(*piece);
                     // Among equals the first stays first.
@@ -158,29 +188,25 @@ impl Board {
                     )
                 })
         };
-        let fresh = first(false, None);
-        if !self.ready.iter().any(|piece| self.is_postponed(*piece)) {
-            return fresh;
-        }
-        // Rows come again before anything is built, as soon as no others are on their way for the first time or can be;
-        // what is built comes again alone.
-        let of_rows = |piece: usize| self.rank(piece).is_some_and(|rank| rank != Rank::Build);
-        let rows_first = fresh.is_some_and(|(_, piece)| of_rows(piece))
-            || (0..self.states.len()).any(|piece| {
-                of_rows(piece) && matches!(self.states.get(piece), Some(PieceState::Running { tried: 1, .. }))
-            });
-        let rows = || first(true, Some(Rank::Rows)).filter(|_| !rows_first);
-        let alone =
-            || first(true, Some(Rank::Build)).filter(|_| !self.states.iter().any(PieceState::is_running));
-        rows().or(fresh).or_else(alone)
+        first(false).or_else(|| {
+            // Rows come again as soon as no others are on their way for the first time; what is built comes again alone.
+            let waits = match crew {
+                Crew::Streams => (0..self.states.len()).any(|piece| {
+                    self.crew(piece) == Some(crew)
+                        && matches!(self.states.get(piece), Some(PieceState::Running { tried: 1, .. }))
+                }),
+                Crew::Builders => self.states.iter().any(PieceState::is_running),
+            };
+            first(true).filter(|_| !waits)
+        })
     }
 
     fn is_postponed(&self, piece: usize) -> bool {
         matches!(self.states.get(piece), Some(PieceState::Postponed { .. }))
     }
 
-    fn rank(&self, piece: usize) -> Option<Rank> {
-        self.items.get(piece).map(|item| item.rank)
+    fn crew(&self, piece: usize) -> Option<Crew> {
+        self.items.get(piece).map(|item| item.rank.crew())
     }
 
     /// Marks a piece as done, which may set others free.
@@ -229,6 +255,7 @@ impl Board {
     }
 
     fn release(&mut self, piece: usize) {
+        self.building -= usize::from(self.crew(piece) == Some(Crew::Builders));
         for (table, _) in self.locks(piece) {
             if let Some((_, holders)) = self.held.get_mut(&table) {
                 *holders -= 1;
@@ -268,31 +295,36 @@ mod tests {
         }
     }
 
-    fn take(board: &mut Board) -> Option<usize> {
-        board.take().map(|taken| taken.piece)
+    fn rows(board: &mut Board) -> Option<usize> {
+        board.take(Crew::Streams).map(|taken| taken.piece)
+    }
+
+    fn build(board: &mut Board) -> Option<usize> {
+        board.take(Crew::Builders).map(|taken| taken.piece)
     }
 
     #[test]
-    fn rows_come_first_and_the_heaviest_before_others() {
+    fn each_crew_takes_its_own_and_the_heaviest_first() {
         let mut board = Board::new(vec![
+            item(Rank::Analyze, 1000, &[], &[]),
             item(Rank::Build, 100, &[], &[]),
             item(Rank::Rows, 1, &[], &[]),
             item(Rank::Rows, 9, &[], &[]),
-            item(Rank::Build, 5, &[1, 2], &[]),
+            item(Rank::Build, 5, &[2, 3], &[]),
         ]);
-        assert_eq!(
-            [take(&mut board), take(&mut board), take(&mut board)],
-            [Some(2), Some(1), Some(0)]
-        );
-        assert_eq!(take(&mut board), None);
-        board.done(2);
-        assert_eq!(take(&mut board), None);
-        board.done(1);
-        assert!(board.rows_are_done());
-        assert_eq!(take(&mut board), Some(3));
+        assert_eq!([rows(&mut board), rows(&mut board)], [Some(3), Some(2)]);
+        assert_eq!(rows(&mut board), None);
+        assert_eq!([build(&mut board), build(&mut board)], [Some(1), Some(0)]);
+        assert_eq!((build(&mut board), board.building()), (None, 2));
         board.done(3);
+        assert_eq!(build(&mut board), None);
+        board.done(2);
+        assert!(board.rows_are_done());
+        board.done(1);
+        assert_eq!((build(&mut board), board.building()), (Some(4), 2));
+        board.done(4);
         board.done(0);
-        assert!(board.is_done());
+        assert_eq!((board.is_done(), board.building()), (true, 0));
     }
 
     #[test]
@@ -304,25 +336,25 @@ mod tests {
             item(Rank::Build, 6, &[], &[(2, Mode::Shared)]),
         ]);
         assert_eq!(
-            [take(&mut board), take(&mut board), take(&mut board)],
+            [build(&mut board), build(&mut board), build(&mut board)],
             [Some(0), Some(2), Some(3)]
         );
         board.done(0);
-        assert_eq!(take(&mut board), None);
+        assert_eq!(build(&mut board), None);
         board.done(2);
-        assert_eq!(take(&mut board), Some(1));
+        assert_eq!(build(&mut board), Some(1));
     }
 
     #[test]
     fn postponed_rows_come_again_when_all_others_have_landed() {
         let mut board = Board::new(vec![item(Rank::Rows, 9, &[], &[]), item(Rank::Rows, 1, &[], &[])]);
-        assert_eq!(take(&mut board), Some(0));
+        assert_eq!(rows(&mut board), Some(0));
         board.postpone(0, false);
-        assert_eq!(take(&mut board), Some(1));
-        assert_eq!(take(&mut board), None);
+        assert_eq!(rows(&mut board), Some(1));
+        assert_eq!(rows(&mut board), None);
         board.done(1);
         assert_eq!(
-            board.take(),
+            board.take(Crew::Streams),
             Some(Taken {
                 piece: 0,
                 again: true
@@ -340,39 +372,40 @@ mod tests {
             item(Rank::Build, 7, &[1], &[]),
         ]);
         for piece in [0, 1] {
-            assert_eq!(take(&mut board), Some(piece));
+            assert_eq!(rows(&mut board), Some(piece));
             board.postpone(piece, false);
         }
-        assert_eq!([take(&mut board), take(&mut board)], [Some(0), Some(1)]);
+        assert_eq!([rows(&mut board), rows(&mut board)], [Some(0), Some(1)]);
         board.postpone(0, false);
         assert!(!board.is_stuck());
         board.postpone(1, true);
         // Each of them may need the part of the second that was done.
-        assert_eq!(take(&mut board), Some(0));
+        assert_eq!(rows(&mut board), Some(0));
         board.postpone(0, false);
-        assert_eq!(take(&mut board), Some(1));
+        assert_eq!(rows(&mut board), Some(1));
         board.postpone(1, false);
         assert!(board.is_stuck());
     }
 
     #[test]
-    fn what_rows_wait_for_behind_a_gate_may_be_tried_again_and_builds_come_last() {
+    fn what_rows_wait_for_behind_a_gate_may_be_tried_again_and_builds_come_again_alone() {
         let mut board = Board::new(vec![
             item(Rank::Rows, 9, &[], &[]),
-            item(Rank::Gate, u64::MAX, &[0], &[]),
+            item(Rank::Gate, 0, &[0], &[]),
             item(Rank::Rows, 8, &[1], &[]),
             item(Rank::Build, 1, &[], &[]),
         ]);
-        assert_eq!([take(&mut board), take(&mut board)], [Some(0), Some(3)]);
+        assert_eq!([rows(&mut board), build(&mut board)], [Some(0), Some(3)]);
         board.postpone(3, false);
         board.postpone(0, false);
-        assert_eq!(take(&mut board), Some(0));
-        assert_eq!(take(&mut board), None);
+        assert_eq!(rows(&mut board), Some(0));
+        assert_eq!((rows(&mut board), build(&mut board)), (None, None));
         board.done(0);
-        assert_eq!(take(&mut board), Some(1));
+        assert_eq!(rows(&mut board), Some(1));
         board.done(1);
-        assert_eq!(take(&mut board), Some(2));
+        assert_eq!(rows(&mut board), Some(2));
+        assert_eq!(build(&mut board), None);
         board.done(2);
-        assert_eq!(take(&mut board), Some(3));
+        assert_eq!(build(&mut board), Some(3));
     }
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::catalogue::{Format, Relation, Table};
 use crate::config::{Split, ToastCompression};
+use crate::copy::schedule::{self, Job};
+use crate::ledger::Measured;
 use crate::server::quoting::quote_ident;
 use crate::server::settings;
 
@@ -62,17 +64,20 @@ pub(crate) struct Terms {
     pub(crate) source_major: u32,
 }
 
+/// A byte of a B-tree keeps a processor of the target about as long as two bytes of rows keep a line of a gigabit a second.
+const BUILD_FACTOR: u64 = 2;
+
 /// Divides all tables that hold anything; an empty file holds no rows under any snapshot. Tables of several `waves` do not
-/// travel together.
+/// travel together. The tasks are in the order in which they begin: all of a table before any of the next.
 pub(crate) fn plan(
     tables: &[Table],
     formats: &HashMap<u32, Format>,
-    waves: &HashMap<u32, usize>,
+    (waves, measured): (&HashMap<u32, usize>, &Measured),
     terms: Terms,
 ) -> Vec<Task> {
     let total: u64 = tables.iter().map(|table| table.size_bytes).sum();
     let mut small: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    let mut tasks = Vec::new();
+    let mut groups: Vec<Vec<Task>> = Vec::new();
     for (index, table) in tables.iter().enumerate() {
         let Some(format) = formats.get(&table.oid).filter(|format| format.pages > 0) else {
             continue;
@@ -84,16 +89,35 @@ pub(crate) fn plan(
             continue;
         }
         match pieces(table, format, total, terms) {
-            1 => tasks.push(Task::Whole(index)),
-            pieces => tasks.extend(ranges(index, format, pieces)),
+            1 => groups.push(vec![Task::Whole(index)]),
+            pieces => groups.push(ranges(index, format, pieces).collect()),
         }
     }
     let each = usize::try_from(terms.jobs * PIECES_EACH).unwrap_or(1).max(1);
     for small in small.values() {
         let size = small.len().div_ceil(each).clamp(1, BATCH_MAX);
-        tasks.extend(small.chunks(size).map(|chunk| Task::Batch(chunk.to_vec())));
+        groups.extend(small.chunks(size).map(|chunk| vec![Task::Batch(chunk.to_vec())]));
+    }
+    let jobs: Vec<Job> = groups.iter().map(|group| job(tables, group, measured)).collect();
+    let order = schedule::order(&jobs, terms.jobs);
+    let mut tasks = Vec::new();
+    for group in order {
+        tasks.append(groups.get_mut(group).unwrap_or(&mut Vec::new()));
     }
     tasks
+}
+
+/// The tasks of one table, or of several small ones, as the schedule wants them.
+fn job(tables: &[Table], tasks: &[Task], measured: &Measured) -> Job {
+    let carried = || {
+        let indexes = tasks.first().map_or(&[][..], Task::tables);
+        indexes.iter().filter_map(|index| tables.get(*index))
+    };
+    Job {
+        rows: carried().map(|table| table.size_bytes).sum(),
+        builds: carried().map(|table| builds(table, measured)).sum(),
+        whole: tasks.len() == 1,
+    }
 }
 
 /// How many pieces a table is cut into. Cutting costs the order of rows and FREEZE, so it is done where otherwise one
@@ -130,6 +154,15 @@ fn ranges(table: TableIndex, format: &Format, pieces: u32) -> impl Iterator<Item
         from: bound(piece),
         to: (piece + 1 < pieces).then(|| bound(piece + 1)),
     })
+}
+
+/// How many bytes of rows come while a table's indexes are built: as an earlier load has measured it, or by their sizes.
+fn builds(table: &Table, measured: &Measured) -> u64 {
+    let ms = measured.builds_ms.get(&table.relation.plain());
+    match ms {
+        Some(ms) if measured.bytes_per_ms > 0 => ms * measured.bytes_per_ms,
+        Some(_) | None => table.build_bytes * BUILD_FACTOR,
+    }
 }
 
 /// The statement that reads rows: of the table alone, its children left out.
@@ -219,6 +252,7 @@ mod tests {
                 name: format!("t{index}"),
             },
             size_bytes: size << 20,
+            build_bytes: 0,
             root: None,
             by_root: false,
         };
@@ -237,64 +271,59 @@ mod tests {
         )
     }
 
+    /// The tasks of tables that all go at once, of which nothing was measured.
+    fn planned(tables: &[Table], formats: &HashMap<u32, Format>, terms: Terms) -> Vec<Task> {
+        plan(tables, formats, (&HashMap::new(), &Measured::default()), terms)
+    }
+
     #[test]
     fn only_a_table_that_would_outlast_the_others_is_cut() {
         let (even, formats) = tables(&[200, 200, 200, 200, 100]);
-        let tasks = plan(&even, &formats, &HashMap::new(), TERMS);
+        let tasks = planned(&even, &formats, TERMS);
         assert_eq!(tasks, (0..5).map(Task::Whole).collect::<Vec<_>>());
 
         let (lopsided, mut formats) = tables(&[2000, 100, 100]);
-        let tasks = plan(&lopsided, &formats, &HashMap::new(), TERMS);
-        let ranges: Vec<&Task> = tasks
-            .iter()
-            .filter(|task| matches!(task, Task::Range { .. }))
-            .collect();
-        assert_eq!((ranges.len(), tasks.len()), (15, 17));
-        assert_eq!(
-            plan(&lopsided, &formats, &HashMap::new(), Terms { jobs: 1, ..TERMS }).len(),
-            3
+        let tasks = planned(&lopsided, &formats, TERMS);
+        let ranges = tasks.iter().filter(|task| matches!(task, Task::Range { .. }));
+        assert_eq!((ranges.count(), tasks.len()), (15, 17));
+        let (one, old, never, always) = (
+            Terms { jobs: 1, ..TERMS },
+            Terms {
+                source_major: 13,
+                ..TERMS
+            },
+            Terms {
+                split: Split::Never,
+                ..TERMS
+            },
+            Terms {
+                split: Split::Always,
+                ..TERMS
+            },
         );
-        assert_eq!(
-            plan(
-                &lopsided,
-                &formats,
-                &HashMap::new(),
-                Terms {
-                    source_major: 13,
-                    ..TERMS
-                }
-            )
-            .len(),
-            3
-        );
-        assert_eq!(
-            plan(
-                &lopsided,
-                &formats,
-                &HashMap::new(),
-                Terms {
-                    split: Split::Never,
-                    ..TERMS
-                }
-            )
-            .len(),
-            3
-        );
+        for terms in [one, old, never] {
+            assert_eq!(planned(&lopsided, &formats, terms).len(), 3, "{terms:?}");
+        }
         formats.get_mut(&0).unwrap().ordered = true;
-        assert_eq!(plan(&lopsided, &formats, &HashMap::new(), TERMS).len(), 3);
-        assert!(
-            plan(
-                &lopsided,
-                &formats,
-                &HashMap::new(),
-                Terms {
-                    split: Split::Always,
-                    ..TERMS
-                }
-            )
-            .len()
-                > 3
-        );
+        assert_eq!(planned(&lopsided, &formats, TERMS).len(), 3);
+        assert!(planned(&lopsided, &formats, always).len() > 3);
+    }
+
+    #[test]
+    fn what_takes_long_to_build_goes_first() {
+        let (mut tables, formats) = tables(&[60, 50, 40, 30]);
+        tables[2].build_bytes = 45 << 20;
+        let one = Terms { jobs: 1, ..TERMS };
+        let order = |measured: &Measured| {
+            let tasks = plan(&tables, &formats, (&HashMap::new(), measured), one);
+            tasks.iter().map(|task| task.tables()[0]).collect::<Vec<_>>()
+        };
+        assert_eq!(order(&Measured::default()), [2, 0, 1, 3]);
+        let measured = Measured {
+            bytes_per_ms: 1 << 20,
+            builds_ms: HashMap::from([("s.t3".to_owned(), 31), ("s.t2".to_owned(), 1)]),
+        };
+        assert_eq!(order(&measured), [3, 2, 0, 1]);
     }
 
     #[test]
@@ -330,7 +359,7 @@ mod tests {
             table.size_bytes = 8192;
         }
         formats.get_mut(&7).unwrap().pages = 0;
-        let tasks = plan(&small, &formats, &HashMap::new(), TERMS);
+        let tasks = planned(&small, &formats, TERMS);
         assert_eq!(tasks.len(), 20);
         assert_eq!(tasks.iter().map(|task| task.tables().len()).sum::<usize>(), 999);
     }

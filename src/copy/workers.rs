@@ -1,4 +1,5 @@
-//! The crew: JOBS sessions on either side that take work from the board until nothing is left.
+//! The two crews, which take work from the board until nothing is left: JOBS streams, each a session on either side, move
+//! rows; BUILD_JOBS sessions on the target build.
 //!
 //! All of them are polled by one task, so that none outlives the load: dropping the future ends everything.
 
@@ -10,8 +11,10 @@ use futures_util::future::try_join_all;
 use tokio::sync::Notify;
 
 use crate::build::order::Step;
-use crate::build::statements;
-use crate::copy::board::{Board, Taken};
+use crate::build::{analyze, statements};
+use crate::catalogue::Analyzable;
+use crate::copy::board::{Board, Crew, Taken};
+use crate::copy::pace::Pace;
 use crate::copy::plan::Task;
 use crate::copy::rows::{Landed, Rows};
 use crate::error::Error;
@@ -22,6 +25,8 @@ use crate::snapshot;
 use crate::watchdog;
 use crate::word::Word as _;
 
+/// Between two looks at what the streams wait for.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// Steps that take longer get a record of their own.
 const RECORDED: Duration = Duration::from_secs(1);
 
@@ -30,6 +35,8 @@ const RECORDED: Duration = Duration::from_secs(1);
 pub(crate) enum Work {
     Rows(Task),
     Build(Step),
+    /// Statistics of relations that one statement names.
+    Analyze(Vec<Analyzable>),
 }
 
 /// Where sessions come from.
@@ -43,6 +50,10 @@ pub(crate) struct Servers<'a> {
     pub(crate) without_encoding: bool,
     /// What one build of an index may use of the target's memory.
     pub(crate) maintenance_work_mem_kb: u64,
+    /// Streams.
+    pub(crate) jobs: u8,
+    /// Sessions that build.
+    pub(crate) build_jobs: u8,
 }
 
 impl Servers<'_> {
@@ -55,11 +66,23 @@ impl Servers<'_> {
         Ok(session)
     }
 
+    /// Both crews' sessions on the target, to be given to [`Workers::work`].
+    pub(crate) async fn loaders(&self) -> Result<Vec<(Crew, Session)>, Error> {
+        let streams = (0..self.jobs).map(|_| Crew::Streams);
+        let builders = (0..self.build_jobs).map(|_| Crew::Builders);
+        try_join_all(
+            streams
+                .chain(builders)
+                .map(async |crew| Ok((crew, self.loader(crew).await?))),
+        )
+        .await
+    }
+
     /// A session on the target that loads.
-    async fn loader(&self) -> Result<Session, Error> {
+    async fn loader(&self, crew: Crew) -> Result<Session, Error> {
         let session = Session::open(
             &self.sides.target,
-            &self.names.role("copy"),
+            &self.names.role(role(crew)),
             watchdog::lock_timeout(self.lock_timeout),
         )
         .await?;
@@ -84,13 +107,27 @@ impl Servers<'_> {
     }
 }
 
-/// The sessions of a load, and what they share.
-pub(crate) struct Crew<'a> {
+/// What the sessions of a crew are called on the server.
+fn role(crew: Crew) -> &'static str {
+    match crew {
+        Crew::Streams => "copy",
+        Crew::Builders => "build",
+    }
+}
+
+/// What the streams' backends on the target are at; $1 text: their application_name.
+const STREAMS: &str = "SELECT pg_catalog.count(*) AS streams, \
+                       pg_catalog.count(*) FILTER (WHERE a.wait_event = 'ClientRead') AS waiting \
+                       FROM pg_catalog.pg_stat_activity a WHERE a.application_name = $1";
+
+/// Both crews of a load, and what they share.
+pub(crate) struct Workers<'a> {
     servers: &'a Servers<'a>,
     rows: &'a Rows<'a>,
     progress: &'a Progress,
     work: Vec<Work>,
     board: Mutex<Board>,
+    pace: Mutex<Pace>,
     /// Something was done: others may have become possible.
     changed: Notify,
     readers: Mutex<Vec<Session>>,
@@ -118,7 +155,7 @@ impl Postponed {
     }
 }
 
-impl<'a> Crew<'a> {
+impl<'a> Workers<'a> {
     pub(crate) fn new(servers: &'a Servers<'a>, rows: &'a Rows<'a>, work: Vec<Work>, board: Board) -> Self {
         Self {
             servers,
@@ -126,6 +163,7 @@ impl<'a> Crew<'a> {
             progress: rows.progress,
             work,
             board: Mutex::new(board),
+            pace: Mutex::new(Pace::new(usize::from(servers.build_jobs))),
             changed: Notify::new(),
             readers: Mutex::new(Vec::new()),
             landed: Mutex::new(Vec::new()),
@@ -134,28 +172,41 @@ impl<'a> Crew<'a> {
         }
     }
 
-    /// Opens that many loaders, to be given to [`Crew::work`].
-    pub(crate) async fn open_loaders(&self, count: u8) -> Result<Vec<Session>, Error> {
-        try_join_all((0..count).map(|_| self.servers.loader())).await
-    }
-
-    /// Opens that many readers.
-    pub(crate) async fn open_readers(&self, count: u8) -> Result<(), Error> {
-        let readers = try_join_all((0..count).map(|_| self.servers.reader())).await?;
+    /// Opens the readers.
+    pub(crate) async fn open_readers(&self) -> Result<(), Error> {
+        let readers = try_join_all((0..self.servers.jobs).map(|_| self.servers.reader())).await?;
         locked(&self.readers).extend(readers);
         Ok(())
     }
 
-    /// Waits until all rows have landed. Nothing reads the source any more then.
-    pub(crate) async fn rows_landed(&self) {
+    /// Waits until all rows have landed, and lets builds begin meanwhile where the target has time for them: `look` is a
+    /// session on it outside of any transaction, whose statements the watchdog does not take for progress. Nothing reads the
+    /// source any more then.
+    pub(crate) async fn rows_landed(&self, look: &Session) -> Result<(), Error> {
         loop {
             let changed = self.changed.notified();
             if locked(&self.board).rows_are_done() {
                 locked(&self.readers).clear();
-                return;
+                return Ok(());
             }
-            changed.await;
+            tokio::select! {
+                () = changed => {}
+                () = tokio::time::sleep(LOOK_INTERVAL) => self.look(look).await?,
+            }
         }
+    }
+
+    /// Looks what the streams' backends on the target are at.
+    async fn look(&self, session: &Session) -> Result<(), Error> {
+        let name = self.servers.names.role(role(Crew::Streams));
+        let row = session
+            .query_one("look at the streams", STREAMS, &[&name])
+            .await?;
+        let count = |name: &str| usize::try_from(row.get::<_, i64>(name)).unwrap_or_default();
+        if locked(&self.pace).look(count("streams"), count("waiting")) {
+            self.changed.notify_waiters();
+        }
+        Ok(())
     }
 
     /// What has landed so far: the index of a table, rows.
@@ -169,13 +220,18 @@ impl<'a> Crew<'a> {
     }
 
     /// Does all of the work and hands the loaders back.
-    pub(crate) async fn work(&self, loaders: Vec<Session>) -> Result<Vec<Session>, Error> {
-        try_join_all(loaders.into_iter().map(|loader| self.work_with(loader))).await
+    pub(crate) async fn work(&self, loaders: Vec<(Crew, Session)>) -> Result<Vec<Session>, Error> {
+        try_join_all(
+            loaders
+                .into_iter()
+                .map(|(crew, loader)| self.work_with(crew, loader)),
+        )
+        .await
     }
 
-    async fn work_with(&self, mut loader: Session) -> Result<Session, Error> {
+    async fn work_with(&self, crew: Crew, mut loader: Session) -> Result<Session, Error> {
         loader.compute().await?;
-        while let Some(taken) = self.next().await? {
+        while let Some(taken) = self.next(crew).await? {
             match self.work.get(taken.piece) {
                 Some(Work::Rows(task)) => loader = self.move_rows(loader, taken, task).await?,
                 Some(Work::Build(step)) => match self.build(&loader, step).await {
@@ -187,6 +243,12 @@ impl<'a> Crew<'a> {
                         self.done(taken.piece);
                     }
                 },
+                Some(Work::Analyze(list)) => {
+                    let _busy = self.progress.busy("statistics");
+                    let missing = analyze::analyze(&loader, list, &self.rows.code.path).await?;
+                    self.progress.not_carried(missing);
+                    self.done(taken.piece);
+                }
                 None => {
                     return Err(Error::Internal(
                         "the board names work that is not there".to_owned(),
@@ -200,22 +262,25 @@ impl<'a> Crew<'a> {
 
     /// The next piece of work; `None` when all is done. Where what is left was refused and nothing has become better since,
     /// the first cause ends the load.
-    async fn next(&self) -> Result<Option<Taken>, Error> {
+    async fn next(&self, crew: Crew) -> Result<Option<Taken>, Error> {
         loop {
             let changed = self.changed.notified();
             {
                 let mut board = locked(&self.board);
-                if let Some(taken) = board.take() {
+                let waits = crew == Crew::Builders
+                    && !board.rows_are_done()
+                    && board.building() >= locked(&self.pace).allowed();
+                if !waits && let Some(taken) = board.take(crew) {
                     return Ok(Some(taken));
                 }
-                if board.is_done() {
+                if board.is_done() || (crew == Crew::Streams && board.rows_are_done()) {
                     return Ok(None);
                 }
                 if board.is_stuck() {
                     let first = locked(&self.postponed).pop_first();
                     let built = first
                         .as_ref()
-                        .is_some_and(|(piece, _)| matches!(self.work.get(*piece), Some(Work::Build(_))));
+                        .is_some_and(|(piece, _)| !matches!(self.work.get(*piece), Some(Work::Rows(_))));
                     if built {
                         self.enter_post_data();
                     }
@@ -327,7 +392,7 @@ impl<'a> Crew<'a> {
 
     /// A loader in the place of one whose COPY failed.
     async fn renewed(&self) -> Result<Session, Error> {
-        let loader = self.servers.loader().await?;
+        let loader = self.servers.loader(Crew::Streams).await?;
         loader.compute().await?;
         Ok(loader)
     }
@@ -357,6 +422,10 @@ impl<'a> Crew<'a> {
             self.enter_post_data();
         }
         ended?;
+        let table = self.rows.tables.iter().find(|table| table.oid == step.table);
+        if let Some(table) = table {
+            self.progress.built(table.relation.plain(), started.elapsed());
+        }
         if started.elapsed() >= RECORDED {
             tracing::info!(
                 phase = Phase::PostData.word(),

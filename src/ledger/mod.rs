@@ -4,10 +4,12 @@ mod baseline;
 mod form;
 mod history;
 mod inventory;
+mod measured;
 
 pub(crate) use baseline::Baseline;
 pub(crate) use form::{open, outdated};
 pub(crate) use history::{Past, history};
+pub(crate) use measured::{Measured, measured};
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -291,6 +293,8 @@ pub(crate) struct Completion {
     /// Foreign keys that leave the unit, as statements.
     pub(crate) deferred: Value,
     pub(crate) summary: Value,
+    /// How long the builds of each table took, in milliseconds, by its name.
+    pub(crate) builds: Value,
 }
 
 /// Marks every row of the unit complete, in one durable transaction. To be called after all sessions that wrote
@@ -308,6 +312,10 @@ pub(crate) async fn complete(
     }
     let left = completion.baseline.confirmed(reader, loads).await?;
     let source_activity = json!(completion.source_activity);
+    let mut summary = completion.summary;
+    if let Value::Object(summary) = &mut summary {
+        summary.insert("builds".to_owned(), completion.builds);
+    }
     let target = lock.session();
     target
         .batch(
@@ -324,7 +332,7 @@ pub(crate) async fn complete(
             &completion.snapshot_at,
             &completion.snapshot_lsn,
             &completion.deferred,
-            &completion.summary,
+            &summary,
             &left.inventory,
             &json!(left.activity),
             &source_activity,

@@ -93,10 +93,19 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     answers.extend(compression);
     room_of_source(questions.config, &source, tables, &mut answers);
     // Under copy, no session of the target's locks more at once than what it drops, creates or fills in one transaction.
-    if questions.config.method == Method::Pipe {
-        lock_table(Side::Target, &target, tables, 1, &mut answers);
-    }
-    connections(Side::Target, &target, streams(questions.config), &mut answers);
+    let builders = match questions.config.method {
+        Method::Pipe => {
+            lock_table(Side::Target, &target, tables, 1, &mut answers);
+            0
+        }
+        Method::Copy => i32::from(questions.config.build_jobs),
+    };
+    connections(
+        Side::Target,
+        &target,
+        streams(questions.config) + builders,
+        &mut answers,
+    );
     if questions.config.method == Method::Copy {
         memory(questions, build_memory, &mut answers);
     }
@@ -144,14 +153,14 @@ fn memory(questions: &Questions<'_>, memory: BuildMemory, answers: &mut Answers)
     let config = questions.config;
     let found = format!(
         "{} builds at once on the target may take {} MB each",
-        config.jobs,
+        config.build_jobs,
         each_kb / 1024
     );
     let chosen = is_aurora || config.maintenance_work_mem_kb.is_some();
-    if chosen && u64::from(config.jobs) * each_kb > share_kb {
+    if chosen && u64::from(config.build_jobs) * each_kb > share_kb {
         let kind = if is_aurora { " of Aurora" } else { "" };
         let more = format!(
-            "more than the {} MB{kind} that five runs at once leave each other: lower JOBS or MAINTENANCE_WORK_MEM \
+            "more than the {} MB{kind} that five runs at once leave each other: lower BUILD_JOBS or MAINTENANCE_WORK_MEM \
              where so many run",
             share_kb / 1024
         );

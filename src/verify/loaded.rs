@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::build::analyze;
+use crate::catalogue::Analyzable;
 use crate::catalogue::code::SearchPath;
 use crate::config::{Config, SchemaName, Verify};
 use crate::error::Error;
@@ -17,6 +18,8 @@ pub(crate) struct Comparison<'a> {
     pub(crate) objects: Option<Objects>,
     pub(crate) hashed: Option<Hashed<'a>>,
     pub(crate) expected: Expected,
+    /// What statistics are still to be collected of.
+    pub(crate) analyzable: Vec<Analyzable>,
     /// What statistics on expressions may look for names in.
     pub(crate) path: SearchPath,
 }
@@ -43,7 +46,7 @@ impl Comparison<'_> {
         // No object changes any more.
         let (found, missing) = tokio::try_join!(
             described(target, config),
-            analyze::run(&loaders, &config.schemas, &self.path, || progress.step())
+            analyze::run(&loaders, self.analyzable, &self.path, || progress.step())
         )?;
         progress.not_carried(missing);
 

@@ -129,7 +129,11 @@ fn memory_does_not_grow_with_a_value() {
 fn connections_stay_within_what_jobs_promises() {
     let rig = Rig::new(LARGE);
     for jobs in [1, 6] {
-        let running = rig.worker("s").env("JOBS", jobs.to_string()).spawn();
+        let running = rig
+            .worker("s")
+            .env("JOBS", jobs.to_string())
+            .env("BUILD_JOBS", "2")
+            .spawn();
         let sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'sf/%' AND datname = current_database()";
         let mut most = [0, 0];
         // A process that has ended has no directory to be in.
@@ -144,7 +148,7 @@ fn connections_stay_within_what_jobs_promises() {
         }
         assert_exit(&running.wait(), 0);
         assert!(
-            most.iter().all(|most| (jobs..=jobs + 6).contains(most)),
+            (jobs..=jobs + 6).contains(&most[0]) && (jobs + 2..=jobs + 2 + 6).contains(&most[1]),
             "JOBS={jobs}: {most:?}"
         );
     }
@@ -333,12 +337,12 @@ fn what_a_name_without_a_schema_means_is_not_guessed() {
     assert_exit(&refused, 78);
     let reason = text(refused.last(), "reason");
     assert!(reason.contains("s.price(integer) names rate"), "{reason}");
-    let hint = "ALTER ROUTINE s.price(integer) SET search_path = \"public\", \"s\"";
+    let hint = "ALTER ROUTINE s.price(integer) SET search_path = \"s\", \"public\"";
     assert!(reason.contains(hint), "{reason}");
     rig.at_source(hint);
     rig.at_source("UPDATE s.t SET a = a");
     assert_exit(&rig.worker("s").run(), 0);
-    assert_eq!(rig.at_target(sum), "300");
+    assert_eq!(rig.at_target(sum), "3");
 }
 
 /// The row says what the session that loaded it may take for a build.

@@ -87,7 +87,7 @@ fn terraform_runs_the_same_container() {
                "sslrootcert": "/etc/ssl/rds.pem", "secret_arn": format!("arn:aws:secretsmanager:eu-central-1:123456789012:secret:{secret}-AbCdEf")})
     };
     let given = json!({
-        "image": "schemaferry:1", "method": "copy", "jobs": 4, "maintenance_work_mem": "auto", "privileges": "keep",
+        "image": "schemaferry:1", "method": "copy", "jobs": 4, "build_jobs": "auto", "maintenance_work_mem": "auto", "privileges": "keep",
         "role_map": "", "accept": "", "source_server": side("", "require", "source"),
         "target_server": side("warehouse", "verify-full", "target"),
     });

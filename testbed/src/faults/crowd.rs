@@ -121,7 +121,7 @@ impl Crowd {
     }
 
     /// So many workers at once, each on a schema of its own: all of them load, within the connections that `JOBS`
-    /// promises. Returns the most that one of them had on a side.
+    /// and `BUILD_JOBS` promise. Returns the most that one of them had on a side.
     #[must_use]
     pub fn on_schemas_of_their_own(&self, workers: usize, method: &str) -> usize {
         let schemas: Vec<String> = (0..workers)
@@ -146,7 +146,7 @@ impl Crowd {
             .iter()
             .flat_map(|proxy| proxy.most_open().into_values());
         let most = most.max().unwrap_or_default();
-        let promised = if method == "pipe" { 8 } else { JOBS + 6 };
+        let promised = if method == "pipe" { 8 } else { 2 * JOBS + 6 };
         assert!(
             most <= promised,
             "{most} connections of one worker, {promised} are promised"
