@@ -1,23 +1,26 @@
 //! The line that a load follows, and nothing else.
 
+use std::pin::pin;
+
+use futures_util::future::maybe_done;
+
+use crate::archive::dump::Endpoint;
 use crate::archive::parts;
 use crate::catalogue;
-use crate::catalogue::activity;
 use crate::clear;
 use crate::config::Config;
 use crate::copy::Contents;
 use crate::error::Error;
 use crate::ledger::{self, Baseline};
 use crate::lock::Lock;
-use crate::preflight;
+use crate::preflight::{self, Answers};
 use crate::privileges;
 use crate::progress::{Phase, Progress};
 use crate::server::Sides;
 use crate::server::session::Session;
 use crate::shutdown::Shutdown;
-use crate::snapshot::Snapshot;
 use crate::transfer::Transfer;
-use crate::unit::{Reached, Unit};
+use crate::unit::{Early, Reached, Unit};
 use crate::verify::loaded;
 
 /// Moves the unit. However it ends, nothing of it goes on running on either server.
@@ -52,6 +55,52 @@ pub(crate) async fn load(config: &Config, shutdown: &Shutdown, progress: &Progre
     }
 }
 
+/// Asks everything, and takes the snapshot meanwhile. What passes by itself is waited for without holding anything on the
+/// source.
+async fn permitted<'a>(
+    unit: &'a Unit<'_>,
+    sessions: &Sides<Session>,
+    progress: &Progress,
+) -> Result<(Answers, Sides<Endpoint<'a>>, Early), Error> {
+    let endpoints = unit.endpoints(sessions);
+    if let Some(endpoints) = &endpoints
+        && let Some((answers, early)) = permitted_at_once(unit, sessions, &endpoints.source, progress).await?
+    {
+        return Ok((answers, endpoints.clone(), early));
+    }
+    let answers = preflight::permitted(&unit.questions(sessions, false), progress).await?;
+    let endpoints = endpoints
+        .ok_or_else(|| Error::Internal("preflight permitted a run without client programs".to_owned()))?;
+    progress.enter(Phase::Snapshot);
+    let early = unit.read_early(&endpoints.source).await?;
+    Ok((answers, endpoints, early))
+}
+
+/// The same, if nothing has to be waited for.
+async fn permitted_at_once(
+    unit: &Unit<'_>,
+    sessions: &Sides<Session>,
+    source: &Endpoint<'_>,
+    progress: &Progress,
+) -> Result<Option<(Answers, Early)>, Error> {
+    let questions = unit.questions(sessions, false);
+    let mut early = pin!(maybe_done(unit.read_early(source)));
+    let ahead = async {
+        early.as_mut().await;
+        std::future::pending().await
+    };
+    let answers = tokio::select! {
+        biased;
+        answers = Box::pin(preflight::permitted_at_once(&questions, progress)) => answers?,
+        answers = ahead => answers,
+    };
+    let Some(answers) = answers else { return Ok(None) };
+    progress.enter(Phase::Snapshot);
+    early.as_mut().await;
+    let early = early.take_output().transpose()?;
+    Ok(early.map(|early| (answers, early)))
+}
+
 /// The line.
 async fn line(
     unit: &Unit<'_>,
@@ -67,24 +116,20 @@ async fn line(
     }
 
     progress.enter(Phase::Preflight);
-    let answers = preflight::permitted(&unit.questions(&sessions, false), progress).await?;
-    let endpoints = unit.endpoints(&answers, sessions.dialects())?;
-    let Sides { source, target } = sessions;
-
-    progress.enter(Phase::Snapshot);
-    // Before the snapshot: what is written in between counts as written since.
-    let source_activity = activity::read(&source, &config.schemas).await?;
-    let snapshot = Snapshot::export(source, &config.schemas, config.lock_timeout).await?;
-    unit.remember_definitions(&snapshot.session).await?;
+    let (answers, endpoints, early) = permitted(unit, &sessions, progress).await?;
+    let Early {
+        source_activity,
+        snapshot,
+        dump: dumping,
+    } = early;
+    let target = sessions.target;
 
     progress.enter(Phase::Archive);
     let mark = snapshot.mark.clone();
     let dump = unit.dump(&mark.id);
     // What the archive does not say is read while pg_dump writes it.
     let (mut archive, leaving, contents, carried, objects) = tokio::try_join!(
-        endpoints
-            .source
-            .archive(dump, unit.run_dir.path().join("archive")),
+        dumping.finish(),
         catalogue::leaving_foreign_keys(&snapshot.session, &config.schemas),
         Contents::read(&snapshot.session, &target, config),
         privileges::read(&snapshot.session, &config.schemas),

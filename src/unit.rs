@@ -6,21 +6,22 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::archive::clients::{self, Client};
-use crate::archive::dump::{Dump, Endpoint};
+use crate::archive::dump::{Dump, Dumping, Endpoint};
 use crate::catalogue;
+use crate::catalogue::activity::{self, Activity};
 use crate::config::Config;
 use crate::credentials;
 use crate::error::{self, Error, Side, Stop};
 use crate::exit::{self, Exit, Stage};
 use crate::ledger;
 use crate::lock::{Lock, Sweep, sweep};
-use crate::preflight::{Answers, Questions, Seen};
+use crate::preflight::{self, Questions, Seen};
 use crate::progress::{Phase, Progress};
 use crate::server::passfile::{Passfile, RunDir};
 use crate::server::session::Session;
-use crate::server::settings::Dialect;
 use crate::server::{ApplicationName, Server, Sides};
 use crate::shutdown::Shutdown;
+use crate::snapshot::Snapshot;
 use crate::watchdog::{self, Control};
 
 /// What is left of the five seconds in which a stopped run ends.
@@ -33,6 +34,15 @@ pub(crate) struct Reached<'a> {
     pub(crate) servers: Sides<Server>,
     pub(crate) names: ApplicationName,
     sessions: Sides<Session>,
+}
+
+/// What is read of the source before preflight has answered: it changes nothing, and where preflight refuses it is thrown away.
+pub(crate) struct Early {
+    /// What was written on the source until shortly before the snapshot.
+    pub(crate) source_activity: Activity,
+    pub(crate) snapshot: Snapshot,
+    /// pg_dump, which writes the archive.
+    pub(crate) dump: Dumping,
 }
 
 /// What belongs to a run that holds its lock, or that changes nothing.
@@ -83,10 +93,10 @@ impl<'a> Reached<'a> {
             names,
             sessions,
         } = self;
-        let (snapshot, work) = (names.role("snapshot"), names.role("work"));
+        let (look, work) = (names.role("preflight"), names.role("work"));
         let named = async {
             tokio::try_join!(
-                sessions.source.rename(&servers.source, &snapshot),
+                sessions.source.rename(&servers.source, &look),
                 sessions.target.rename(&servers.target, &work)
             )
         };
@@ -138,16 +148,29 @@ impl Unit<'_> {
         }
     }
 
-    /// Where pg_dump and pg_restore reach the servers.
-    pub(crate) fn endpoints<'b>(
-        &'b self,
-        answers: &'b Answers,
-        dialects: Sides<Dialect>,
-    ) -> Result<Sides<Endpoint<'b>>, Error> {
-        let client = answers
-            .client
-            .as_ref()
-            .ok_or_else(|| Error::Internal("preflight permitted a run without client programs".to_owned()))?;
+    /// Takes the snapshot, on a session of its own, and has pg_dump write the archive under it.
+    pub(crate) async fn read_early(&self, endpoint: &Endpoint<'_>) -> Result<Early, Error> {
+        let config = self.config;
+        let (server, role) = (&self.servers.source, self.names.role("snapshot"));
+        let session = Session::open(server, &role, config.lock_timeout).await?;
+        // Before the snapshot: what is written in between counts as written since.
+        let source_activity = activity::read(&session, &config.schemas).await?;
+        let snapshot = Snapshot::export(session, &config.schemas, config.lock_timeout).await?;
+        let dump = endpoint
+            .archive(self.dump(&snapshot.mark.id), self.run_dir.path().join("archive"))
+            .await?;
+        self.remember_definitions(&snapshot.session).await?;
+        Ok(Early {
+            source_activity,
+            snapshot,
+            dump,
+        })
+    }
+
+    /// Where pg_dump and pg_restore reach the servers; `None` where no installed ones serve both.
+    pub(crate) fn endpoints<'b>(&'b self, sessions: &Sides<Session>) -> Option<Sides<Endpoint<'b>>> {
+        let client = preflight::client(&self.clients, self.config, sessions, &self.servers).ok()?;
+        let dialects = sessions.dialects();
         let endpoint = |server: &'b Server, dialect, passfile: &'b Passfile, role: &str| Endpoint {
             client,
             server,
@@ -156,7 +179,7 @@ impl Unit<'_> {
             application_name: self.names.role(role),
         };
         let (servers, passfiles) = (&self.servers, &self.passfiles);
-        Ok(Sides {
+        Some(Sides {
             source: endpoint(&servers.source, dialects.source, &passfiles.source, "pg_dump"),
             target: endpoint(&servers.target, dialects.target, &passfiles.target, "pg_restore"),
         })

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use crate::archive::clients::Client;
 use crate::archive::parts::Division;
-use crate::archive::program::Invocation;
+use crate::archive::program::{Invocation, Running};
 use crate::archive::toc::{self, Entry, Section};
 use crate::config::{Method, Schemas};
 use crate::error::{Error, Program, Refused, Side};
@@ -118,6 +118,30 @@ pub(crate) struct Dump<'a> {
     pub(crate) lock_wait_ms: u128,
 }
 
+/// An archive that pg_dump writes.
+#[derive(Debug)]
+pub(crate) struct Dumping {
+    running: Running,
+    path: PathBuf,
+}
+
+impl Dumping {
+    /// Waits for its end, and reads the table of contents.
+    pub(crate) async fn finish(self) -> Result<Archive, Error> {
+        let Self { running, path } = self;
+        running.finish(&|_| ()).await?;
+        let bytes = tokio::fs::read(&path).await.map_err(|source| Error::File {
+            action: "read the archive",
+            path: path.clone(),
+            source,
+        })?;
+        match toc::read(&bytes) {
+            Ok(entries) => Ok(Archive { entries }),
+            Err(error) => Err(no_room(&path).unwrap_or(error)),
+        }
+    }
+}
+
 impl<'a> Endpoint<'a> {
     fn invocation(&self, program: Program, args: Vec<String>) -> Invocation<'a> {
         Invocation {
@@ -132,36 +156,21 @@ impl<'a> Endpoint<'a> {
         }
     }
 
-    /// Writes pre-data and post-data to `path` and reads the table of contents.
-    pub(crate) async fn archive(&self, dump: Dump<'_>, path: PathBuf) -> Result<Archive, Error> {
+    /// Starts pg_dump, which writes pre-data and post-data to `path`.
+    pub(crate) async fn archive(&self, dump: Dump<'_>, path: PathBuf) -> Result<Dumping, Error> {
         let mut args = dump_args(dump.schemas, dump.snapshot, dump.lock_wait_ms);
         args.push("--encoding=UTF8".to_owned());
         args.push("--section=pre-data".to_owned());
         args.push("--section=post-data".to_owned());
         args.push(format!("--file={}", path.display()));
-        self.invocation(Program::PgDump, args)
-            .spawn(Stdio::null(), Stdio::null())
-            .await?
-            .finish(&|_| ())
-            .await?;
-        let bytes = tokio::fs::read(&path).await.map_err(|source| Error::File {
-            action: "read the archive",
-            path: path.clone(),
-            source,
-        })?;
-        match toc::read(&bytes) {
-            Ok(entries) => Ok(Archive { entries }),
-            Err(error) => Err(no_room(&path).unwrap_or(error)),
-        }
+        let invocation = self.invocation(Program::PgDump, args);
+        let running = invocation.spawn(Stdio::null(), Stdio::null()).await?;
+        Ok(Dumping { running, path })
     }
 
     /// Starts pg_dump for the rows, to be read from its standard output; those of `others`, names in quotes, are left out.
     /// Not compressed: the bytes go no further than this machine's memory.
-    pub(crate) async fn dump_rows(
-        &self,
-        dump: Dump<'_>,
-        others: &[String],
-    ) -> Result<crate::archive::program::Running, Error> {
+    pub(crate) async fn dump_rows(&self, dump: Dump<'_>, others: &[String]) -> Result<Running, Error> {
         let mut args = dump_args(dump.schemas, dump.snapshot, dump.lock_wait_ms);
         args.push("--section=data".to_owned());
         args.push("--compress=0".to_owned());
@@ -173,7 +182,7 @@ impl<'a> Endpoint<'a> {
     }
 
     /// Starts pg_restore for the rows, to be written to its standard input.
-    pub(crate) async fn restore_rows(&self) -> Result<crate::archive::program::Running, Error> {
+    pub(crate) async fn restore_rows(&self) -> Result<Running, Error> {
         let mut args = restore_args(Section::Data);
         args.push("--verbose".to_owned());
         self.invocation(Program::PgRestore, args)

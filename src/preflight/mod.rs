@@ -69,10 +69,23 @@ pub(crate) struct Answers {
     findings: Vec<Finding>,
     /// What is done with each schema of the unit on the target.
     pub(crate) decisions: Vec<(SchemaName, Decision)>,
-    /// The client programs that serve both servers.
-    pub(crate) client: Option<Client>,
     /// Extensions that the load creates, each with the schema of the unit that it lives in.
     pub(crate) extensions: Vec<(String, String)>,
+}
+
+/// The client programs that serve both servers.
+pub(crate) fn client<'a>(
+    clients: &'a [Client],
+    config: &Config,
+    sessions: &Sides<Session>,
+    servers: &Sides<Server>,
+) -> Result<&'a Client, Refused> {
+    let side = |session: &Session, server: &Server| (session.major(), server.sslmode);
+    let sides = Sides {
+        source: side(&sessions.source, &servers.source),
+        target: side(&sessions.target, &servers.target),
+    };
+    dump::choose(clients, config.method, sides)
 }
 
 /// Asks everything, all at once: each question would otherwise cost its way to the server and back. An error means that a
@@ -108,22 +121,28 @@ pub(crate) async fn ask_source(config: &Config, source: &Session) -> Result<Answ
     Ok(answers)
 }
 
+/// The answers, if nothing refuses; `None` where what refuses passes by itself and is to be waited for.
+pub(crate) async fn permitted_at_once(
+    questions: &Questions<'_>,
+    progress: &Progress,
+) -> Result<Option<Answers>, Error> {
+    let answers = ask(questions).await?;
+    if questions.config.wait_timeout > Duration::ZERO && answers.pass() {
+        return Ok(None);
+    }
+    answers.told(progress).map(Some)
+}
+
 /// The answers, as soon as nothing refuses; what passes by itself is waited for up to `WAIT_TIMEOUT`.
 pub(crate) async fn permitted(questions: &Questions<'_>, progress: &Progress) -> Result<Answers, Error> {
     let started = Instant::now();
     let mut said = Vec::new();
     loop {
         let answers = ask(questions).await?;
-        let refusals = answers.refusals();
-        let passes = !refusals.is_empty()
-            && refusals
-                .iter()
-                .all(|refused| refused.refusal == Refusal::Transient);
-        if !passes || started.elapsed() >= questions.config.wait_timeout {
-            answers.record(None);
-            progress.not_carried(answers.notes());
-            return answers.permit();
+        if !answers.pass() || started.elapsed() >= questions.config.wait_timeout {
+            return answers.told(progress);
         }
+        let refusals = answers.refusals();
         if refusals != said {
             let reason = refusals
                 .iter()
@@ -176,7 +195,6 @@ impl Answers {
     pub(crate) fn extend(&mut self, more: Self) {
         self.findings.extend(more.findings);
         self.decisions.extend(more.decisions);
-        self.client = self.client.take().or(more.client);
         self.extensions.extend(more.extensions);
     }
 
@@ -206,21 +224,18 @@ impl Answers {
     }
 
     fn choose_client(&mut self, questions: &Questions<'_>) {
-        let side = |session: &Session, server: &Server| (session.major(), server.sslmode);
-        let (sessions, servers) = (questions.sessions, questions.servers);
-        let sides = Sides {
-            source: side(&sessions.source, &servers.source),
-            target: side(&sessions.target, &servers.target),
-        };
-        let chosen = dump::choose(questions.clients, questions.config.method, sides);
-        match chosen {
-            Ok(client) => {
-                self.client = Some(client.clone());
-                self.fine(
-                    "client programs",
-                    format!("pg_dump and pg_restore {}", client.major),
-                );
-            }
+        let Questions {
+            config,
+            sessions,
+            servers,
+            clients,
+            ..
+        } = questions;
+        match client(clients, config, sessions, servers) {
+            Ok(client) => self.fine(
+                "client programs",
+                format!("pg_dump and pg_restore {}", client.major),
+            ),
             Err(refused) => self.refuse("client programs", refused),
         }
     }
@@ -269,6 +284,20 @@ impl Answers {
             writeln!(text, "{finding}").ok();
         }
         text
+    }
+
+    /// Whether something refuses, and all of that passes by itself.
+    fn pass(&self) -> bool {
+        let refusals = self.refusals();
+        let passes = |refused: &Refused| refused.refusal == Refusal::Transient;
+        !refusals.is_empty() && refusals.iter().all(passes)
+    }
+
+    /// The same, after it was said what was answered.
+    fn told(self, progress: &Progress) -> Result<Self, Error> {
+        self.record(None);
+        progress.not_carried(self.notes());
+        self.permit()
     }
 
     /// The answers, unless one of them refuses.
