@@ -1,5 +1,7 @@
 //! `plan`: units and their order, what is said of each, and that the state machine carries out what it prints.
 
+#![expect(clippy::indexing_slicing, reason = "what is not there fails the test")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::File;
@@ -9,7 +11,7 @@ use testbed::cluster::PASSWORD;
 use testbed::{Account, Fate, Output, Worker, warehouse};
 
 use crate::aws::{SCALE, machine, outcomes};
-use crate::rig::{Rig, assert_exit, text};
+use crate::rig::{MakeRig, Rig, assert_exit, text};
 
 /// Shared types and functions under everything, a root with its partitions elsewhere, a parent with a child elsewhere, rings of
 /// two to four, views only, keys that leave, bodies that name others, and what nobody needs.
@@ -52,9 +54,9 @@ const ACROSS: &str = r#"
     CREATE FUNCTION big.names() RETURNS int LANGUAGE sql AS 'SELECT count(*)::int FROM "Key,s".t, shared.nothing()';
 "#;
 
-fn layouts() -> Rig {
+fn layouts(make: MakeRig) -> Rig {
     let sql = format!("{BIG}{LAYOUTS}");
-    let rig = Rig::new("SET check_function_bodies = off");
+    let rig = make("");
     rig.at_source(&format!("SET check_function_bodies = off; {sql}{ACROSS}"));
     rig
 }
@@ -95,7 +97,7 @@ fn last(records: &[Value]) -> &Value {
 
 #[test]
 fn the_machine_carries_out_what_plan_prints() {
-    let rig = layouts();
+    let rig = layouts(Rig::new);
     let output = planner(&rig).run();
     assert_exit(&output, 0);
     let (input, records) = read(&output);
@@ -181,8 +183,13 @@ fn forecast_after(rig: &Rig, count: usize) {
 
 #[test]
 fn every_unit_is_described() {
-    let rig = layouts();
-    let output = source_only(planner(&rig)).run();
+    for make in [Rig::new, Rig::newest] {
+        describe(&layouts(make));
+    }
+}
+
+fn describe(rig: &Rig) {
+    let output = source_only(planner(rig)).run();
     assert_exit(&output, 0);
     let (input, records) = read(&output);
     let planned: BTreeMap<&str, &Value> = records
@@ -229,7 +236,7 @@ fn every_unit_is_described() {
 
     // A person gets the same as a table, with nothing that a terminal would obey.
     rig.at_source("CREATE SCHEMA \"\u{1b}[2J\"");
-    let output = source_only(planner(&rig)).arg("--format=text").run();
+    let output = source_only(planner(rig)).arg("--format=text").run();
     assert_exit(&output, 0);
     let said = &output.stdout;
     for words in [
@@ -251,7 +258,7 @@ fn every_unit_is_described() {
 /// What one asks for is what one gets, and what cannot be moved so is said.
 #[test]
 fn a_list_is_literal() {
-    let rig = layouts();
+    let rig = layouts(Rig::new);
     let run = |schemas: &str, exit: i32| {
         let output = source_only(planner(&rig)).env("SCHEMA_NAME", schemas).run();
         assert_exit(&output, exit);
@@ -292,7 +299,7 @@ fn a_list_is_literal() {
 
 #[test]
 fn what_a_load_may_is_enough_and_what_lacks_is_said() {
-    let rig = layouts();
+    let rig = layouts(Rig::new);
     let role = format!("{}_planner", rig.database);
     rig.at_source(&format!("CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'"));
     let worker = planner(&rig).env("SOURCE_USER", &role);
