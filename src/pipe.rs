@@ -149,6 +149,8 @@ impl Pipe<'_> {
             let fed = async {
                 let (head, rest) = head(&mut stdout).await.map_err(Broken::Run)?;
                 self.feed(&head, &mut stdin).await?;
+                // Of a stream that has ended too early pg_restore says so.
+                let Some(rest) = rest else { return Ok(()) };
                 // It waits for rows: nothing is written yet, wherever it is.
                 at_work.notified().await;
                 let seen = at_home(self.lock.session(), &self.target.application_name);
@@ -161,8 +163,10 @@ impl Pipe<'_> {
             Ok(())
         };
         let on_line = |line: &str| {
-            if let Some(table) = table_of(line) {
+            if line.starts_with(AT_WORK) {
                 at_work.notify_one();
+            }
+            if let Some(table) = table_of(line) {
                 self.progress.turn_to(Some(table));
             }
         };
@@ -225,8 +229,8 @@ enum Broken {
     Run(Error),
 }
 
-/// The stream's table of contents, and what of the rest has come with it.
-async fn head(from: &mut ChildStdout) -> Result<(Vec<u8>, Vec<u8>), Error> {
+/// The stream's table of contents, and what of the rest has come with it; `None` if the stream has ended before that.
+async fn head(from: &mut ChildStdout) -> Result<(Vec<u8>, Option<Vec<u8>>), Error> {
     let (mut head, mut buffer, mut next_look) = (Vec::new(), vec![0; BUFFER_BYTES], 0);
     loop {
         let count = from.read(&mut buffer).await.unwrap_or(0);
@@ -237,9 +241,9 @@ async fn head(from: &mut ChildStdout) -> Result<(Vec<u8>, Vec<u8>), Error> {
         match toc::length(&head)? {
             Some(length) => {
                 let rest = head.split_off(length);
-                return Ok((head, rest));
+                return Ok((head, Some(rest)));
             }
-            None if count == 0 => return Ok((head, Vec::new())),
+            None if count == 0 => return Ok((head, None)),
             None => next_look = 2 * head.len(),
         }
     }
@@ -259,10 +263,12 @@ async fn at_home(session: &Session, application_name: &str) -> Result<(), Error>
     }
 }
 
+/// What pg_restore says when it has come to a table. The name follows in quotes, over several lines if it has line ends.
+const AT_WORK: &str = "pg_restore: processing data for table \"";
+
 /// `pg_restore: processing data for table "s.t"` → `s.t`.
 fn table_of(line: &str) -> Option<&str> {
-    let name = line.strip_prefix("pg_restore: processing data for table \"")?;
-    name.strip_suffix('"')
+    line.strip_prefix(AT_WORK)?.strip_suffix('"')
 }
 
 /// Says why a row could not travel, where the server only speaks of memory.
