@@ -166,7 +166,16 @@ impl Reader {
         text: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        parse(text).map_err(|reason| self.problem(name, reason)).ok()
+        let withheld = |reason: String| {
+            // A side's secret may stand in any of its variables.
+            if self.prefix.is_empty() {
+                reason
+            } else {
+                reason.replace(&format!("{text:?} "), "")
+            }
+        };
+        let parsed = parse(text).map_err(withheld);
+        parsed.map_err(|reason| self.problem(name, reason)).ok()
     }
 
     /// The value, or that of the default; `None` with a problem.

@@ -61,6 +61,12 @@ pub(super) fn dbname(text: &str) -> Result<String, String> {
     if is_address(text) {
         return Err("holds a URI: its parts belong into HOST, PORT, DBNAME, USER and PASSWORD".to_owned());
     }
+    if is_conninfo(text) {
+        return Err(
+            "holds a connection string: its parts belong into HOST, PORT, DBNAME, USER and PASSWORD"
+                .to_owned(),
+        );
+    }
     Ok(text.to_owned())
 }
 
@@ -84,6 +90,18 @@ pub(super) fn secret_id(text: &str) -> Result<String, String> {
 
 fn is_address(text: &str) -> bool {
     text.contains("://")
+}
+
+/// Whether a word of libpq's stands before an equals sign.
+fn is_conninfo(text: &str) -> bool {
+    const KEYWORDS: [&str; 8] = [
+        "host", "hostaddr", "port", "dbname", "user", "password", "service", "sslmode",
+    ];
+    let mut before_signs = text.split('=').rev().skip(1);
+    before_signs.any(|before| {
+        let word = before.split_whitespace().next_back();
+        word.is_some_and(|word| KEYWORDS.contains(&word))
+    })
 }
 
 pub(super) fn root_certificate(text: &str) -> Result<SslRootCert, String> {
