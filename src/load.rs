@@ -122,7 +122,8 @@ async fn line(
         snapshot,
         dump: dumping,
     } = early;
-    let target = sessions.target;
+    let Sides { source, target } = sessions;
+    drop(source);
 
     progress.enter(Phase::Archive);
     let mark = snapshot.mark.clone();

@@ -133,6 +133,11 @@ impl Board {
         self.rows_left == 0
     }
 
+    /// Whether there is something that the crew may do now.
+    pub(crate) fn has_work(&self, crew: Crew) -> bool {
+        self.next(crew).is_some()
+    }
+
     /// How many pieces builders are at.
     pub(crate) fn building(&self) -> usize {
         self.building
@@ -140,11 +145,10 @@ impl Board {
 
     /// Whether nothing is under way and nothing may be done any more, although not everything is done.
     pub(crate) fn is_stuck(&self) -> bool {
-        let idle = |crew| self.next(crew).is_none();
         !self.is_done()
             && !self.states.iter().any(PieceState::is_running)
-            && idle(Crew::Streams)
-            && idle(Crew::Builders)
+            && !self.has_work(Crew::Streams)
+            && !self.has_work(Crew::Builders)
     }
 
     /// Takes the piece that comes first among those that the crew may do now.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
 
 use crate::build::order::Step;
 use crate::build::{analyze, statements};
@@ -183,15 +184,23 @@ impl<'a> Workers<'a> {
     /// session on it outside of any transaction, whose statements the watchdog does not take for progress. Nothing reads the
     /// source any more then.
     pub(crate) async fn rows_landed(&self, look: &Session) -> Result<(), Error> {
+        let mut looks = tokio::time::interval(LOOK_INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let changed = self.changed.notified();
             if locked(&self.board).rows_are_done() {
                 locked(&self.readers).clear();
                 return Ok(());
             }
+            // Where many small tables land, something changes more often than that.
             tokio::select! {
+                biased;
+                _ = looks.tick() => {
+                    if locked(&self.board).has_work(Crew::Builders) {
+                        self.look(look).await?;
+                    }
+                }
                 () = changed => {}
-                () = tokio::time::sleep(LOOK_INTERVAL) => self.look(look).await?,
             }
         }
     }
@@ -422,8 +431,9 @@ impl<'a> Workers<'a> {
             self.enter_post_data();
         }
         ended?;
-        let table = self.rows.tables.iter().find(|table| table.oid == step.table);
-        if let Some(table) = table {
+        if step.table > 0
+            && let Some(table) = self.rows.tables.iter().find(|table| table.oid == step.table)
+        {
             self.progress.built(table.relation.plain(), started.elapsed());
         }
         if started.elapsed() >= RECORDED {
