@@ -3,9 +3,10 @@
 mod board;
 mod pace;
 mod pieces;
-mod plan;
 mod rows;
 mod schedule;
+mod statements;
+mod tasks;
 mod workers;
 
 use std::collections::{BTreeMap, HashMap};
@@ -20,8 +21,8 @@ use crate::catalogue::{self, Analyzable, Counted, Format, PostData, Relation, Se
 use crate::config::Config;
 use crate::copy::board::Board;
 use crate::copy::pieces::Pieces;
-use crate::copy::plan::Terms;
 use crate::copy::rows::Rows;
+use crate::copy::tasks::Terms;
 use crate::copy::workers::{Servers, Workers};
 use crate::error::Error;
 use crate::ledger::{self, Begun, Measured};

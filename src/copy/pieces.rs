@@ -8,7 +8,7 @@ use crate::build::order::{self, Mode, Ordered, Prerequisite, Step};
 use crate::catalogue::{Analyzable, Table};
 use crate::copy::Contents;
 use crate::copy::board::{Item, Rank};
-use crate::copy::plan::{self, TableIndex, Task, Terms};
+use crate::copy::tasks::{self, TableIndex, Task, Terms};
 use crate::copy::workers::Work;
 
 /// All pieces, in the order in which the board numbers them: tasks, steps, a gate between each wave and the next, statistics.
@@ -27,7 +27,7 @@ impl<'a> Pieces<'a> {
     pub(crate) fn new(contents: &'a Contents, entries: &[&Entry], terms: Terms) -> Self {
         let tables = &contents.tables;
         let waves = contents.code.waves(tables);
-        let tasks = plan::plan(tables, &contents.formats, (&waves, &contents.measured), terms);
+        let tasks = tasks::divide(tables, &contents.formats, (&waves, &contents.measured), terms);
         Self {
             tables,
             gates: waves.values().max().copied().unwrap_or(0),

@@ -15,7 +15,8 @@ use crate::build::guard;
 use crate::catalogue::code::Code;
 use crate::catalogue::{Format, Relation, Table};
 use crate::config::{Schemas, ToastCompression};
-use crate::copy::plan::{self, TableIndex, Task, TidRange};
+use crate::copy::statements;
+use crate::copy::tasks::{TableIndex, Task, TidRange};
 use crate::error::{Error, Stop};
 use crate::ledger::Begun;
 use crate::lock::Lock;
@@ -148,11 +149,11 @@ impl Rows<'_> {
             freeze,
         } = options;
         let mut begin = vec![("begin", begin.to_owned())];
-        if let Some(method) = plan::compression(self.toast, self.has_lz4, format) {
+        if let Some(method) = statements::compression(self.toast, self.has_lz4, format) {
             let sql = format!("SET LOCAL default_toast_compression = {method}");
             begin.push(("choose the compression", sql));
         }
-        begin.extend(plan::pins(format).map(|sql| ("set what the rows are read under", sql)));
+        begin.extend(statements::pins(format).map(|sql| ("set what the rows are read under", sql)));
         let once = std::iter::once(into);
         begin.push(("lock the table", guard::lock(once.clone(), freeze)));
         begin.push(("look at the table", guard::statement(once.clone(), self.loads)));
@@ -165,13 +166,13 @@ impl Rows<'_> {
             .map(|(action, sql)| (*action, sql.as_str()))
             .collect();
         let reading = async {
-            let sql = plan::copy_out(table, format, range);
+            let sql = statements::copy_out(table, format, range);
             source.copy_out(&format!("read the rows of {name}"), &sql).await
         };
         let writing = async {
             let locked = target.pipeline(&begin).await;
             locked.map_err(|error| guard::explained(error, target))?;
-            let sql = plan::copy_in(into, format, freeze);
+            let sql = statements::copy_in(into, format, freeze);
             target.copy_in(&format!("write the rows of {name}"), &sql).await
         };
         let streams = Streams::new(source, target);
@@ -206,7 +207,7 @@ impl Rows<'_> {
             }
             Ok::<_, Error>(prepared)
         };
-        let reading = prepare(source, &|table, format| plan::copy_out(table, format, None));
+        let reading = prepare(source, &|table, format| statements::copy_out(table, format, None));
         let writing = async {
             let into = || tables.iter().map(|(_, table, ..)| table.destination());
             let (lock, guard) = (guard::lock(into(), false), guard::statement(into(), self.loads));
@@ -215,7 +216,7 @@ impl Rows<'_> {
                 .await;
             locked.map_err(|error| guard::explained(error, target))?;
             prepare(target, &|table, format| {
-                plan::copy_in(table.destination(), format, false)
+                statements::copy_in(table.destination(), format, false)
             })
             .await
         };

@@ -1,13 +1,11 @@
-//! Which rows travel together, which are cut, and in which form: pure.
+//! Which rows travel together, and which tables are cut: pure.
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::catalogue::{Format, Relation, Table};
-use crate::config::{Split, ToastCompression};
+use crate::catalogue::{Format, Table};
+use crate::config::Split;
 use crate::copy::schedule::{self, Job};
 use crate::ledger::Measured;
-use crate::server::quoting::quote_ident;
-use crate::server::settings;
 
 /// Tables up to this size travel together: what they cost is round trips and commits.
 const SMALL_BYTES: u64 = 256 * 1024;
@@ -69,7 +67,7 @@ const BUILD_FACTOR: u64 = 2;
 
 /// Divides all tables that hold anything; an empty file holds no rows under any snapshot. Tables of several `waves` do not
 /// travel together. The tasks are in the order in which they begin: all of a table before any of the next.
-pub(crate) fn plan(
+pub(crate) fn divide(
     tables: &[Table],
     formats: &HashMap<u32, Format>,
     (waves, measured): (&HashMap<u32, usize>, &Measured),
@@ -165,77 +163,10 @@ fn builds(table: &Table, measured: &Measured) -> u64 {
     }
 }
 
-/// The statement that reads rows: of the table alone, its children left out.
-pub(crate) fn copy_out(table: &Table, format: &Format, range: Option<TidRange>) -> String {
-    let name = table.relation.quoted();
-    let columns = column_list(&format.columns);
-    let options = form(format);
-    let Some((from, to)) = range else {
-        let list = parenthesized(&columns);
-        return format!("COPY {name}{list} TO STDOUT{options}");
-    };
-    let tid = |(block, row): Tid| format!("'({block},{row})'::pg_catalog.tid");
-    let below = to.map_or_else(String::new, |to| format!(" AND ctid < {}", tid(to)));
-    let from = tid(from);
-    format!("COPY (SELECT {columns} FROM ONLY {name} WHERE ctid >= {from}{below}) TO STDOUT{options}")
-}
-
-/// The statement that writes rows into `into`.
-pub(crate) fn copy_in(into: &Relation, format: &Format, freeze: bool) -> String {
-    let list = parenthesized(&column_list(&format.columns));
-    let name = into.quoted();
-    match (format.unsafe_type.is_none(), freeze) {
-        (true, true) => format!("COPY {name}{list} FROM STDIN (FORMAT binary, FREEZE)"),
-        (false, true) => format!("COPY {name}{list} FROM STDIN (FREEZE)"),
-        (_, false) => format!("COPY {name}{list} FROM STDIN{}", form(format)),
-    }
-}
-
-fn form(format: &Format) -> &'static str {
-    if format.unsafe_type.is_none() {
-        " (FORMAT binary)"
-    } else {
-        ""
-    }
-}
-
-fn column_list(columns: &[String]) -> String {
-    let names: Vec<String> = columns.iter().map(|column| quote_ident(column)).collect();
-    names.join(", ")
-}
-
-/// COPY knows no empty list: a table without columns is named alone.
-fn parenthesized(columns: &str) -> String {
-    if columns.is_empty() {
-        String::new()
-    } else {
-        format!(" ({columns})")
-    }
-}
-
-/// The statement that sets what reading the rows depends on, for as long as the transaction lasts.
-pub(crate) fn pins(format: &Format) -> Option<String> {
-    let names: Vec<&str> = format.pins.iter().map(String::as_str).collect();
-    let set: Vec<String> = settings::assignments(&names)
-        .map(|assignment| format!("SET LOCAL {assignment}"))
-        .collect();
-    (!set.is_empty()).then(|| set.join("; "))
-}
-
-/// The compression that values of a table get, where it is not the server's own choice. lz4 is faster and its values
-/// are larger, so that one which fits an index entry under pglz may not fit under lz4.
-pub(crate) fn compression(wanted: ToastCompression, has_lz4: bool, format: &Format) -> Option<&'static str> {
-    match wanted {
-        ToastCompression::Auto => (has_lz4 && !format.indexes_values).then_some("lz4"),
-        ToastCompression::Server => None,
-        ToastCompression::Lz4 => Some("lz4"),
-        ToastCompression::Pglz => Some("pglz"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::Relation;
 
     const TERMS: Terms = Terms {
         jobs: 4,
@@ -272,18 +203,18 @@ mod tests {
     }
 
     /// The tasks of tables that all go at once, of which nothing was measured.
-    fn planned(tables: &[Table], formats: &HashMap<u32, Format>, terms: Terms) -> Vec<Task> {
-        plan(tables, formats, (&HashMap::new(), &Measured::default()), terms)
+    fn divided(tables: &[Table], formats: &HashMap<u32, Format>, terms: Terms) -> Vec<Task> {
+        divide(tables, formats, (&HashMap::new(), &Measured::default()), terms)
     }
 
     #[test]
     fn only_a_table_that_would_outlast_the_others_is_cut() {
         let (even, formats) = tables(&[200, 200, 200, 200, 100]);
-        let tasks = planned(&even, &formats, TERMS);
+        let tasks = divided(&even, &formats, TERMS);
         assert_eq!(tasks, (0..5).map(Task::Whole).collect::<Vec<_>>());
 
         let (lopsided, mut formats) = tables(&[2000, 100, 100]);
-        let tasks = planned(&lopsided, &formats, TERMS);
+        let tasks = divided(&lopsided, &formats, TERMS);
         let ranges = tasks.iter().filter(|task| matches!(task, Task::Range { .. }));
         assert_eq!((ranges.count(), tasks.len()), (15, 17));
         let (one, old, never, always) = (
@@ -302,11 +233,11 @@ mod tests {
             },
         );
         for terms in [one, old, never] {
-            assert_eq!(planned(&lopsided, &formats, terms).len(), 3, "{terms:?}");
+            assert_eq!(divided(&lopsided, &formats, terms).len(), 3, "{terms:?}");
         }
         formats.get_mut(&0).unwrap().ordered = true;
-        assert_eq!(planned(&lopsided, &formats, TERMS).len(), 3);
-        assert!(planned(&lopsided, &formats, always).len() > 3);
+        assert_eq!(divided(&lopsided, &formats, TERMS).len(), 3);
+        assert!(divided(&lopsided, &formats, always).len() > 3);
     }
 
     #[test]
@@ -315,7 +246,7 @@ mod tests {
         tables[2].build_bytes = 45 << 20;
         let one = Terms { jobs: 1, ..TERMS };
         let order = |measured: &Measured| {
-            let tasks = plan(&tables, &formats, (&HashMap::new(), measured), one);
+            let tasks = divide(&tables, &formats, (&HashMap::new(), measured), one);
             tasks.iter().map(|task| task.tables()[0]).collect::<Vec<_>>()
         };
         assert_eq!(order(&Measured::default()), [2, 0, 1, 3]);
@@ -359,36 +290,8 @@ mod tests {
             table.size_bytes = 8192;
         }
         formats.get_mut(&7).unwrap().pages = 0;
-        let tasks = planned(&small, &formats, TERMS);
+        let tasks = divided(&small, &formats, TERMS);
         assert_eq!(tasks.len(), 20);
         assert_eq!(tasks.iter().map(|task| task.tables().len()).sum::<usize>(), 999);
-    }
-
-    #[test]
-    fn statements_name_tables_and_columns_as_sql_does() {
-        let (tables, formats) = tables(&[1]);
-        let (table, format) = (&tables[0], &formats[&0]);
-        assert_eq!(
-            copy_out(table, format, None),
-            r#"COPY "s"."t0" ("a", "B""") TO STDOUT (FORMAT binary)"#
-        );
-        assert_eq!(
-            copy_out(table, format, Some(((3, 0), Some((9, 17))))),
-            r#"COPY (SELECT "a", "B""" FROM ONLY "s"."t0" WHERE ctid >= '(3,0)'::pg_catalog.tid AND ctid < '(9,17)'::pg_catalog.tid) TO STDOUT (FORMAT binary)"#
-        );
-        let text = Format {
-            unsafe_type: Some("regclass".to_owned()),
-            columns: Vec::new(),
-            ..format.clone()
-        };
-        assert_eq!(copy_out(table, &text, None), r#"COPY "s"."t0" TO STDOUT"#);
-        assert_eq!(
-            copy_in(&table.relation, &text, true),
-            r#"COPY "s"."t0" FROM STDIN (FREEZE)"#
-        );
-        assert_eq!(
-            copy_in(&table.relation, format, true),
-            r#"COPY "s"."t0" ("a", "B""") FROM STDIN (FORMAT binary, FREEZE)"#
-        );
     }
 }

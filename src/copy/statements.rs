@@ -1,0 +1,121 @@
+//! The statements by which rows are read and written, and in which form they travel: pure.
+
+use crate::catalogue::{Format, Relation, Table};
+use crate::config::ToastCompression;
+use crate::copy::tasks::{Tid, TidRange};
+use crate::server::quoting::quote_ident;
+use crate::server::settings;
+
+/// The statement that reads rows: of the table alone, its children left out.
+pub(crate) fn copy_out(table: &Table, format: &Format, range: Option<TidRange>) -> String {
+    let name = table.relation.quoted();
+    let columns = column_list(&format.columns);
+    let options = form(format);
+    let Some((from, to)) = range else {
+        let list = parenthesized(&columns);
+        return format!("COPY {name}{list} TO STDOUT{options}");
+    };
+    let tid = |(block, row): Tid| format!("'({block},{row})'::pg_catalog.tid");
+    let below = to.map_or_else(String::new, |to| format!(" AND ctid < {}", tid(to)));
+    let from = tid(from);
+    format!("COPY (SELECT {columns} FROM ONLY {name} WHERE ctid >= {from}{below}) TO STDOUT{options}")
+}
+
+/// The statement that writes rows into `into`.
+pub(crate) fn copy_in(into: &Relation, format: &Format, freeze: bool) -> String {
+    let list = parenthesized(&column_list(&format.columns));
+    let name = into.quoted();
+    match (format.unsafe_type.is_none(), freeze) {
+        (true, true) => format!("COPY {name}{list} FROM STDIN (FORMAT binary, FREEZE)"),
+        (false, true) => format!("COPY {name}{list} FROM STDIN (FREEZE)"),
+        (_, false) => format!("COPY {name}{list} FROM STDIN{}", form(format)),
+    }
+}
+
+fn form(format: &Format) -> &'static str {
+    if format.unsafe_type.is_none() {
+        " (FORMAT binary)"
+    } else {
+        ""
+    }
+}
+
+fn column_list(columns: &[String]) -> String {
+    let names: Vec<String> = columns.iter().map(|column| quote_ident(column)).collect();
+    names.join(", ")
+}
+
+/// COPY knows no empty list: a table without columns is named alone.
+fn parenthesized(columns: &str) -> String {
+    if columns.is_empty() {
+        String::new()
+    } else {
+        format!(" ({columns})")
+    }
+}
+
+/// The statement that sets what reading the rows depends on, for as long as the transaction lasts.
+pub(crate) fn pins(format: &Format) -> Option<String> {
+    let names: Vec<&str> = format.pins.iter().map(String::as_str).collect();
+    let set: Vec<String> = settings::assignments(&names)
+        .map(|assignment| format!("SET LOCAL {assignment}"))
+        .collect();
+    (!set.is_empty()).then(|| set.join("; "))
+}
+
+/// The compression that values of a table get, where it is not the server's own choice. lz4 is faster and its values
+/// are larger, so that one which fits an index entry under pglz may not fit under lz4.
+pub(crate) fn compression(wanted: ToastCompression, has_lz4: bool, format: &Format) -> Option<&'static str> {
+    match wanted {
+        ToastCompression::Auto => (has_lz4 && !format.indexes_values).then_some("lz4"),
+        ToastCompression::Server => None,
+        ToastCompression::Lz4 => Some("lz4"),
+        ToastCompression::Pglz => Some("pglz"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_name_tables_and_columns_as_sql_does() {
+        let table = &Table {
+            oid: 0,
+            relation: Relation {
+                schema: "s".to_owned(),
+                name: "t0".to_owned(),
+            },
+            size_bytes: 0,
+            build_bytes: 0,
+            root: None,
+            by_root: false,
+        };
+        let format = &Format {
+            columns: vec!["a".to_owned(), "B\"".to_owned()],
+            ..Format::default()
+        };
+        assert_eq!(
+            copy_out(table, format, None),
+            r#"COPY "s"."t0" ("a", "B""") TO STDOUT (FORMAT binary)"#
+        );
+        assert_eq!(
+            copy_out(table, format, Some(((3, 0), Some((9, 17))))),
+            r#"COPY (SELECT "a", "B""" FROM ONLY "s"."t0" WHERE ctid >= '(3,0)'::pg_catalog.tid AND ctid < '(9,17)'::pg_catalog.tid) TO STDOUT (FORMAT binary)"#
+        );
+        let text = Format {
+            unsafe_type: Some("regclass".to_owned()),
+            columns: Vec::new(),
+            ..format.clone()
+        };
+        assert_eq!(copy_out(table, &text, None), r#"COPY "s"."t0" TO STDOUT"#);
+        assert_eq!(
+            copy_in(&table.relation, &text, true),
+            r#"COPY "s"."t0" FROM STDIN (FREEZE)"#
+        );
+        assert_eq!(
+            copy_in(&table.relation, format, true),
+            r#"COPY "s"."t0" ("a", "B""") FROM STDIN (FORMAT binary, FREEZE)"#
+        );
+    }
+}
