@@ -32,6 +32,10 @@ pub(crate) enum Command {
         #[arg(long)]
         undo: bool,
     },
+    /// Take down, in one go, what loads of ours have made of the schemas of SCHEMA_NAME, or of all of the source's: before
+    /// they are loaded again, where they are built on each other. Asks everything first, and drops nothing where a load
+    /// would refuse one of them; what is complete under this RUN_ID stays
+    Prepare,
     /// Group the source's schemas, or those of SCHEMA_NAME, into units, in the order in which the state machine is to
     /// start them, ask about each what check asks, and foretell how long all of it takes. Changes nothing; without the
     /// TARGET_ variables, only what the source tells. Records go to standard error
@@ -62,6 +66,7 @@ impl Command {
             Self::Check => "check",
             Self::Verify { .. } => "verify",
             Self::Seal { .. } => "seal",
+            Self::Prepare => "prepare",
             Self::Plan { .. } => "plan",
         }
     }
@@ -69,7 +74,7 @@ impl Command {
     /// Whether it changes what a schema holds on the target.
     pub(crate) fn changes(self) -> bool {
         match self {
-            Self::Load => true,
+            Self::Load | Self::Prepare => true,
             Self::Check | Self::Verify { .. } | Self::Seal { .. } | Self::Plan { .. } => false,
         }
     }
@@ -78,7 +83,7 @@ impl Command {
     pub(crate) fn delivers(self) -> bool {
         match self {
             Self::Plan { .. } => true,
-            Self::Load | Self::Check | Self::Verify { .. } | Self::Seal { .. } => false,
+            Self::Load | Self::Check | Self::Verify { .. } | Self::Seal { .. } | Self::Prepare => false,
         }
     }
 
@@ -94,6 +99,11 @@ impl Command {
                 source: Need::Optional,
                 target: Need::Required,
                 schemas: if all { Need::Ignored } else { Need::Required },
+            },
+            Self::Prepare => Needs {
+                source: Need::Required,
+                target: Need::Required,
+                schemas: Need::Optional,
             },
             Self::Plan { .. } => Needs {
                 source: Need::Required,
@@ -184,6 +194,7 @@ mod tests {
         assert_eq!(parsed(&["seal"]), seal(false, false));
         assert_eq!(parsed(&["seal", "--undo", "--all"]), seal(true, true));
         assert_eq!(parsed(&["check", "--all"]), Err(64));
+        assert_eq!(parsed(&["prepare"]), Ok(Command::Prepare));
         let plan = |format, concurrency| Ok(Command::Plan { format, concurrency });
         assert_eq!(parsed(&["plan"]), plan(Format::Auto, 5));
         assert_eq!(

@@ -20,31 +20,14 @@ use crate::server::Sides;
 use crate::server::session::Session;
 use crate::shutdown::Shutdown;
 use crate::transfer::Transfer;
-use crate::unit::{Early, Reached, Unit};
+use crate::unit::{self, Early, Unit};
 use crate::verify::loaded;
 
 /// Moves the unit. However it ends, nothing of it goes on running on either server.
 pub(crate) async fn load(config: &Config, shutdown: &Shutdown, progress: &Progress) -> Result<(), Error> {
-    let begun = async {
-        let reached = Box::pin(Reached::connect(config, progress)).await?;
-        progress.enter(Phase::Lock);
-        let (target, names) = (&reached.servers.target, &reached.names);
-        let lock = Lock::acquire(target, names, &config.schemas, config.wait_timeout).await?;
-        let (unit, sessions) = Box::pin(reached.begin()).await?;
-        Ok::<_, Error>((lock, unit, sessions))
-    };
-    let (lock, unit, sessions) = shutdown.guard(Box::pin(begun)).await?;
-    let ended = shutdown
-        .guard(async {
-            tokio::select! {
-                biased;
-                never = lock.beat(shutdown) => match never {},
-                never = unit.watch(shutdown, progress) => match never {},
-                ended = Box::pin(line(&unit, sessions, &lock, progress)) => ended,
-            }
-        })
-        .await;
-    match ended {
+    let (lock, unit, sessions) = shutdown.guard(Box::pin(unit::locked(config, progress))).await?;
+    let line = Box::pin(line(&unit, sessions, &lock, progress));
+    match unit.guard(&lock, (shutdown, progress), line).await {
         Ok(()) => Ok(()),
         Err(error) => {
             let error = unit.explain(error).await;

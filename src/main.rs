@@ -24,8 +24,10 @@ mod outcome;
 mod pipe;
 mod plan;
 mod preflight;
+mod prepare;
 mod privileges;
 mod progress;
+mod rings;
 mod seal;
 mod server;
 mod shutdown;
@@ -151,6 +153,7 @@ async fn work(command: Command, config: &Config, progress: &Progress) -> Result<
             Command::Seal { all, undo } => {
                 seal::seal(config, &shutdown, progress, SealOptions { all, undo }).await
             }
+            Command::Prepare => prepare::prepare(config, &shutdown, progress).await,
             Command::Plan { format, concurrency } => {
                 let plan = plan::plan(config, &shutdown, progress, concurrency.into()).await?;
                 let is_text = match format {

@@ -31,8 +31,8 @@ const SWEEP_LIMIT: Duration = Duration::from_secs(4);
 /// them as leftovers, and nothing of it is on disk.
 pub(crate) struct Reached<'a> {
     config: &'a Config,
-    pub(crate) servers: Sides<Server>,
-    pub(crate) names: ApplicationName,
+    servers: Sides<Server>,
+    names: ApplicationName,
     sessions: Sides<Session>,
 }
 
@@ -129,7 +129,38 @@ impl<'a> Reached<'a> {
     }
 }
 
+/// Takes the locks of the unit's schemas on the way to a run at them.
+pub(crate) async fn locked<'a>(
+    config: &'a Config,
+    progress: &Progress,
+) -> Result<(Lock, Unit<'a>, Sides<Session>), Error> {
+    let reached = Box::pin(Reached::connect(config, progress)).await?;
+    progress.enter(Phase::Lock);
+    let (target, names) = (&reached.servers.target, &reached.names);
+    let lock = Lock::acquire(target, names, &config.schemas, config.wait_timeout).await?;
+    let (unit, sessions) = Box::pin(reached.begin()).await?;
+    Ok((lock, unit, sessions))
+}
+
 impl Unit<'_> {
+    /// Does the work of a run, unless something stops it.
+    pub(crate) async fn guard<T>(
+        &self,
+        lock: &Lock,
+        (shutdown, progress): (&Shutdown, &Progress),
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let work = async {
+            tokio::select! {
+                biased;
+                never = lock.beat(shutdown) => match never {},
+                never = self.watch(shutdown, progress) => match never {},
+                ended = work => ended,
+            }
+        };
+        shutdown.guard(work).await
+    }
+
     /// Stops the run when it stalls or waits for a lock for too long.
     pub(crate) async fn watch(&self, shutdown: &Shutdown, progress: &Progress) -> Infallible {
         watchdog::watch(&self.controls, self.config, progress, shutdown).await

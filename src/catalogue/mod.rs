@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use futures_util::future::try_join_all;
 
 use crate::config::Schemas;
-use crate::error::Error;
+use crate::error::{Error, Refused};
 use crate::server::quoting::{quote_ident, quote_literal};
 use crate::server::session::Session;
 
@@ -32,6 +32,18 @@ pub(crate) async fn schema_oid(session: &Session, schema: &str) -> Result<Option
     let sql = "SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1";
     let rows = session.query("look at the schema", sql, &[&schema]).await?;
     Ok(rows.first().map(|row| row.get(0)))
+}
+
+/// The names of all schemas of users, and of those that are listed, as far as they are there. Refuses a database that has none.
+pub(crate) async fn schemas(session: &Session, listed: &Schemas) -> Result<Vec<String>, Error> {
+    let sql = include_str!("sql/schemas.sql");
+    let rows = session.query("list schemas", sql, &[&listed.names()]).await?;
+    if rows.is_empty() && listed.is_empty() {
+        let reason = "the database has no schema to move";
+        let refused = Refused::config(session.side(), reason, "correct SOURCE_DBNAME");
+        return Err(Error::Refused(refused));
+    }
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// Whether a server can compress values with lz4.

@@ -3,8 +3,11 @@
 //! Nothing is dropped that a load of ours did not create, unless `ON_EXISTING=replace` says so, and never
 //! anything outside of the schema.
 
+mod down;
 mod drop;
 mod settle;
+
+pub(crate) use down::{order, settled};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -187,7 +190,8 @@ async fn permit(
     match on_existing {
         OnExisting::Replace => Ok(()),
         OnExisting::Fail => {
-            let leftover = load.is_some_and(|load| load.state != LoadState::Complete && load.is_of(entry));
+            let leftover =
+                load.is_some_and(|load| load.state != LoadState::Complete && load.is_of_run(entry));
             if leftover {
                 Ok(())
             } else {
@@ -237,6 +241,7 @@ fn occupied(reason: String, hint: &str) -> Error {
 }
 
 /// A schema of the unit with what is to be done.
+#[derive(Debug)]
 struct Planned {
     schema: SchemaName,
     decision: Decision,
@@ -309,23 +314,31 @@ async fn plan(target: &Session, config: &Config, entry: &NewLoad) -> Result<Vec<
     let mut planned = Vec::new();
     for schema in &config.schemas {
         let decision = decide(target, schema, config.on_existing, entry).await?;
-        let oid = decision.existing().map(|existing| existing.oid);
-        let load = ledger::latest(target, schema.as_str()).await?;
-        let is_ours = |load: &Load| {
-            config.on_existing == OnExisting::Own
-                && load.state == LoadState::Complete
-                && load.schema_oid == oid
-        };
-        planned.push(Planned {
-            schema: schema.clone(),
-            decision,
-            load: load.filter(is_ours),
-        });
+        planned.push(Planned::of(target, schema, decision, config.on_existing).await?);
     }
     Ok(planned)
 }
 
 impl Planned {
+    /// A schema for which this was decided.
+    async fn of(
+        target: &Session,
+        schema: &SchemaName,
+        decision: Decision,
+        on_existing: OnExisting,
+    ) -> Result<Self, Error> {
+        let oid = decision.existing().map(|existing| existing.oid);
+        let load = ledger::latest(target, schema.as_str()).await?;
+        let is_ours = |load: &Load| {
+            on_existing == OnExisting::Own && load.state == LoadState::Complete && load.schema_oid == oid
+        };
+        Ok(Self {
+            schema: schema.clone(),
+            decision,
+            load: load.filter(is_ours),
+        })
+    }
+
     /// The OID of the schema, which exists and is empty afterwards.
     async fn provide(&self, target: &Session) -> Result<u32, Error> {
         match &self.decision {
@@ -337,11 +350,7 @@ impl Planned {
             Decision::Adopt(existing) | Decision::Empty(existing) => Ok(existing.oid),
             Decision::Create => create(target, &self.schema).await,
             Decision::Replace(existing) => {
-                become_owner(target, existing).await?;
-                // Not CASCADE: whatever appeared meanwhile keeps the schema.
-                let name = quote_ident(self.schema.as_str());
-                let sql = format!("DROP SCHEMA {name}; RESET ROLE");
-                target.batch(&format!("drop schema {name}"), &sql).await?;
+                drop_schema(target, &self.schema, existing).await?;
                 create(target, &self.schema).await
             }
         }
@@ -375,6 +384,14 @@ async fn comment(
     Ok(None)
 }
 
+/// Drops a schema that holds nothing any more. Not CASCADE: whatever appeared meanwhile keeps it.
+async fn drop_schema(target: &Session, schema: &SchemaName, existing: &Existing) -> Result<(), Error> {
+    become_owner(target, existing).await?;
+    let name = quote_ident(schema.as_str());
+    let sql = format!("DROP SCHEMA {name}; RESET ROLE");
+    target.batch(&format!("drop schema {name}"), &sql).await
+}
+
 async fn create(target: &Session, schema: &SchemaName) -> Result<u32, Error> {
     let name = quote_ident(schema.as_str());
     target
@@ -396,6 +413,41 @@ async fn become_owner(target: &Session, existing: &Existing) -> Result<(), Error
         .await
 }
 
+/// What hangs on objects that are to be dropped.
+struct Dependents {
+    /// What stands outside of the unit, with its schema where it has one.
+    outside: Vec<(String, Option<String>)>,
+    /// What goes of some schemas, each by its catalogue and its OID.
+    members: Vec<(u32, u32)>,
+}
+
+/// Looks what would go with these objects, each named by its catalogue and its OID; what is gone already has no dependents.
+async fn dependents(
+    target: &Session,
+    unit: &[u32],
+    objects: impl Iterator<Item = (u32, u32)>,
+    schemas: &[u32],
+) -> Result<Dependents, Error> {
+    let (classids, objids): (Vec<u32>, Vec<u32>) = objects.unzip();
+    let sql = include_str!("sql/dependents.sql");
+    let rows = target
+        .query("list dependents", sql, &[&unit, &classids, &objids, &schemas])
+        .await?;
+    let (outside, members): (Vec<&Row>, Vec<&Row>) = rows
+        .iter()
+        .partition(|row| row.get::<_, Option<u32>>("objid").is_none());
+    Ok(Dependents {
+        outside: outside
+            .into_iter()
+            .map(|row| (row.get("object"), row.get("schema")))
+            .collect(),
+        members: members
+            .into_iter()
+            .map(|row| (row.get("classid"), row.get("objid")))
+            .collect(),
+    })
+}
+
 /// Refuses if something outside of the unit would go with these objects, each named by its catalogue and its OID; what is
 /// gone already has no dependents. Returns what goes of some `schemas`.
 pub(crate) async fn refuse_dependents(
@@ -404,34 +456,38 @@ pub(crate) async fn refuse_dependents(
     objects: impl Iterator<Item = (u32, u32)>,
     schemas: &[u32],
 ) -> Result<Vec<(u32, u32)>, Error> {
-    let (classids, objids): (Vec<u32>, Vec<u32>) = objects.unzip();
-    let sql = include_str!("sql/dependents.sql");
-    let rows = target
-        .query("list dependents", sql, &[&unit, &classids, &objids, &schemas])
-        .await?;
-    let (outside, members): (Vec<_>, Vec<_>) = rows
-        .iter()
-        .partition(|row| row.get::<_, Option<u32>>("objid").is_none());
+    let Dependents { outside, members } = dependents(target, unit, objects, schemas).await?;
     if outside.is_empty() {
-        let address = |row: &Row| (row.get("classid"), row.get("objid"));
-        return Ok(members.into_iter().map(address).collect());
+        return Ok(members);
     }
     let sql = "SELECT nspname::text FROM pg_catalog.pg_namespace WHERE oid = ANY ($1)";
     let own = target.query("list the unit's schemas", sql, &[&unit]).await?;
     let own = own.iter().map(|row| row.get(0));
-    let others = outside.iter().filter_map(|row| row.get("schema"));
-    let together: BTreeSet<&str> = own.chain(others).collect();
-    Err(occupied(
+    let others: BTreeSet<&str> = outside
+        .iter()
+        .filter_map(|(_, schema)| schema.as_deref())
+        .collect();
+    let all_have_one = outside.iter().all(|(_, schema)| schema.is_some());
+    let are_ours = all_have_one && ledger::are_ours(target, &others).await?;
+    let together = listed(own.chain(others).collect::<BTreeSet<&str>>());
+    let hint = if are_ours {
         format!(
-            "{} objects outside of the schema depend on it: {}",
-            outside.len(),
-            named(&outside.iter().map(|row| row.get("object")).collect::<Vec<_>>())
-        ),
-        &format!(
-            "drop them, or move them together: SCHEMA_NAME={}",
-            listed(together)
-        ),
-    ))
+            "have schemaferry prepare take them down before they are loaded, at least SCHEMA_NAME={together}; or move them together"
+        )
+    } else {
+        format!("drop them, or move them together: SCHEMA_NAME={together}")
+    };
+    Err(occupied(depend("the schema", &outside), &hint))
+}
+
+/// Names what stands outside of something and hangs on it.
+fn depend(what: &str, outside: &[(String, Option<String>)]) -> String {
+    let objects: Vec<String> = outside.iter().map(|(object, _)| object.clone()).collect();
+    format!(
+        "{} objects outside of {what} depend on it: {}",
+        objects.len(),
+        named(&objects)
+    )
 }
 
 async fn contents(target: &Session, oid: u32) -> Result<Vec<Member>, Error> {

@@ -11,6 +11,7 @@ pub(crate) use form::{open, outdated};
 pub(crate) use history::{Past, history};
 pub(crate) use measured::{Measured, measured};
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -150,6 +151,26 @@ impl Load {
         Some((summary["exit"].as_u64()?, summary["reason"].as_str()?.to_owned()))
     }
 
+    /// The schemas that it moved together.
+    pub(crate) fn unit(&self) -> Schemas {
+        let names = self.variables.get("SCHEMA_NAME").and_then(Value::as_array);
+        names
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(|name| SchemaName::of_ledger(name.to_owned()))
+            .collect()
+    }
+
+    /// Whether it was taken down whole, to be loaded again.
+    pub(crate) fn is_taken_down(&self) -> bool {
+        let told = self
+            .summary
+            .as_ref()
+            .and_then(|summary| summary.get("taken_down"));
+        self.state == LoadState::Clearing && told == Some(&Value::Bool(true))
+    }
+
     /// Marks it as sealed, or as complete again. Runs in the caller's transaction.
     pub(crate) async fn set_sealed(&self, target: &Session, sealed: bool) -> Result<(), Error> {
         let state = if sealed { "sealed" } else { "complete" };
@@ -158,12 +179,14 @@ impl Load {
         write(target, sql, &[&self.id, &state], 1).await
     }
 
+    /// Whether this load was made by a run with the same identifier and source.
+    pub(crate) fn is_of_run(&self, entry: &NewLoad) -> bool {
+        entry.run_id.is_some() && self.run_id == entry.run_id && self.source == entry.source
+    }
+
     /// Whether this load was made by a run with the same identifier, source and variables.
-    pub(crate) fn is_of(&self, entry: &NewLoad) -> bool {
-        entry.run_id.is_some()
-            && self.run_id == entry.run_id
-            && self.source == entry.source
-            && self.variables == entry.variables
+    fn is_of(&self, entry: &NewLoad) -> bool {
+        self.is_of_run(entry) && self.variables == entry.variables
     }
 
     /// What in the schema is no longer as the load left it; empty if nothing. Counters that were lost to a
@@ -222,6 +245,17 @@ pub(crate) async fn sealed_as(target: &Session, schema_oid: u32) -> Result<Optio
     Ok(rows.first().map(|row| row.get(0)))
 }
 
+/// Whether all schemas of these names are what loads of ours have made of them or begun to, and none is sealed.
+pub(crate) async fn are_ours(target: &Session, schemas: &BTreeSet<&str>) -> Result<bool, Error> {
+    if !form::look(target).await?.is_there {
+        return Ok(false);
+    }
+    let names: Vec<&str> = schemas.iter().copied().collect();
+    let sql = include_str!("sql/are_ours.sql");
+    let row = target.query_one("read the ledger", sql, &[&names]).await?;
+    Ok(row.get(0))
+}
+
 /// Every schema that loads were made into and that is there.
 pub(crate) async fn schemas(target: &Session) -> Result<Schemas, Error> {
     if !form::look(target).await?.is_there {
@@ -265,6 +299,13 @@ pub(crate) async fn loading(target: &Session, id: i64, schema_oid: u32) -> Resul
     let sql = "UPDATE schemaferry.load SET state = 'loading', schema_oid = $2, \
                updated_at = pg_catalog.clock_timestamp() WHERE id = $1 AND state = 'clearing'";
     write(target, sql, &[&id, &schema_oid], 1).await
+}
+
+/// Says in a row in state `clearing` that nothing is left of what was there. Runs in the caller's transaction.
+pub(crate) async fn taken_down(target: &Session, id: i64) -> Result<(), Error> {
+    let sql = "UPDATE schemaferry.load SET summary = $2, updated_at = pg_catalog.clock_timestamp() \
+               WHERE id = $1 AND state = 'clearing'";
+    write(target, sql, &[&id, &json!({"taken_down": true})], 1).await
 }
 
 /// Runs a statement that is about so many rows of the run's own, and refuses to go on if they are not there as it left them.

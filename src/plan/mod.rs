@@ -2,7 +2,6 @@
 //! takes. What it makes is the input of the state machine's execution.
 
 mod forecast;
-mod groups;
 mod input;
 mod schedule;
 mod size;
@@ -24,6 +23,7 @@ use crate::plan::size::Size;
 use crate::plan::source::{Holds, Source};
 use crate::preflight::{self, Answers, Finding, Questions, Seen};
 use crate::progress::{Phase, Progress};
+use crate::rings;
 use crate::server::session::Session;
 use crate::server::{ApplicationName, Server, Sides};
 use crate::shutdown::Shutdown;
@@ -162,17 +162,12 @@ fn units(config: &Config, source: &Source) -> Result<Vec<Unit>, Error> {
     if !missing.is_empty() {
         return Err(Error::Preflight(missing));
     }
-    let groups = groups::groups(source.schemas.keys().map(String::as_str), &source.needs);
+    let groups = rings::groups(source.schemas.keys().map(String::as_str), &source.needs);
     let groups: Vec<(BTreeSet<&str>, BTreeSet<&str>)> = groups
         .into_iter()
         .map(|group| group.into_iter().partition(|schema| wanted.contains(schema)))
         .filter(|(own, _): &(BTreeSet<&str>, BTreeSet<&str>)| !own.is_empty())
         .collect();
-    if groups.is_empty() {
-        let reason = "the database has no schema to move";
-        let refused = Refused::config(Side::Source, reason, "correct SOURCE_DBNAME");
-        return Err(Error::Refused(refused));
-    }
     let owners: BTreeMap<&str, usize> = groups
         .iter()
         .enumerate()

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use tokio_postgres::Row;
 
+use crate::catalogue;
 use crate::config::Schemas;
 use crate::error::Error;
-use crate::plan::groups::Needs;
 use crate::preflight;
+use crate::rings::Needs;
 use crate::server::parameter::Param;
 use crate::server::session::Session;
 
@@ -87,14 +88,15 @@ pub(super) async fn read(source: &Session, listed: &Schemas, with_children: bool
     source
         .batch("begin", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         .await?;
+    let names = catalogue::schemas(source, listed).await?;
+    let of_schemas: [&dyn Param; 1] = [&names];
     let sql = include_str!("sql/schemas.sql");
-    let rows = source.query("list schemas", sql, &[&listed.names()]).await?;
+    let rows = source.query("look what schemas hold", sql, &of_schemas).await?;
     let schemas: BTreeMap<String, Holds> = rows
         .iter()
         .map(|row| (row.get("schema"), Holds::of(row)))
         .collect();
-    let names: Vec<&str> = schemas.keys().map(String::as_str).collect();
-    let of_schemas: [&dyn Param; 1] = [&names];
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let (references, children, foreign_keys, bodies) = tokio::try_join!(
         preflight::references_by_schema(source, &names),
         source.query("list children", include_str!("sql/children.sql"), &[]),

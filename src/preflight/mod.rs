@@ -121,6 +121,11 @@ pub(crate) async fn ask_source(config: &Config, source: &Session) -> Result<Answ
     Ok(answers)
 }
 
+/// Asks what is to be done with the schemas on the target and whether the user may do it; who depends on them is not asked.
+pub(crate) async fn ask_target(questions: &Questions<'_>) -> Result<Answers, Error> {
+    rights::of_target(questions).await
+}
+
 /// The answers, if nothing refuses; `None` where what refuses passes by itself and is to be waited for.
 pub(crate) async fn permitted_at_once(
     questions: &Questions<'_>,

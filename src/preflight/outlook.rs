@@ -60,6 +60,8 @@ pub(super) struct Last {
     ours: bool,
     /// Since its last sign of life.
     silence: Duration,
+    /// It is to be loaded again: nothing is left of what was there.
+    taken_down: bool,
     /// How it ended for good, if it did: exit code and reason.
     failed: Option<(u64, String)>,
 }
@@ -71,6 +73,7 @@ impl From<(Load, Option<String>)> for Last {
             state: load.state,
             ours: run_id.is_some() && load.run_id == run_id,
             silence: load.silence,
+            taken_down: load.is_taken_down(),
             failed: load.failed(),
         }
     }
@@ -98,6 +101,7 @@ impl Needed {
         let seen = self.seen.is_some_and(|since| since < TRIED_WITHIN);
         let awaited = self.listed && self.waited < TRIED_WITHIN;
         match &self.last {
+            Some(last) if last.taken_down && (seen || awaited) => Outlook::Promised,
             Some(last) if matches!(last.state, LoadState::Clearing | LoadState::Loading) => {
                 self.interrupted(last, seen, awaited)
             }
@@ -110,22 +114,27 @@ impl Needed {
     /// The last load is not complete, and nobody is at it.
     fn interrupted(&self, last: &Last, seen: bool, awaited: bool) -> Outlook {
         let ago = humantime::format_duration(Duration::from_secs(last.silence.as_secs()));
+        let what = if last.taken_down {
+            "taken down"
+        } else {
+            "interrupted"
+        };
         let again = match &last.failed {
             // What was said before the first question may be of another execution, and this one has yet to try.
             Some(_) => last.silence > self.waited && awaited && (!last.ours || self.waited < BEGUN_WITHIN),
             None => seen || last.silence < TRIED_WITHIN || awaited && !last.ours,
         };
         match &last.failed {
-            _ if again => Outlook::Coming(format!("was interrupted {ago} ago and is to be tried again")),
+            _ if again => Outlook::Coming(format!("was {what} {ago} ago and is to be tried again")),
             Some((exit, reason)) => Outlook::Given(format!("ended with {exit}: {reason}")),
-            None => Outlook::Given(format!("was interrupted {ago} ago")),
+            None => Outlook::Given(format!("was {what} {ago} ago")),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use LoadState::{Complete, Loading, Sealed};
+    use LoadState::{Clearing, Complete, Loading, Sealed};
 
     use super::*;
 
@@ -137,7 +146,15 @@ mod tests {
             state,
             ours,
             silence,
+            taken_down: false,
             failed: None,
+        }
+    }
+
+    fn taken_down(ours: bool, silence: Duration) -> Last {
+        Last {
+            taken_down: true,
+            ..last(Clearing, ours, silence)
         }
     }
 
@@ -186,6 +203,11 @@ mod tests {
             (known(true, 600 * SECOND, Some(failed(true, HOUR))), true, 'G'),
             (known(true, 600 * SECOND, Some(failed(false, HOUR))), true, 'C'),
             (known(false, SECOND, Some(failed(false, 60 * SECOND))), true, 'G'),
+            // It makes room for the load that this run or another is to make.
+            (known(true, SECOND, Some(taken_down(true, HOUR))), true, 'P'),
+            (known(true, HOUR, Some(taken_down(true, HOUR))), true, 'G'),
+            (known(false, SECOND, Some(taken_down(false, SECOND))), true, 'C'),
+            (known(false, SECOND, Some(taken_down(false, HOUR))), true, 'G'),
         ];
         for (needed, lacking, expected) in cases {
             let found = needed.outlook(lacking);

@@ -11,6 +11,8 @@ use crate::privileges::{self, Requirement};
 use crate::server::parameter::Param;
 use crate::server::session::Session;
 
+const TARGET_SCHEMA: &str = "target schema";
+
 pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     let (config, reader) = (questions.config, &questions.sessions.source);
     let carried = async {
@@ -26,6 +28,7 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     }
     answers.extend(readable);
     decide(questions, &mut answers).await?;
+    dependents(questions, &mut answers).await?;
     target(questions, &mut answers).await?;
     if let Some(carried) = carried {
         roles(questions, carried, &mut answers).await?;
@@ -39,6 +42,14 @@ pub(super) async fn of_source(config: &Config, reader: &Session) -> Result<Answe
     if answers.refusals().is_empty() {
         answers.extend(readable);
     }
+    Ok(answers)
+}
+
+/// What the user of the target may do with schemas of the source.
+pub(super) async fn of_target(questions: &Questions<'_>) -> Result<Answers, Error> {
+    let mut answers = schemas_exist(questions.config, &questions.sessions.source).await?;
+    decide(questions, &mut answers).await?;
+    target(questions, &mut answers).await?;
     Ok(answers)
 }
 
@@ -94,7 +105,6 @@ async fn source(config: &Config, reader: &Session) -> Result<Answers, Error> {
 
 /// What is to be done with each schema on the target.
 async fn decide(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
-    const CHECK: &str = "target schema";
     let config = questions.config;
     for schema in &config.schemas {
         match clear::decide(
@@ -106,13 +116,18 @@ async fn decide(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), 
         .await
         {
             Ok(decision) => {
-                answers.fine(CHECK, format!("schema \"{schema}\" {}", decision.words()));
+                answers.fine(TARGET_SCHEMA, format!("schema \"{schema}\" {}", decision.words()));
                 answers.decisions.push((schema.clone(), decision));
             }
-            Err(Error::Refused(refused)) => answers.refuse(CHECK, refused),
+            Err(Error::Refused(refused)) => answers.refuse(TARGET_SCHEMA, refused),
             Err(error) => return Err(error),
         }
     }
+    Ok(())
+}
+
+/// Refuses where something outside of the unit would go with it.
+async fn dependents(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
     let decisions = || answers.decisions.iter().map(|(_, decision)| decision);
     let unit: Vec<u32> = decisions()
         .filter_map(Decision::existing)
@@ -122,7 +137,7 @@ async fn decide(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), 
     let schemas = cleared.map(|existing| (clear::PG_NAMESPACE, existing.oid));
     match clear::refuse_dependents(&questions.sessions.target, &unit, schemas, &[]).await {
         Err(Error::Refused(refused)) => {
-            answers.refuse(CHECK, refused);
+            answers.refuse(TARGET_SCHEMA, refused);
             Ok(())
         }
         other => other.map(|_| ()),

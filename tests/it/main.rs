@@ -22,6 +22,7 @@ mod machine;
 mod names;
 mod order;
 mod plan;
+mod prepare;
 mod privileges;
 mod queries;
 mod records;

@@ -1,16 +1,13 @@
--- Every schema of users with what it holds; those that are listed, whatever they hold.
--- $1 text[]: schemas that are listed
--- Schemas that an extension has made are its own, and public is everywhere, also where nobody uses it. Members of extensions are
--- left out, as a load leaves them out. Sizes in bytes; a table that was never analyzed has no estimate of its rows.
+-- What schemas hold.
+-- $1 text[]: their names
+-- Members of extensions are left out, as a load leaves them out. Sizes in bytes; a table that was never analyzed has no estimate of
+-- its rows.
 WITH namespace AS (
     SELECT n.oid, n.nspname,
            (SELECT pg_catalog.count(*) FROM pg_catalog.pg_depend d
-            WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = n.oid) AS objects,
-           EXISTS (SELECT 1 FROM pg_catalog.pg_depend e
-                   WHERE e.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND e.objid = n.oid AND e.deptype = 'e')
-               AS of_extension
+            WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = n.oid) AS objects
     FROM pg_catalog.pg_namespace n
-    WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'schemaferry')
+    WHERE n.nspname = ANY ($1)
 ), stored AS (
     SELECT c.relnamespace, c.relname, c.relkind, c.reltuples, pg_catalog.pg_table_size(c.oid) AS size,
            -- Before 14 a table that was never analyzed has 0 rows in 0 blocks.
@@ -42,5 +39,4 @@ SELECT n.nspname::text AS schema, n.objects,
        coalesce(h.heap, 0) AS heap, coalesce(h.toast, 0) AS toast, coalesce(h.built, 0) AS built,
        h.largest, coalesce(h.largest_size, 0) AS largest_size
 FROM namespace n LEFT JOIN held h ON h.relnamespace = n.oid
-WHERE n.nspname = ANY ($1) OR NOT n.of_extension AND (n.nspname <> 'public' OR n.objects > 0)
 ORDER BY 1

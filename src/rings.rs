@@ -1,9 +1,9 @@
-//! Which schemas move together: those that need each other in a ring. Pure.
+//! Which schemas need each other in a ring, and which of them come before which. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What each schema cannot be loaded without, and why.
-pub(super) type Needs = BTreeMap<String, BTreeMap<String, String>>;
+/// What each schema cannot be there without, and why.
+pub(crate) type Needs = BTreeMap<String, BTreeMap<String, String>>;
 
 /// Everything that a schema needs, directly or by way of others.
 fn reached<'a>(needs: &'a Needs, schema: &'a str) -> BTreeSet<&'a str> {
@@ -20,7 +20,7 @@ fn reached<'a>(needs: &'a Needs, schema: &'a str) -> BTreeSet<&'a str> {
 }
 
 /// The rings, each in the order of its names; what stands in none is one by itself.
-pub(super) fn groups<'a>(
+pub(crate) fn groups<'a>(
     schemas: impl IntoIterator<Item = &'a str>,
     needs: &'a Needs,
 ) -> Vec<BTreeSet<&'a str>> {
@@ -40,6 +40,22 @@ pub(super) fn groups<'a>(
         placed.extend(group.iter().copied());
         groups.push(group);
     }
+    groups
+}
+
+/// The same, each before whatever it needs.
+pub(crate) fn dependents_first<'a>(
+    schemas: impl IntoIterator<Item = &'a str>,
+    needs: &'a Needs,
+) -> Vec<BTreeSet<&'a str>> {
+    // Whoever needs something reaches all that it reaches, and itself.
+    let height = |group: &BTreeSet<&'a str>| {
+        let mut all = group.clone();
+        all.extend(group.iter().flat_map(|schema| reached(needs, schema)));
+        all.len()
+    };
+    let mut groups = groups(schemas, needs);
+    groups.sort_by_cached_key(|group| std::cmp::Reverse(height(group)));
     groups
 }
 
@@ -74,5 +90,10 @@ mod tests {
             .map(|group| group.iter().copied().collect())
             .collect();
         assert_eq!(found, ["ab", "cdef", "g", "h", "i"]);
+        let in_order: Vec<String> = dependents_first(schemas, &needs)
+            .iter()
+            .map(|group| group.iter().copied().collect())
+            .collect();
+        assert_eq!(in_order, ["cdef", "h", "g", "ab", "i"]);
     }
 }
