@@ -8,7 +8,7 @@ use testbed::Machine;
 use testbed::fargate::message;
 use testbed::states::{Execution, Failure, Services};
 
-use crate::aws::{SCALE, machine, outcomes};
+use crate::aws::{PREPARE, SCALE, machine, outcomes};
 use crate::rig::text;
 
 /// The machine that `docs/aws.md` shows, for whoever wants just that.
@@ -147,9 +147,10 @@ fn five_hundred_schemas_fit() {
         (20, 20, 75, 5, full, true),
     ] {
         let names: Vec<String> = names(length).into_iter().take(count).collect();
-        let (execution, report) = Scripted::new(exit, &reason).run(&json!({"schemas": names}));
+        let (execution, report) =
+            Scripted::new(exit, &reason).run(&json!({"schemas": names, "prepare": false}));
         assert_eq!(report["failed"], count);
-        let events = 18 + 10 * count + 10 * (attempts - 1) * count + 9 * count;
+        let events = 20 + 10 * count + 10 * (attempts - 1) * count + 9 * count;
         assert_eq!(execution.events.len(), events);
         let cause = execution.ended.unwrap_err().cause.unwrap();
         assert!(cause.starts_with(begins), "{cause}");
@@ -179,6 +180,9 @@ fn an_input_that_cannot_be_meant_starts_nothing() {
         (json!({"schemas": [1]}), "[]"),
         (json!({"schemas": [""]}), "[]"),
         (json!({"schemas": "a", "runid": "b"}), "[\"runid\"]"),
+        (json!({"schemas": ["a"], "prepare": "false"}), "[]"),
+        // One task is told all of them.
+        (json!({"schemas": ["a".repeat(3500), "b".repeat(3500)]}), "[]"),
     ] {
         let (execution, _) = Scripted::new(0, "").run(&input);
         let Err(Failure {
@@ -215,10 +219,77 @@ fn a_report_of_any_script_fits() {
         (format!("{}ü{}", "x".repeat(60), "x".repeat(2000)), 119),
     ] {
         let names: Vec<String> = (0..500).map(|number| format!("schema{number}")).collect();
-        let (_, report) = Scripted::new(77, &reason).run(&json!({"schemas": names}));
+        let (_, report) = Scripted::new(77, &reason).run(&json!({"schemas": names, "prepare": false}));
         let said = text(&report["schemas"][0], "reason");
         assert!(said.len() <= 120, "{said}");
         assert_eq!(said.chars().count(), shown, "{said}");
+    }
+}
+
+/// One task is told all names and prepares, before any load begins; each load decides for itself, whatever became of that.
+#[test]
+fn one_task_prepares_for_all() {
+    let schemas = json!(["a", {"schema": "\"b,c\",d", "cpu": 4096, "jobs": 2}]);
+    let all = "a,\"b,c\",d";
+    let cases: [(Ends, u64); 3] = [
+        (|task| prepare_ends(task, 0), 0),
+        (|task| prepare_ends(task, 73), 1),
+        (|task| prepare_ends(task, 75), 1),
+    ];
+    for (ends, failed) in cases {
+        let account = Scripted::new(0, "why");
+        let (machine, by) = (machine(&[]), By(&account, ends));
+        let execution = machine.execute("rehearsal", &json!({"schemas": schemas}), &by, 10_000.0);
+        assert_eq!(execution.ended.is_ok(), failed == 0);
+        let report = account.report();
+        assert_eq!(
+            (&report["loaded"], &report["failed"]),
+            (&2.into(), &failed.into()),
+            "{report}"
+        );
+        assert_eq!(report["schemas"][0]["schema"], PREPARE);
+        let tasks: Vec<&Value> = execution
+            .events
+            .iter()
+            .filter(|(event, _)| *event == "TaskScheduled")
+            .map(|(_, shows)| shows)
+            .collect();
+        let first = &tasks[0]["Overrides"];
+        let container = &first["ContainerOverrides"][0];
+        assert_eq!(container["Command"], json!(["prepare"]));
+        let told = container["Environment"].as_array().unwrap().iter();
+        let told: Vec<_> = told.map(|one| (text(one, "Name"), text(one, "Value"))).collect();
+        assert!(
+            told.contains(&("SCHEMA_NAME", all)) && told.contains(&("RUN_ID", "rehearsal")),
+            "{told:?}"
+        );
+        assert!(
+            !told
+                .iter()
+                .any(|(name, _)| ["RUN_SCHEMAS", "JOBS"].contains(name)),
+            "{told:?}"
+        );
+        assert_eq!(first.get("Cpu"), None);
+    }
+    for input in [
+        json!({"schemas": schemas, "prepare": false}),
+        json!({"schemas": schemas, "command": "verify"}),
+    ] {
+        let (_, report) = Scripted::new(0, "").run(&input);
+        assert_eq!(
+            (&report["loaded"], report["schemas"].as_array().unwrap().len()),
+            (&2.into(), 2)
+        );
+    }
+}
+
+/// How a task ends: only what prepares with this code.
+fn prepare_ends(arguments: &Value, exit: u64) -> u64 {
+    let command = arguments.pointer("/Overrides/ContainerOverrides/0/Command/0");
+    if command.is_some_and(|word| word == "prepare") {
+        exit
+    } else {
+        0
     }
 }
 
@@ -231,7 +302,7 @@ fn a_mail_begins_with_the_worst() {
         &arguments["Overrides"]["ContainerOverrides"][0]["Environment"][0],
         "Value",
     ) {
-        "done" => 0,
+        "done" | "done,later,wrong" => 0,
         "later" => 75,
         _ => 77,
     };
@@ -242,10 +313,11 @@ fn a_mail_begins_with_the_worst() {
         .to_owned();
     let lines: Vec<&str> = mail.lines().collect();
     let begins = [
-        "load sunday: 2 of 3 schemas have failed",
+        "load sunday: 2 of 4 tasks have failed",
         "",
         "denied              wrong: 1 attempt, ",
         "transient           later: 5 attempts, ",
+        "ok                  prepare of all schemas: 1 attempt, ",
         "ok                  done: 1 attempt, ",
         "",
         "arn:aws:states:",
@@ -258,8 +330,11 @@ fn a_mail_begins_with_the_worst() {
     assert!(execution.ended.is_err());
 }
 
+/// The exit code of a task with this request.
+type Ends = fn(&Value) -> u64;
+
 /// An account in which each task's request says how it ends.
-struct By<'a>(&'a Scripted, fn(&Value) -> u64);
+struct By<'a>(&'a Scripted, Ends);
 
 impl Services for By<'_> {
     fn request(&self, resource: &str, arguments: &Value, deadline: Instant) -> Result<Value, Failure> {

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use testbed::{Account, Fate, Worker};
 
-use crate::aws::{SCALE, machine, outcomes};
+use crate::aws::{PREPARE, SCALE, machine, outcomes};
 use crate::rig::{Rig, assert_exit, text};
 use crate::slow::{PATIENCE, wait_for_phase};
 
@@ -45,6 +45,45 @@ fn execute_with(worker: Worker, schemas: &[&str]) -> (Vec<(String, String, u64)>
     machine(&[]).execute("order", &json!({"schemas": schemas}), &account, SCALE);
     let report: Value = serde_json::from_str(account.seen().published.last().unwrap()).unwrap();
     (outcomes(&report), report)
+}
+
+/// What was rehearsed is rehearsed again, sealed at last, and then left alone.
+#[test]
+fn a_list_is_rehearsed_as_often_as_one_likes() {
+    let rig = Rig::new(CHAIN);
+    let run = |name: &str, input: Value| {
+        let worker = rig.worker("").without("SCHEMA_NAME");
+        let account = Account::new(move |_| worker.clone(), |_, _| Fate::Undisturbed);
+        machine(&[]).execute(name, &input, &account, SCALE);
+        let report: Value = serde_json::from_str(account.seen().published.last().unwrap()).unwrap();
+        let lines = report["schemas"].as_array().unwrap();
+        let lines = lines
+            .iter()
+            .map(|line| format!("{} {}", text(line, "schema"), text(line, "outcome")));
+        lines.collect::<Vec<_>>().join(", ")
+    };
+    let schemas = json!(["c", "a", "b"]);
+    let all =
+        |prepared: &str, loaded: &str| format!("{PREPARE} {prepared}, c {loaded}, a {loaded}, b {loaded}");
+    for name in ["first", "second", "third"] {
+        rig.at_source("INSERT INTO a.t VALUES ('x')");
+        assert_eq!(run(name, json!({"schemas": schemas})), all("ok", "ok"));
+        assert_eq!(
+            rig.at_target("SELECT count(*) FROM a.t"),
+            rig.at_source("SELECT count(*) FROM a.t")
+        );
+    }
+    // Those that are built on another stand in its way where nothing was prepared.
+    let left_out = json!({"schemas": ["a"], "prepare": false});
+    assert_eq!(run("fourth", left_out), "a occupied");
+    let seal = json!({"schemas": schemas, "command": "seal"});
+    assert_eq!(run("live", seal), "c ok, a ok, b ok");
+    let input = json!({"schemas": schemas});
+    assert_eq!(run("too late", input), all("occupied", "occupied"));
+    assert_eq!(
+        rig.at_target("SELECT a.t.e, b.t.e, c.t.e FROM a.t, b.t, c.t LIMIT 1"),
+        "x|x|x"
+    );
 }
 
 #[test]

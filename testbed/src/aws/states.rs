@@ -43,6 +43,7 @@ const FIELDS: &[(&str, &[&str])] = &[
             "Items",
             "MaxConcurrency",
             "ItemProcessor",
+            "Assign",
             "Output",
             "Next",
             "End",
