@@ -22,8 +22,10 @@ use std::time::{Duration, Instant};
 pub use crate::network::trouble::{Gate, Mishap};
 use crate::network::trouble::{Then, Troubles, Wire};
 
-/// Bytes that are in flight on one way of one connection before its sender has to wait.
+/// The most bytes that are in flight on one way of one connection before its sender has to wait.
 const WINDOW: usize = 4 << 20;
+/// How much of a narrow lane's time may stand in the queue before it, beside what is on its way: as at any router.
+const QUEUE: Duration = Duration::from_millis(100);
 /// The largest piece that is forwarded at once where the lane's width doesn't matter.
 const PIECE: usize = 64 << 10;
 /// The largest piece where it does: others wait for a whole piece before their own.
@@ -338,6 +340,7 @@ impl Shared {
         let lane = self.lane(way);
         let mut from = way.from(wire);
         let mut buffer = vec![0; lane.piece()];
+        let window = lane.window(self.delay * 2);
         loop {
             let length = match from.read(&mut buffer) {
                 Ok(length) => length,
@@ -356,13 +359,12 @@ impl Shared {
                 Some(Mishap::LostAnswers | Mishap::Cut) | None => {}
             }
             let sent = lane.send(length);
-            let (due, bytes) = (sent + self.delay, bytes.to_vec());
-            if !flight.push(Piece {
-                due,
-                bytes,
+            let piece = Piece {
+                due: sent + self.delay,
+                bytes: bytes.to_vec(),
                 unanswered,
-            }) || length == 0
-            {
+            };
+            if !flight.push(piece, window) || length == 0 {
                 return;
             }
             sleep_until(sent.checked_sub(AHEAD).unwrap_or(sent));
@@ -461,6 +463,15 @@ impl Lane {
         }
     }
 
+    /// The bytes in flight of one connection, where each takes so long from one end to the other and back.
+    fn window(&self, round_trip: Duration) -> usize {
+        let Some(rate) = self.bits_per_second else {
+            return WINDOW;
+        };
+        let bytes = u128::from(rate / 8) * (round_trip + QUEUE).as_micros() / 1_000_000;
+        usize::try_from(bytes).unwrap().clamp(PIECE, WINDOW)
+    }
+
     /// Takes the lane for so many bytes; when the last of them has left.
     fn send(&self, length: usize) -> Instant {
         let now = Instant::now();
@@ -477,11 +488,11 @@ impl Lane {
 
 impl Flight {
     /// Waits for room; false where the receiver is gone.
-    fn push(&self, piece: Piece) -> bool {
+    fn push(&self, piece: Piece, window: usize) -> bool {
         let state = self.state.lock().unwrap();
         let mut state = self
             .changed
-            .wait_while(state, |state| state.bytes >= WINDOW && !state.lost)
+            .wait_while(state, |state| state.bytes >= window && !state.lost)
             .unwrap();
         if state.lost {
             return false;
