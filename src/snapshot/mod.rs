@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::catalogue::Relation;
 use crate::config::Schemas;
 use crate::error::{Error, Refused, Stop};
+use crate::server::parameter::Param;
 use crate::server::quoting::quote_literal;
 use crate::server::session::Session;
 
@@ -137,18 +138,22 @@ const TABLES_ONLY: &str = "SELECT pg_catalog.set_config(name, 'view, foreign-tab
 pub(crate) async fn import(session: &Session, id: &str) -> Result<(), Error> {
     let id = quote_literal(id);
     let sql = format!(
-        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {id}; {TABLES_ONLY}"
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {id}; {TABLES_ONLY}; SAVEPOINT imported"
     );
     session.batch("import the snapshot", &sql).await
 }
 
-/// Makes sure that a session that has imported the snapshot has read nothing but the unit's tables. No lock on a table stops
-/// the renaming of its schema, so what was locked by name is looked up by OID afterwards.
+/// Makes sure that a session that has imported the snapshot has read nothing but the unit's tables since it was asked last. No
+/// lock on a table stops the renaming of its schema, so what was locked by name is looked up by OID afterwards. Then its own
+/// locks are given up, which the exporter holds too: thousands of them would be looked through again and again.
 pub(crate) async fn refuse_strangers(session: &Session, schemas: &Schemas) -> Result<(), Error> {
     let sql = include_str!("sql/strangers.sql");
-    let rows = session
-        .query("look what was read", sql, &[&schemas.names()])
-        .await?;
+    let names = schemas.names();
+    let params: [&dyn Param; 1] = [&names];
+    let (rows, ()) = tokio::try_join!(
+        session.query("look what was read", sql, &params),
+        session.batch("give up the locks", "ROLLBACK TO SAVEPOINT imported")
+    )?;
     match rows.first() {
         None => Ok(()),
         Some(row) => Err(Error::Stopped(Stop::Renamed(row.get(0)))),
