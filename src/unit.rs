@@ -24,8 +24,10 @@ use crate::shutdown::Shutdown;
 use crate::snapshot::Snapshot;
 use crate::watchdog::{self, Control};
 
-/// What is left of the five seconds in which a stopped run ends.
-const SWEEP_LIMIT: Duration = Duration::from_secs(4);
+/// What a word in the ledger may take of the five seconds in which a stopped run ends.
+const WORD_LIMIT: Duration = Duration::from_secs(1);
+/// What is left of them.
+const SWEEP_LIMIT: Duration = Duration::from_millis(3500);
 
 /// Both servers reached, before the unit's lock is taken: its sessions carry no name by which the lock's holder would end
 /// them as leftovers, and nothing of it is on disk.
@@ -273,15 +275,21 @@ impl Unit<'_> {
         }
     }
 
-    /// Leaves word in the ledger where another attempt would end the same way.
+    /// Leaves word in the ledger how the attempt has ended.
     pub(crate) async fn tell(&self, lock: &Lock, error: &Error, progress: &Progress) {
-        let exit = exit::classify(error, Stage::CHANGING);
-        if exit.is_transient() || !progress.changing() {
+        if !progress.changing() {
             return;
         }
-        let told = ledger::failed(lock, self.names.attempt(), exit.code(), error);
-        if !matches!(tokio::time::timeout(SWEEP_LIMIT, told).await, Ok(Ok(()))) {
-            tracing::warn!("the ledger does not say how this load has failed");
+        let exit = exit::classify(error, Stage::CHANGING);
+        // One that is stopped has little time, and another attempt follows.
+        let limit = if exit.is_transient() {
+            WORD_LIMIT
+        } else {
+            SWEEP_LIMIT
+        };
+        let told = ledger::ended(lock, self.names.attempt(), (exit, error), progress.summary());
+        if !matches!(tokio::time::timeout(limit, told).await, Ok(Ok(()))) {
+            tracing::warn!("the ledger does not say how this load has ended");
         }
     }
 

@@ -22,6 +22,7 @@ use crate::catalogue;
 use crate::catalogue::activity::{self, Activity};
 use crate::config::{Config, SchemaName, Schemas};
 use crate::error::{Error, Refused};
+use crate::exit::Exit;
 use crate::lock::Lock;
 use crate::server::parameter::Param;
 use crate::server::session::Session;
@@ -148,7 +149,12 @@ impl Load {
     /// How the load ended where running it again does not help: exit code and reason.
     pub(crate) fn failed(&self) -> Option<(u64, String)> {
         let summary = self.summary.as_ref()?;
-        Some((summary["exit"].as_u64()?, summary["reason"].as_str()?.to_owned()))
+        let exit = summary["exit"].as_u64()?;
+        let passes = |known: &Exit| u64::from(known.code()) == exit && known.is_transient();
+        if Exit::ALL.iter().any(passes) {
+            return None;
+        }
+        Some((exit, summary["reason"].as_str()?.to_owned()))
     }
 
     /// The schemas that it moved together.
@@ -414,15 +420,25 @@ async fn show_life(lock: &Lock, loads: &[Begun]) -> Infallible {
     }
 }
 
-/// Says in the rows of a run that it has failed for good, and why, so that nobody waits for another attempt.
-pub(crate) async fn failed(lock: &Lock, attempt: &str, exit: u8, error: &Error) -> Result<(), Error> {
+/// Says in the rows of an attempt how it has ended, beside what its `summary` holds anyway: where another attempt would end
+/// the same way, nobody waits for one.
+pub(crate) async fn ended(
+    lock: &Lock,
+    attempt: &str,
+    (exit, error): (Exit, &Error),
+    mut summary: Value,
+) -> Result<(), Error> {
     let differences: &[String] = if let Error::Differ(differences) = error {
         differences
     } else {
         &[]
     };
-    let named: Vec<&String> = differences.iter().take(DIFFERENCES_MAX).collect();
-    let summary = json!({"exit": exit, "reason": crate::error::chain(error), "differences": named});
+    if let Value::Object(summary) = &mut summary {
+        let named: Vec<&String> = differences.iter().take(DIFFERENCES_MAX).collect();
+        summary.insert("exit".to_owned(), json!(exit.code()));
+        summary.insert("reason".to_owned(), json!(crate::error::chain(error)));
+        summary.insert("differences".to_owned(), json!(named));
+    }
     let sql = "UPDATE schemaferry.load SET summary = $2, updated_at = pg_catalog.clock_timestamp() \
                WHERE attempt = $1 AND state IN ('clearing', 'loading')";
     let target = lock.session();

@@ -50,6 +50,12 @@ fn obeys(method: &str, rig: &Rig, (_, after, during, signal, exit): (&str, &str,
     assert_exit(&output, exit);
     if !during.is_empty() {
         assert_eq!(text(output.last(), "phase"), during);
+        let told = "SELECT concat_ws(' ', state, summary->>'exit', summary->'phases'->-1->>'phase') FROM schemaferry.load";
+        assert_eq!(
+            rig.at_target(told),
+            format!("loading {exit} {during}"),
+            "{method}"
+        );
     }
     assert_eq!(children(pid), [], "children are left");
     assert_eq!(
