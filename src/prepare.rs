@@ -94,12 +94,12 @@ async fn line(
 async fn divide(unit: &Unit<'_>, target: &Session) -> Result<(Schemas, Schemas), Error> {
     let (mut kept, mut others) = (Vec::new(), Vec::new());
     for schema in &unit.config.schemas {
-        let is_complete = match ledger::latest(target, schema.as_str()).await? {
-            Some(load) if unit.config.run_id.is_some() => {
-                let loaded = load.unit();
-                ledger::is_complete(target, &loaded, &of_unit(unit, loaded.clone())).await?
-            }
-            _ => false,
+        let loaded = ledger::latest(target, schema.as_str())
+            .await?
+            .map(|load| load.unit());
+        let is_complete = match loaded.filter(|loaded| loaded.iter().any(|one| one == schema)) {
+            Some(loaded) => ledger::is_complete(target, &loaded, &of_unit(unit, loaded.clone())).await?,
+            None => false,
         };
         if is_complete { &mut kept } else { &mut others }.push(schema.clone());
     }

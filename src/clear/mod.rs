@@ -467,8 +467,9 @@ pub(crate) async fn refuse_dependents(
         .iter()
         .filter_map(|(_, schema)| schema.as_deref())
         .collect();
-    let all_have_one = outside.iter().all(|(_, schema)| schema.is_some());
-    let are_ours = all_have_one && ledger::are_ours(target, &others).await?;
+    let names: Vec<&str> = others.iter().copied().collect();
+    let are_ours = outside.iter().all(|(_, schema)| schema.is_some())
+        && ledger::ours(target, &names).await?.len() == names.len();
     let together = listed(own.chain(others).collect::<BTreeSet<&str>>());
     let hint = if are_ours {
         format!(

@@ -11,7 +11,6 @@ pub(crate) use form::{open, outdated};
 pub(crate) use history::{Past, history};
 pub(crate) use measured::{Measured, measured};
 
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -251,15 +250,14 @@ pub(crate) async fn sealed_as(target: &Session, schema_oid: u32) -> Result<Optio
     Ok(rows.first().map(|row| row.get(0)))
 }
 
-/// Whether all schemas of these names are what loads of ours have made of them or begun to, and none is sealed.
-pub(crate) async fn are_ours(target: &Session, schemas: &BTreeSet<&str>) -> Result<bool, Error> {
+/// The OIDs of those that are what loads of ours have made of them or begun to, and are not sealed.
+pub(crate) async fn ours(target: &Session, schemas: &[&str]) -> Result<Vec<u32>, Error> {
     if !form::look(target).await?.is_there {
-        return Ok(false);
+        return Ok(Vec::new());
     }
-    let names: Vec<&str> = schemas.iter().copied().collect();
-    let sql = include_str!("sql/are_ours.sql");
-    let row = target.query_one("read the ledger", sql, &[&names]).await?;
-    Ok(row.get(0))
+    let sql = include_str!("sql/ours.sql");
+    let rows = target.query("read the ledger", sql, &[&schemas]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// Every schema that loads were made into and that is there.

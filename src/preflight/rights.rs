@@ -126,8 +126,10 @@ async fn decide(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), 
     Ok(())
 }
 
-/// Refuses where something outside of the unit would go with it.
+/// Refuses where something outside of the unit would go with it. Where no load follows, what the run is to bring itself may hang
+/// on it: that is taken down before.
 async fn dependents(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {
+    let target = &questions.sessions.target;
     let decisions = || answers.decisions.iter().map(|(_, decision)| decision);
     let unit: Vec<u32> = decisions()
         .filter_map(Decision::existing)
@@ -135,13 +137,28 @@ async fn dependents(questions: &Questions<'_>, answers: &mut Answers) -> Result<
         .collect();
     let cleared = decisions().filter_map(Decision::cleared);
     let schemas = cleared.map(|existing| (clear::PG_NAMESPACE, existing.oid));
-    match clear::refuse_dependents(&questions.sessions.target, &unit, schemas, &[]).await {
-        Err(Error::Refused(refused)) => {
-            answers.refuse(TARGET_SCHEMA, refused);
-            Ok(())
+    let refuse = async |unit: &[u32]| match clear::refuse_dependents(target, unit, schemas.clone(), &[]).await
+    {
+        Ok(_) => Ok(None),
+        Err(Error::Refused(refused)) => Ok(Some(refused)),
+        Err(error) => Err(error),
+    };
+    let Some(refused) = refuse(&unit).await? else {
+        return Ok(());
+    };
+    if questions.only_asked {
+        let mut run = unit.clone();
+        run.extend(ledger::ours(target, &questions.config.run_schemas.names()).await?);
+        if refuse(&run).await?.is_none() {
+            answers.fine(
+                TARGET_SCHEMA,
+                format!("{}; prepare takes them down first", refused.reason),
+            );
+            return Ok(());
         }
-        other => other.map(|_| ()),
     }
+    answers.refuse(TARGET_SCHEMA, refused);
+    Ok(())
 }
 
 async fn target(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), Error> {

@@ -122,7 +122,12 @@ fn nothing_begins_after_the_window() {
         let account = Scripted::new(75, "why");
         let machine = machine(&[("WindowSeconds", window)]);
         // Slowly: the time that the attempts take by themselves must not count.
-        let execution = machine.execute("late", &json!({"schemas": ["s"]}), &account, SCALE / 10.0);
+        let execution = machine.execute(
+            "late",
+            &json!({"schemas": ["s"], "prepare": false}),
+            &account,
+            SCALE / 10.0,
+        );
         assert!(execution.ended.is_err());
         assert_eq!(
             outcomes(&account.report()),

@@ -1,5 +1,7 @@
 //! Schemas that are built on each other, rehearsed again: taken down together, before any of them is loaded.
 
+use std::time::Instant;
+
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use testbed::{Psql, Worker};
@@ -205,6 +207,39 @@ fn one_that_was_interrupted_is_run_again() {
         assert_eq!(rig.at_target(STANDS), "");
         load(&rig, &["a", "b", "c"], |worker| worker);
     }
+}
+
+/// Killed in the middle of a schema that takes more than one transaction, in a run that has a name.
+#[test]
+fn one_that_was_interrupted_within_a_schema_is_run_again() {
+    let rig = Rig::new(CHAIN);
+    rig.at_source(
+        "DO $$ BEGIN FOR i IN 1..120 LOOP EXECUTE format('CREATE TABLE a.n%s (v int)', i); END LOOP; END $$",
+    );
+    let of_run = |worker: Worker| worker.env("RUN_ID", "r").env("ON_EXISTING", "replace");
+    load(&rig, &["a", "b", "c"], |worker| worker);
+    let of_last = "SELECT oid::regclass FROM pg_class WHERE relnamespace = 'a'::regnamespace AND relkind = 'r' ORDER BY oid DESC LIMIT 1";
+    let last = rig.at_target(of_last);
+    let mut reader = Psql::open(rig.target, &rig.database);
+    reader.run(&format!("BEGIN; LOCK TABLE {last} IN ACCESS SHARE MODE"));
+    let running = of_run(preparer(&rig, "")).spawn();
+    // A transaction drops a hundred of them.
+    let left = "SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace('a') AND relkind = 'r'";
+    let until = Instant::now() + PATIENCE;
+    while rig.at_target(left) != "21" {
+        assert!(Instant::now() < until, "{} tables are left", rig.at_target(left));
+    }
+    running.signal(Signal::SIGKILL);
+    assert_eq!(running.wait().exit, -9);
+    drop(reader);
+    assert_eq!(rig.at_target(STATES), "clearing,clearing,clearing");
+    let again = preparer(&rig, "")
+        .env("RUN_ID", "r")
+        .env("WAIT_TIMEOUT", "1m")
+        .run();
+    assert_exit(&again, 0);
+    assert_eq!(rig.at_target(STANDS), "");
+    load(&rig, &["a", "b", "c"], |worker| worker);
 }
 
 /// Schemas that hang on each other both ways go together, whatever unit they were loaded in; what was there before is emptied.
