@@ -48,6 +48,9 @@ pub(crate) enum Command {
         #[arg(long, value_name = "UNITS", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=40))]
         concurrency: u8,
     },
+    /// Make the foreign keys that leave their schemas, those from and to the schemas in SCHEMA_NAME or all, after the last
+    /// load: they are added, then validated. What cannot be made yet is left and named. Needs the TARGET_ variables only
+    Finalize,
 }
 
 /// What a command writes to standard output.
@@ -68,13 +71,14 @@ impl Command {
             Self::Seal { .. } => "seal",
             Self::Prepare => "prepare",
             Self::Plan { .. } => "plan",
+            Self::Finalize => "finalize",
         }
     }
 
     /// Whether it changes what a schema holds on the target.
     pub(crate) fn changes(self) -> bool {
         match self {
-            Self::Load | Self::Prepare => true,
+            Self::Load | Self::Prepare | Self::Finalize => true,
             Self::Check | Self::Verify { .. } | Self::Seal { .. } | Self::Plan { .. } => false,
         }
     }
@@ -83,7 +87,12 @@ impl Command {
     pub(crate) fn delivers(self) -> bool {
         match self {
             Self::Plan { .. } => true,
-            Self::Load | Self::Check | Self::Verify { .. } | Self::Seal { .. } | Self::Prepare => false,
+            Self::Load
+            | Self::Check
+            | Self::Verify { .. }
+            | Self::Seal { .. }
+            | Self::Prepare
+            | Self::Finalize => false,
         }
     }
 
@@ -102,6 +111,11 @@ impl Command {
             },
             Self::Prepare => Needs {
                 source: Need::Required,
+                target: Need::Required,
+                schemas: Need::Optional,
+            },
+            Self::Finalize => Needs {
+                source: Need::Optional,
                 target: Need::Required,
                 schemas: Need::Optional,
             },
@@ -195,6 +209,7 @@ mod tests {
         assert_eq!(parsed(&["seal", "--undo", "--all"]), seal(true, true));
         assert_eq!(parsed(&["check", "--all"]), Err(64));
         assert_eq!(parsed(&["prepare"]), Ok(Command::Prepare));
+        assert_eq!(parsed(&["finalize"]), Ok(Command::Finalize));
         let plan = |format, concurrency| Ok(Command::Plan { format, concurrency });
         assert_eq!(parsed(&["plan"]), plan(Format::Auto, 5));
         assert_eq!(

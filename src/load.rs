@@ -120,8 +120,8 @@ async fn line(
         loaded::described(&snapshot.session, config)
     )?;
     archive.note_operators(&contents.operators);
-    let parts = parts::divide(&archive.entries, &leaving);
-    progress.deferred(parts.deferred.clone());
+    let parts = parts::divide(&archive.entries, &leaving.keys().copied().collect());
+    progress.deferred(parts.deferred.iter().flat_map(|(_, one)| one.clone()).collect());
 
     progress.enter(Phase::Clear);
     let room = clear::make_room(&target, lock, (config, &unit.entry), &parts.schema_comments).await?;
@@ -160,7 +160,7 @@ async fn line(
         snapshot_at: mark.taken_at,
         snapshot_lsn: mark.lsn,
         source_activity,
-        deferred: parts.deferred.into(),
+        deferred: ledger::Deferred::of(leaving, &parts.deferred),
         summary: progress.summary(),
         builds: progress.builds(),
     };

@@ -15,6 +15,7 @@ mod copy;
 mod credentials;
 mod error;
 mod exit;
+mod finalize;
 mod hazard;
 mod ledger;
 mod load;
@@ -154,6 +155,7 @@ async fn work(command: Command, config: &Config, progress: &Progress) -> Result<
                 seal::seal(config, &shutdown, progress, SealOptions { all, undo }).await
             }
             Command::Prepare => prepare::prepare(config, &shutdown, progress).await,
+            Command::Finalize => finalize::finalize(config, &shutdown, progress).await,
             Command::Plan { format, concurrency } => {
                 let plan = plan::plan(config, &shutdown, progress, concurrency.into()).await?;
                 let is_text = match format {

@@ -165,7 +165,8 @@ impl Unit<'_> {
 
     /// Stops the run when it stalls or waits for a lock for too long.
     pub(crate) async fn watch(&self, shutdown: &Shutdown, progress: &Progress) -> Infallible {
-        watchdog::watch(&self.controls, self.config, progress, shutdown).await
+        let Sides { source, target } = &self.controls;
+        watchdog::watch(&[source, target], self.config, progress, shutdown).await
     }
 
     /// What preflight asks about, before a load or instead of one.

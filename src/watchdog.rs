@@ -15,7 +15,7 @@ use crate::error::{Error, Side, Stop};
 use crate::lock::{Sweep, sweep};
 use crate::progress::Progress;
 use crate::server::session::Session;
-use crate::server::{ApplicationName, Server, Sides, connect};
+use crate::server::{ApplicationName, Server, connect};
 use crate::shutdown::Shutdown;
 use crate::word;
 
@@ -132,7 +132,7 @@ struct Limits {
 
 /// Looks until a limit of `config` is passed, then stops the run.
 pub(crate) async fn watch(
-    controls: &Sides<Control>,
+    controls: &[&Control],
     config: &Config,
     progress: &Progress,
     shutdown: &Shutdown,
@@ -143,12 +143,11 @@ pub(crate) async fn watch(
     };
     let mut seen = Seen::default();
     let mut backends = Vec::new();
-    let controls = [&controls.source, &controls.target];
     loop {
         tokio::time::sleep(INTERVAL).await;
-        let looks = join_all(controls.map(Control::look)).await;
+        let looks = join_all(controls.iter().map(|control| control.look())).await;
         let mut found = Vec::new();
-        for (control, look) in controls.into_iter().zip(looks) {
+        for (control, look) in controls.iter().zip(looks) {
             let side = control.server.side;
             match look {
                 Ok(look) => found.extend(look.into_iter().map(|backend| (side, backend))),

@@ -9,8 +9,8 @@ use crate::archive::toc::Entry;
 pub(crate) struct Division {
     /// Numbers of the entries that are restored as they are.
     pub(crate) restored: BTreeSet<i32>,
-    /// Statements for foreign keys that leave the unit, with their comments.
-    pub(crate) deferred: Vec<String>,
+    /// Statements of the foreign keys that leave the unit, their comments among them, each key by its OID on the source.
+    pub(crate) deferred: Vec<(u32, Vec<String>)>,
     /// Statements that comment on a schema, by the schema's name.
     pub(crate) schema_comments: BTreeMap<String, String>,
 }
@@ -18,15 +18,16 @@ pub(crate) struct Division {
 /// Divides the entries; `leaving` holds the OIDs of foreign keys that leave the unit.
 pub(crate) fn divide(entries: &[Entry], leaving: &BTreeSet<u32>) -> Division {
     let mut parts = Division::default();
-    let deferred: BTreeSet<i32> = entries
-        .iter()
-        .filter(|entry| entry.desc == "FK CONSTRAINT" && leaving.contains(&entry.oid))
-        .map(|entry| entry.dump_id)
-        .collect();
+    let leaves = |entry: &&Entry| entry.desc == "FK CONSTRAINT" && leaving.contains(&entry.oid);
+    let deferred = entries.iter().filter(leaves);
+    parts.deferred = deferred.clone().map(|entry| (entry.oid, Vec::new())).collect();
+    let positions: BTreeMap<i32, usize> = deferred.map(|entry| entry.dump_id).zip(0..).collect();
     for entry in entries {
         let statement = || entry.definition.trim().to_owned();
-        if deferred.contains(&entry.dump_id) || entry.dependencies.iter().any(|id| deferred.contains(id)) {
-            parts.deferred.push(statement());
+        let mut ids = std::iter::once(&entry.dump_id).chain(&entry.dependencies);
+        let key = ids.find_map(|id| positions.get(id));
+        if let Some((_, statements)) = key.and_then(|key| parts.deferred.get_mut(*key)) {
+            statements.push(statement());
         } else if let Some(schema) = commented_schema(entry) {
             parts.schema_comments.insert(schema, statement());
         } else if !is_applied_by_worker(entry) {
@@ -101,10 +102,8 @@ mod tests {
         ];
         let parts = divide(&entries, &BTreeSet::from([500]));
         assert_eq!(parts.restored, BTreeSet::from([3, 4, 9]));
-        assert_eq!(
-            parts.deferred,
-            ["FK CONSTRAINT t outside;", "COMMENT CONSTRAINT outside ON t;"]
-        );
+        let statements = ["FK CONSTRAINT t outside;", "COMMENT CONSTRAINT outside ON t;"];
+        assert_eq!(parts.deferred, [(500, statements.map(str::to_owned).to_vec())]);
         assert_eq!(parts.schema_comments["s"], "COMMENT SCHEMA s;");
         assert!(parts.schema_comments.contains_key("A \"b"));
     }

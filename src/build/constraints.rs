@@ -34,7 +34,16 @@ pub(crate) fn foreign_key(entry: &Entry, constraint: &Constraint, in_one: bool) 
             validate: None,
         };
     }
-    let mut statements: Vec<String> = statement::split(&entry.definition)
+    let (add, validate) = in_two(&entry.definition, &constraint.table_name, &constraint.name);
+    ForeignKeyBuild {
+        add: Statement::part(entry, add),
+        validate: Some(Statement::part(entry, validate)),
+    }
+}
+
+/// What adds a foreign key without a look at the rows, and what validates it. `table`: as SQL writes it.
+pub(crate) fn in_two(definition: &str, table: &str, name: &str) -> (String, String) {
+    let mut statements: Vec<String> = statement::split(definition)
         .into_iter()
         .map(str::to_owned)
         .collect();
@@ -42,12 +51,8 @@ pub(crate) fn foreign_key(entry: &Entry, constraint: &Constraint, in_one: bool) 
         first.push_str(" NOT VALID");
     }
     let validate = format!(
-        "ALTER TABLE ONLY {} VALIDATE CONSTRAINT {}",
-        constraint.table_name,
-        quote_ident(&constraint.name)
+        "ALTER TABLE ONLY {table} VALIDATE CONSTRAINT {}",
+        quote_ident(name)
     );
-    ForeignKeyBuild {
-        add: Statement::part(entry, statements.join("; ")),
-        validate: Some(Statement::part(entry, validate)),
-    }
+    (statements.join("; "), validate)
 }

@@ -5,9 +5,10 @@ pub(crate) mod code;
 pub(crate) mod deparsed;
 pub(crate) mod memory;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use futures_util::future::try_join_all;
+use serde::{Deserialize, Serialize};
 
 use crate::config::Schemas;
 use crate::error::{Error, Refused};
@@ -54,7 +55,7 @@ pub(crate) async fn has_lz4(session: &Session) -> Result<bool, Error> {
 }
 
 /// A relation by name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Relation {
     pub(crate) schema: String,
     pub(crate) name: String,
@@ -135,6 +136,19 @@ pub(crate) struct Constraint {
     pub(crate) partitioned: bool,
     /// The statement that creates the index of a key, where the key can be made of that.
     pub(crate) create_index: Option<String>,
+}
+
+/// A foreign key that leaves its unit, as the source has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ForeignKey {
+    pub(crate) table: Relation,
+    pub(crate) name: String,
+    pub(crate) references: Relation,
+    pub(crate) validated: bool,
+    /// Whether its table, or the one that it references, is partitioned.
+    pub(crate) partitioned: bool,
+    /// A query for the rows that it does not allow.
+    pub(crate) orphans: String,
 }
 
 /// What the archive does not say of its entries, by the OIDs that it does say.
@@ -496,16 +510,33 @@ pub(crate) async fn analyzable(
     Ok((rows.into_iter().map(analyzable).collect(), skipped.collect()))
 }
 
-/// OIDs of foreign keys that reference tables outside of the unit.
+/// Foreign keys that reference tables outside of the unit, by their OIDs.
 pub(crate) async fn leaving_foreign_keys(
     session: &Session,
     schemas: &Schemas,
-) -> Result<BTreeSet<u32>, Error> {
+) -> Result<BTreeMap<u32, ForeignKey>, Error> {
     let sql = include_str!("sql/leaving_foreign_keys.sql");
     let rows = session
         .query("list foreign keys that leave the unit", sql, &[&schemas.names()])
         .await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    let foreign_key = |row: &tokio_postgres::Row| {
+        let foreign_key = ForeignKey {
+            table: Relation {
+                schema: row.get("schema"),
+                name: row.get("table"),
+            },
+            name: row.get("name"),
+            references: Relation {
+                schema: row.get("referenced_schema"),
+                name: row.get("referenced_table"),
+            },
+            validated: row.get("validated"),
+            partitioned: row.get("partitioned"),
+            orphans: row.get("orphans"),
+        };
+        (row.get("oid"), foreign_key)
+    };
+    Ok(rows.iter().map(foreign_key).collect())
 }
 
 /// A text that is another one after every change of a definition in the schemas.

@@ -50,10 +50,11 @@ pub(crate) async fn order(
         .iter()
         .filter_map(|(schema, decision)| Some((schema.as_str(), (schema, decision, decision.cleared()?))))
         .collect();
+    let foreign_keys = ledger::foreign_keys(target).await?;
     let (mut needs, mut order) = (Needs::new(), Order::default());
     for (name, (_, _, existing)) in &going {
         let itself = std::iter::once((PG_NAMESPACE, existing.oid));
-        let found = dependents(target, &[existing.oid], itself, &[]).await?;
+        let found = dependents(target, (&[existing.oid], &foreign_keys), itself, &[]).await?;
         let mut outside = Vec::new();
         for (object, schema) in found.outside {
             match schema {

@@ -59,6 +59,8 @@ struct Emptied<'a> {
     guarded: &'a [u32],
     /// What those held at first.
     known: &'a Addresses,
+    /// OIDs of what `finalize` has made, in any schema.
+    foreign_keys: &'a [u32],
 }
 
 impl Emptying<'_> {
@@ -72,6 +74,7 @@ impl Emptying<'_> {
                 guarded.push(existing.oid);
             }
         }
+        let foreign_keys = ledger::foreign_keys(self.target).await?;
         let mut rows = None;
         for one in self.planned {
             let Some(existing) = one.decision.cleared() else {
@@ -83,6 +86,7 @@ impl Emptying<'_> {
                 load: one.load.as_ref(),
                 guarded: &guarded,
                 known: &known,
+                foreign_keys: &foreign_keys,
             };
             loop {
                 let objects = contents(self.target, existing.oid).await?;
@@ -159,8 +163,13 @@ impl Emptying<'_> {
         let drops: Vec<String> = chunk.iter().map(Member::drop_statement).collect();
         target.batch("drop objects", &drops.join("; ")).await?;
         let objects = chunk.iter().map(|object| object.address);
-        let gone = refuse_dependents(self.outside, self.unit, objects, emptied.guarded).await?;
+        let within = (self.unit, emptied.foreign_keys);
+        let gone = refuse_dependents(self.outside, within, objects, emptied.guarded).await?;
         emptied.refuse_additions(gone.into_iter())?;
+        if !emptied.foreign_keys.is_empty() {
+            target.batch("take our own role again", "RESET ROLE").await?;
+            ledger::defer_again(target).await?;
+        }
         target.batch("commit", "RESET ROLE; COMMIT").await?;
         Ok(rows)
     }

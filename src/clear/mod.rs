@@ -19,6 +19,7 @@ use crate::config::{Config, OnExisting, SchemaName, listed};
 use crate::error::{Error, Refused, Side};
 use crate::ledger::{self, Begun, Load, LoadState, NewLoad};
 use crate::lock::Lock;
+use crate::server::parameter::Param;
 use crate::server::quoting::quote_ident;
 use crate::server::session::Session;
 use crate::word;
@@ -421,18 +422,18 @@ struct Dependents {
     members: Vec<(u32, u32)>,
 }
 
-/// Looks what would go with these objects, each named by its catalogue and its OID; what is gone already has no dependents.
+/// Looks what would go with these objects, each named by its catalogue and its OID; what is gone already has no dependents, and
+/// `foreign_keys` that `finalize` has made do not count.
 async fn dependents(
     target: &Session,
-    unit: &[u32],
+    (unit, foreign_keys): (&[u32], &[u32]),
     objects: impl Iterator<Item = (u32, u32)>,
     schemas: &[u32],
 ) -> Result<Dependents, Error> {
     let (classids, objids): (Vec<u32>, Vec<u32>) = objects.unzip();
     let sql = include_str!("sql/dependents.sql");
-    let rows = target
-        .query("list dependents", sql, &[&unit, &classids, &objids, &schemas])
-        .await?;
+    let params: [&dyn Param; 5] = [&unit, &classids, &objids, &schemas, &foreign_keys];
+    let rows = target.query("list dependents", sql, &params).await?;
     let (outside, members): (Vec<&Row>, Vec<&Row>) = rows
         .iter()
         .partition(|row| row.get::<_, Option<u32>>("objid").is_none());
@@ -449,14 +450,14 @@ async fn dependents(
 }
 
 /// Refuses if something outside of the unit would go with these objects, each named by its catalogue and its OID; what is
-/// gone already has no dependents. Returns what goes of some `schemas`.
+/// gone already has no dependents, and `foreign_keys` that `finalize` has made do not count. Returns what goes of some `schemas`.
 pub(crate) async fn refuse_dependents(
     target: &Session,
-    unit: &[u32],
+    (unit, foreign_keys): (&[u32], &[u32]),
     objects: impl Iterator<Item = (u32, u32)>,
     schemas: &[u32],
 ) -> Result<Vec<(u32, u32)>, Error> {
-    let Dependents { outside, members } = dependents(target, unit, objects, schemas).await?;
+    let Dependents { outside, members } = dependents(target, (unit, foreign_keys), objects, schemas).await?;
     if outside.is_empty() {
         return Ok(members);
     }

@@ -76,6 +76,8 @@ pub(crate) enum Refusal {
     Transient,
     /// Room that a person has to make: lock table, disk.
     Resources,
+    /// Rows that the target does not take, or an object.
+    Data,
     /// What is on the target is not ours to replace.
     Occupied,
     /// A privilege that is missing.
@@ -116,6 +118,8 @@ refusals! {
     transient: Transient;
     /// Room that a person has to make.
     resources: Resources;
+    /// Rows that the target does not take, or an object.
+    data: Data;
     /// What is on the target is not ours to replace.
     occupied: Occupied;
     /// A privilege that is missing.

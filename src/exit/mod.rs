@@ -166,6 +166,7 @@ fn refusal(kind: Refusal) -> Exit {
     match kind {
         Refusal::Transient => Exit::Transient,
         Refusal::Resources => Exit::Resources,
+        Refusal::Data => Exit::Data,
         Refusal::Occupied => Exit::Occupied,
         Refusal::Denied => Exit::Denied,
         Refusal::Config => Exit::Config,

@@ -35,7 +35,7 @@ pub(crate) struct Baseline(Vec<Left>);
 
 impl Left {
     pub(super) async fn read(target: &Session, load: &Begun) -> Result<Self, Error> {
-        let mut inventory = inventory::objects(target, load.schema.as_str()).await?;
+        let mut inventory = inventory::objects(target, load.schema.as_str(), &[]).await?;
         inventory.append(&mut inventory::access(target, load.schema.as_str()).await?);
         Ok(Self {
             inventory: Value::Object(inventory),

@@ -11,11 +11,15 @@ use crate::server::parameter::Param;
 use crate::server::session::Session;
 
 /// Objects of a schema, each by its kind and its identity with a hash of all that VERIFY compares of it, and of what no load
-/// carries: `{"kind": {"identity": "hash"}}`. Columns count as part of their table.
-pub(super) async fn objects(target: &Session, schema: &str) -> Result<Map<String, Value>, Error> {
+/// carries: `{"kind": {"identity": "hash"}}`. Columns count as part of their table. Some `constraints` are left out.
+pub(super) async fn objects(
+    target: &Session,
+    schema: &str,
+    constraints: &[u32],
+) -> Result<Map<String, Value>, Error> {
     let names = [schema];
     let names = names.as_slice();
-    let params: [&dyn Param; 2] = [&names, &true];
+    let params: [&dyn Param; 3] = [&names, &true, &constraints];
     let sql = hashed(
         include_str!("sql/objects.sql"),
         include_str!("../catalogue/sql/objects.sql"),

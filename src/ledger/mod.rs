@@ -1,12 +1,14 @@
 //! The ledger on the target: one row per schema and load, what a retry is decided by.
 
 mod baseline;
+mod deferred;
 mod form;
 mod history;
 mod inventory;
 mod measured;
 
 pub(crate) use baseline::Baseline;
+pub(crate) use deferred::{Deferred, awaited, defer_again, foreign_keys, note_made, statements};
 pub(crate) use form::{open, outdated};
 pub(crate) use history::{Past, history};
 pub(crate) use measured::{Measured, measured};
@@ -71,6 +73,7 @@ pub(crate) struct Load {
     variables: Value,
     inventory: Option<Value>,
     activity: Option<Activity>,
+    deferred: Value,
     /// What the source had counted shortly before the snapshot.
     pub(crate) source_activity: Option<Activity>,
     /// Since the last sign of life.
@@ -139,6 +142,7 @@ impl Load {
                 .get::<_, Option<Value>>("inventory")
                 .and_then(inventory::readable),
             activity: activity("activity"),
+            deferred: row.get::<_, Option<Value>>("deferred").unwrap_or_default(),
             source_activity: activity("source_activity"),
             silence: Duration::try_from_secs_f64(row.get("silence_s")).unwrap_or_default(),
             summary: row.get("summary"),
@@ -194,15 +198,16 @@ impl Load {
         self.is_of_run(entry) && self.variables == entry.variables
     }
 
-    /// What in the schema is no longer as the load left it; empty if nothing. Counters that were lost to a
-    /// crash or a reset are unknown and do not count.
+    /// What in the schema is no longer as the load left it, apart from foreign keys that `finalize` has made; empty if
+    /// nothing. Counters that were lost to a crash or a reset are unknown and do not count.
     pub(crate) async fn changes(&self, target: &Session, schema_oid: u32) -> Result<Vec<String>, Error> {
         let Some(left) = &self.inventory else {
             return Ok(vec![
                 "what its load, one of an earlier release, has left is not known".to_owned(),
             ]);
         };
-        let mut now = inventory::objects(target, &self.schema).await?;
+        let made = deferred::made(&self.deferred);
+        let mut now = inventory::objects(target, &self.schema, &made).await?;
         now.append(&mut inventory::access(target, &self.schema).await?);
         let now = Value::Object(now);
         let counts = |kind: &str| !self.adopted || !inventory::is_about_the_schema(kind);
@@ -335,8 +340,8 @@ pub(crate) struct Completion {
     pub(crate) snapshot_at: String,
     pub(crate) snapshot_lsn: String,
     pub(crate) source_activity: Activity,
-    /// Foreign keys that leave the unit, as statements.
-    pub(crate) deferred: Value,
+    /// Foreign keys that leave the unit.
+    pub(crate) deferred: Vec<Deferred>,
     pub(crate) summary: Value,
     /// How long the builds of each table took, in milliseconds, by its name.
     pub(crate) builds: Value,
@@ -372,11 +377,13 @@ pub(crate) async fn complete(
                summary = $5, inventory = $6, activity = $7, source_activity = $8, \
                updated_at = pg_catalog.clock_timestamp() WHERE id = $1 AND state = 'loading' AND schema_oid = $9";
     for (load, left) in loads.iter().zip(left) {
+        let of_schema = |one: &&Deferred| one.foreign_key.table.schema == load.schema.as_str();
+        let deferred: Vec<&Deferred> = completion.deferred.iter().filter(of_schema).collect();
         let params: [&dyn Param; 9] = [
             &load.id,
             &completion.snapshot_at,
             &completion.snapshot_lsn,
-            &completion.deferred,
+            &json!(deferred),
             &summary,
             &left.inventory,
             &json!(left.activity),

@@ -137,7 +137,18 @@ async fn dependents(questions: &Questions<'_>, answers: &mut Answers) -> Result<
         .collect();
     let cleared = decisions().filter_map(Decision::cleared);
     let schemas = cleared.map(|existing| (clear::PG_NAMESPACE, existing.oid));
-    let refuse = async |unit: &[u32]| match clear::refuse_dependents(target, unit, schemas.clone(), &[]).await
+    let foreign_keys = match ledger::foreign_keys(target).await {
+        // Told with the decisions.
+        Err(Error::Refused(_)) => Vec::new(),
+        other => other?,
+    };
+    let refuse = async |unit: &[u32]| match clear::refuse_dependents(
+        target,
+        (unit, &foreign_keys),
+        schemas.clone(),
+        &[],
+    )
+    .await
     {
         Ok(_) => Ok(None),
         Err(Error::Refused(refused)) => Ok(Some(refused)),

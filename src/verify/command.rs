@@ -42,9 +42,10 @@ pub(crate) async fn verify(
     }
     let compared = async {
         let both = Box::pin(Verification::connect(config, progress)).await?;
+        let controls = [&both.controls.source, &both.controls.target];
         tokio::select! {
             biased;
-            never = watchdog::watch(&both.controls, config, progress, shutdown) => match never {},
+            never = watchdog::watch(&controls, config, progress, shutdown) => match never {},
             ended = Box::pin(both.compare(progress, frozen)) => ended,
         }
     };

@@ -12,6 +12,7 @@ mod copy;
 mod failures;
 mod faults;
 mod features;
+mod finalize;
 mod floors;
 mod foreseen;
 mod iam;

@@ -2,7 +2,13 @@
 -- $1 oid[]: the unit's schemas
 -- $2 oid[], $3 oid[]: the objects to be dropped, each its catalogue and its OID
 -- $4 oid[]: schemas whose members among all that goes are listed too, by catalogue and OID
-WITH RECURSIVE d (classid, objid, objsubid) AS (
+-- $5 oid[]: constraints that may go
+WITH RECURSIVE free (oid) AS (
+    SELECT k.oid FROM pg_catalog.unnest($5::oid[]) AS k (oid)
+    UNION
+    -- What partitions have of it.
+    SELECT k.oid FROM pg_catalog.pg_constraint k JOIN free ON k.conparentid = free.oid
+), d (classid, objid, objsubid) AS (
     SELECT o.classid, o.objid, 0
     FROM ROWS FROM (pg_catalog.unnest($2::oid[]), pg_catalog.unnest($3::oid[])) AS o (classid, objid)
     UNION
@@ -55,6 +61,7 @@ WITH RECURSIVE d (classid, objid, objsubid) AS (
       AND NOT (d.classid = 'pg_catalog.pg_cast'::pg_catalog.regclass
                AND EXISTS (SELECT 1 FROM pg_catalog.pg_depend i
                            WHERE i.classid = d.classid AND i.objid = d.objid AND i.deptype = 'i'))
+      AND NOT (d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid IN (SELECT free.oid FROM free))
 )
 SELECT DISTINCT type || ' ' || identity AS object, schema, NULL::oid AS classid, NULL::oid AS objid
 FROM outside
