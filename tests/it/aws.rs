@@ -79,14 +79,15 @@ fn report(execution: &Execution, seen: &Seen) -> Value {
     report
 }
 
-/// What a report calls the task that prepares.
+/// What a report calls the tasks that prepare and finalize.
 pub(crate) const PREPARE: &str = "prepare of all schemas";
+pub(crate) const FINALIZE: &str = "finalize of all schemas";
 
 /// Schema, outcome and attempts of each load's line of a report.
 pub(crate) fn outcomes(report: &Value) -> Vec<(String, String, u64)> {
     let lines = report["schemas"].as_array().unwrap().iter();
     lines
-        .filter(|line| text(line, "schema") != PREPARE)
+        .filter(|line| ![PREPARE, FINALIZE].contains(&text(line, "schema")))
         .map(|line| {
             let own = |field| text(line, field).to_owned();
             (own("schema"), own("outcome"), line["attempts"].as_u64().unwrap())
@@ -136,8 +137,11 @@ fn twenty_schemas_move_five_at_a_time_and_again_in_the_next_rehearsal() {
         assert_eq!(outcomes(&report), expected);
         assert_eq!(seen.peak, 5);
         // What `docs/aws.md` says about the history.
-        assert_eq!(execution.events.len(), 37 + 10 * names.len());
-        let complete = |lines: &Vec<String>| lines.last().unwrap().contains("\"already_complete\":true");
+        assert_eq!(execution.events.len(), 53 + 10 * names.len());
+        let complete = |lines: &Vec<String>| {
+            lines[0].contains("\"command\":\"load\"")
+                && lines.last().unwrap().contains("\"already_complete\":true")
+        };
         seen.logs.values().filter(|lines| complete(lines)).count()
     };
     assert_eq!(run("rehearsal-1", &names), 0);
@@ -148,6 +152,52 @@ fn twenty_schemas_move_five_at_a_time_and_again_in_the_next_rehearsal() {
     assert_eq!(rig.at_target("SELECT count(*) FROM s7.t"), "21");
     for name in &names {
         assert_same(&rig, name);
+    }
+}
+
+/// Foreign keys across schemas, whose tasks end in whatever order.
+#[test]
+fn what_leaves_its_schema_is_made_when_all_are_loaded() {
+    let rig = Rig::new(&[quick("a"), quick("b")].concat());
+    rig.at_source(
+        "ALTER TABLE a.t ADD b int REFERENCES b.t DEFAULT 1; ALTER TABLE b.t ADD a int CONSTRAINT k REFERENCES a.t DEFAULT 1",
+    );
+    let keys = "SELECT string_agg(conname || ' ' || convalidated, ', ' ORDER BY conname) FROM pg_constraint WHERE contype = 'f'";
+    let orphan = "SET session_replication_role = replica; UPDATE a.t SET b = 99 WHERE id = 1";
+    for (name, input, change, (outcome, attempts), made) in [
+        ("first", json!({}), "", ("ok", 2), "k true, t_b_fkey true"),
+        ("without", json!({"finalize": false}), orphan, ("", 0), ""),
+        ("orphan", json!({}), "", ("data", 1), "k true, t_b_fkey false"),
+        (
+            "check",
+            json!({"command": "check"}),
+            "",
+            ("", 0),
+            "k true, t_b_fkey false",
+        ),
+    ] {
+        rig.at_source(change);
+        let worker = container(&rig);
+        let account = Account::new(
+            move |_| worker.clone(),
+            move |schema, number| match (name, schema, number) {
+                ("first", "finalize", 1) => Fate::Meets("connect", signal(Signal::SIGKILL), Stop::EXITED),
+                _ => Fate::Undisturbed,
+            },
+        );
+        let mut input = input;
+        input["schemas"] = json!(["a", "b"]);
+        let execution = machine(&[]).execute(name, &input, &account, SCALE);
+        let report = report(&execution, &account.seen());
+        assert_eq!(report["loaded"], 2, "{report}");
+        let lines = report["schemas"].as_array().unwrap();
+        let line = lines.iter().find(|line| text(line, "schema") == FINALIZE);
+        let line = line.map_or(("", 0), |line| {
+            (text(line, "outcome"), line["attempts"].as_u64().unwrap())
+        });
+        assert_eq!(line, (outcome, attempts), "{name}: {report}");
+        assert_eq!(execution.ended.is_ok(), outcome != "data", "{name}");
+        assert_eq!(rig.at_target(keys), made, "{name}");
     }
 }
 
@@ -502,8 +552,8 @@ fn names_of_every_kind_and_sizes_reach_the_task() {
     schemas.push(
         json!({"schema": "\"a,b\",\"it's\"", "cpu": 4096, "memory": "16384", "jobs": 2, "method": "pipe"}),
     );
-    let execution =
-        machine(&[("MaxConcurrency", "1")]).execute("names", &json!({"schemas": schemas}), &account, SCALE);
+    let input = json!({"schemas": schemas, "finalize": false});
+    let execution = machine(&[("MaxConcurrency", "1")]).execute("names", &input, &account, SCALE);
     let seen = account.seen();
     assert_eq!(report(&execution, &seen)["failed"], 0, "{:?}", seen.published);
     assert_eq!(seen.peak, 1);

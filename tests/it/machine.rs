@@ -186,6 +186,7 @@ fn an_input_that_cannot_be_meant_starts_nothing() {
         (json!({"schemas": [""]}), "[]"),
         (json!({"schemas": "a", "runid": "b"}), "[\"runid\"]"),
         (json!({"schemas": ["a"], "prepare": "false"}), "[]"),
+        (json!({"schemas": ["a"], "finalize": 0}), "[]"),
         // One task is told all of them.
         (json!({"schemas": ["a".repeat(3500), "b".repeat(3500)]}), "[]"),
     ] {
@@ -277,7 +278,7 @@ fn one_task_prepares_for_all() {
         assert_eq!(first.get("Cpu"), None);
     }
     for input in [
-        json!({"schemas": schemas, "prepare": false}),
+        json!({"schemas": schemas, "prepare": false, "finalize": false}),
         json!({"schemas": schemas, "command": "verify"}),
     ] {
         let (_, report) = Scripted::new(0, "").run(&input);

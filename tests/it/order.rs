@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use testbed::{Account, Fate, Worker};
 
-use crate::aws::{PREPARE, SCALE, machine, outcomes};
+use crate::aws::{FINALIZE, PREPARE, SCALE, machine, outcomes};
 use crate::rig::{Rig, assert_exit, text};
 use crate::slow::{PATIENCE, wait_for_phase};
 
@@ -67,7 +67,8 @@ fn a_list_is_rehearsed_as_often_as_one_likes() {
         |prepared: &str, loaded: &str| format!("{PREPARE} {prepared}, c {loaded}, a {loaded}, b {loaded}");
     for name in ["first", "second", "third"] {
         rig.at_source("INSERT INTO a.t VALUES ('x')");
-        assert_eq!(run(name, json!({"schemas": schemas})), all("ok", "ok"));
+        let ended = run(name, json!({"schemas": schemas}));
+        assert_eq!(ended, format!("{}, {FINALIZE} ok", all("ok", "ok")));
         assert_eq!(
             rig.at_target("SELECT count(*) FROM a.t"),
             rig.at_source("SELECT count(*) FROM a.t")

@@ -98,7 +98,7 @@ pub struct Account {
 /// What the account has seen.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// Tasks that were asked for, by schema.
+    /// Tasks that were asked for, by schema, or by what they do for all.
     pub requests: BTreeMap<String, usize>,
     /// Each task's overrides, in the order of the requests.
     pub overrides: Vec<Value>,
@@ -143,7 +143,10 @@ impl Account {
             .iter()
             .map(|variable| (text(&variable["Name"]), text(&variable["Value"])))
             .collect();
-        let schema = variables["SCHEMA_NAME"];
+        let schema = match text(&container["Command"][0]) {
+            command @ "finalize" => command,
+            _ => variables["SCHEMA_NAME"],
+        };
         let (number, id) = self.enter(schema, arguments);
         let failed = |task: Value| Err(Failure::new("States.TaskFailed", task.to_string()));
         let (after, event, stop) = match (self.fate)(schema, number) {
