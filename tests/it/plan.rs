@@ -41,10 +41,10 @@ const LAYOUTS: &str = r#"
 
 /// One schema is larger than all others; its key leaves it.
 const BIG: &str = "
-    CREATE SCHEMA big; CREATE TABLE big.t (id int PRIMARY KEY, v text, k int);
+    CREATE SCHEMA big; CREATE TABLE big.t (id int PRIMARY KEY, v text, k int) WITH (autovacuum_enabled = off, toast.autovacuum_enabled = off);
     INSERT INTO big.t SELECT i, repeat(md5(i::text), 20), 1 FROM generate_series(1, 20000) i;
     CREATE TABLE big.small (v text); INSERT INTO big.small VALUES (repeat('x', 3000)); ANALYZE big.t;
-    CREATE MATERIALIZED VIEW big.m AS SELECT id FROM big.t;
+    CREATE MATERIALIZED VIEW big.m WITH (autovacuum_enabled = off) AS SELECT id FROM big.t;
 ";
 
 /// What is only possible when all of it is there.
