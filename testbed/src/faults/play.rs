@@ -163,7 +163,13 @@ impl Play<'_> {
     fn run_again(&self, clean_at_once: Option<Duration>) -> Duration {
         let left = self.backends();
         let started = Instant::now();
-        let next = self.worker.clone().env("MAX_RUNTIME", "none").spawn();
+        // Nothing is the matter any more, and a busy machine is no stall.
+        let next = self
+            .worker
+            .clone()
+            .env("MAX_RUNTIME", "none")
+            .env("STALL_TIMEOUT", "1m")
+            .spawn();
         let clean = clean_at_once.unwrap_or_else(|| {
             while self.backends().iter().any(|one| left.contains(one)) {
                 assert!(
