@@ -146,7 +146,6 @@ impl<'a> Transfer<'a> {
                     carried: self.carried,
                     loads: self.loads,
                     lock: self.lock,
-                    controls: &unit.controls,
                     progress: self.progress,
                 };
                 copy.run(snapshot, self.contents).await

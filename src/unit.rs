@@ -54,7 +54,7 @@ pub(crate) struct Unit<'a> {
     pub(crate) names: ApplicationName,
     pub(crate) entry: ledger::NewLoad,
     clients: Vec<Client>,
-    pub(crate) controls: Sides<Control>,
+    controls: Sides<Control>,
     pub(crate) run_dir: RunDir,
     passfiles: Sides<Passfile>,
     /// Of the source's definitions, as they were before anything was read of them.

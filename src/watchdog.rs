@@ -78,7 +78,7 @@ impl Control {
 
     /// Asks, on a new session where the one that is there has no answer within `limit`: it may have been forgotten on
     /// the way.
-    pub(crate) async fn ask<T>(
+    async fn ask<T>(
         &self,
         limit: Duration,
         question: impl AsyncFn(&Session) -> Result<T, Error>,

@@ -1,14 +1,12 @@
 //! METHOD=copy: many streams under one snapshot, and everything else by our own sessions.
 
 mod board;
-mod line;
 mod pace;
 mod pieces;
 mod rows;
 mod schedule;
 mod statements;
 mod tasks;
-mod turns;
 mod workers;
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,7 +23,6 @@ use crate::copy::board::Board;
 use crate::copy::pieces::Pieces;
 use crate::copy::rows::Rows;
 use crate::copy::tasks::Terms;
-use crate::copy::turns::Turns;
 use crate::copy::workers::{Servers, Workers};
 use crate::error::Error;
 use crate::ledger::{self, Begun, Measured};
@@ -36,7 +33,6 @@ use crate::server::session::Session;
 use crate::server::{ApplicationName, Server, Sides};
 use crate::snapshot::Snapshot;
 use crate::verify::Expected;
-use crate::watchdog::Control;
 use crate::word::Word as _;
 
 /// Everything that takes part in the move.
@@ -51,7 +47,6 @@ pub(crate) struct Copy<'a> {
     pub(crate) carried: &'a Carried,
     pub(crate) loads: &'a [Begun],
     pub(crate) lock: &'a Lock,
-    pub(crate) controls: &'a Sides<Control>,
     pub(crate) progress: &'a Progress,
 }
 
@@ -82,7 +77,6 @@ impl Copy<'_> {
             loads: self.loads,
             lock: self.lock,
             progress: self.progress,
-            turns: Turns::new(),
         };
         let id = snapshot.mark.id.clone();
         let servers = Servers {
@@ -127,7 +121,7 @@ impl Copy<'_> {
         tokio::select! {
             biased;
             lost = snapshot.lost() => return Err(lost),
-            landed = workers.rows_landed(self.controls) => landed?,
+            landed = workers.rows_landed(self.lock.session()) => landed?,
         }
         self.progress.enter(Phase::Sequences);
         let sequences = catalogue::sequences(&snapshot.session, &self.config.schemas).await?;

@@ -35,8 +35,7 @@ impl Pace {
         self.allowed
     }
 
-    /// Takes up one look at the streams' backends on the target that are not held back: how many there are, and how many of them
-    /// wait. Builds
+    /// Takes up one look at the streams' backends on the target: how many there are, and how many of them wait for rows. Builds
     /// that are under way go on; one more or one less may begin. Whether that is so now.
     pub(crate) fn look(&mut self, streams: usize, waiting: usize) -> bool {
         self.looks += 1;

@@ -17,7 +17,6 @@ use crate::catalogue::{Format, Relation, Table};
 use crate::config::{Schemas, ToastCompression};
 use crate::copy::statements;
 use crate::copy::tasks::{TableIndex, Task, TidRange};
-use crate::copy::turns::{Turn, Turns};
 use crate::error::{Error, Stop};
 use crate::ledger::Begun;
 use crate::lock::Lock;
@@ -44,7 +43,6 @@ pub(crate) struct Rows<'a> {
     pub(crate) loads: &'a [Begun],
     pub(crate) lock: &'a Lock,
     pub(crate) progress: &'a Progress,
-    pub(crate) turns: Turns,
 }
 
 /// The two sessions of a transfer, and what passes on them from its beginning on.
@@ -75,44 +73,33 @@ struct CopyOptions<'a> {
     range: Option<TidRange>,
     into: &'a Relation,
     freeze: bool,
-    /// Its place among the streams; none where it goes on whatever the others do.
-    turn: Option<&'a Turn<'a>>,
 }
 
 /// Rows that have landed: the table's index, and how many.
 pub(crate) type Landed = Vec<(TableIndex, u64)>;
 
 impl Rows<'_> {
-    /// Moves the rows of a task, which is the board's piece of that number.
-    pub(crate) async fn run(
-        &self,
-        (source, target): (&Session, &Session),
-        piece: usize,
-        task: &Task,
-    ) -> Result<Landed, Error> {
+    /// Moves the rows of a task.
+    pub(crate) async fn run(&self, source: &Session, target: &Session, task: &Task) -> Result<Landed, Error> {
         match task {
             Task::Batch(tables) => self.batch(source, target, tables).await,
             Task::Whole(index) => {
-                let turn = self.turns.enter(piece);
                 let (table, _) = self.table(*index)?;
                 let options = CopyOptions {
                     begin: BEGIN_IMPATIENT,
                     range: None,
                     into: table.destination(),
                     freeze: !table.by_root,
-                    turn: Some(&turn),
                 };
                 let rows = self.alone((source, target), *index, options).await?;
                 Ok(vec![(*index, rows)])
             }
             Task::Range { table, from, to } => {
-                let turn = self.turns.enter(piece);
                 let options = CopyOptions {
                     begin: BEGIN_IMPATIENT,
                     range: Some((*from, *to)),
                     into: self.table(*table)?.0.destination(),
                     freeze: false,
-                    turn: Some(&turn),
                 };
                 let rows = self.alone((source, target), *table, options).await?;
                 Ok(vec![(*table, rows)])
@@ -139,7 +126,6 @@ impl Rows<'_> {
             range,
             into: table.root.as_ref().unwrap_or(&table.relation),
             freeze: false,
-            turn: None,
         };
         let rows = self.alone((source, target), index, options).await?;
         Ok((rows, table.root.is_some()))
@@ -161,7 +147,6 @@ impl Rows<'_> {
             range,
             into,
             freeze,
-            turn,
         } = options;
         let mut begin = vec![("begin", begin.to_owned())];
         if let Some(method) = statements::compression(self.toast, self.has_lz4, format) {
@@ -192,7 +177,7 @@ impl Rows<'_> {
         };
         let streams = Streams::new(source, target);
         let (stream, sink) = tokio::try_join!(reading, writing)?;
-        let rows = self.relay(&streams, (stream, sink), &name, turn).await?;
+        let rows = self.relay(&streams, (stream, sink), &name).await?;
         self.commit(source, target, once).await?;
         self.progress.end(&name, Some(rows));
         if !freeze {
@@ -250,7 +235,7 @@ impl Rows<'_> {
         let mut landed = Vec::with_capacity(tables.len());
         for ((index, _, _, name), (stream, sink)) in tables.iter().zip(started.into_iter().zip(sinks)) {
             let (stream, sink) = tokio::try_join!(answer(stream), answer(sink))?;
-            let rows = self.relay(&streams, (stream, sink), name, None).await?;
+            let rows = self.relay(&streams, (stream, sink), name).await?;
             landed.push((*index, rows));
         }
         let into = tables.iter().map(|(_, table, ..)| table.destination());
@@ -280,7 +265,6 @@ impl Rows<'_> {
         streams: &Streams<'_>,
         (stream, sink): (CopyOutStream, CopyInSink<Bytes>),
         name: &str,
-        turn: Option<&Turn<'_>>,
     ) -> Result<u64, Error> {
         let (reading, writing) = (
             format!("read the rows of {name}"),
@@ -290,16 +274,10 @@ impl Rows<'_> {
         let writes = |error| failed(streams.target, &streams.writing, &writing, &error);
         let (mut stream, mut sink) = (pin!(stream), pin!(sink));
         let refused = loop {
-            let next = async {
-                if let Some(turn) = turn {
-                    turn.come().await;
-                }
-                stream.next().await
-            };
             let chunk = tokio::select! {
                 biased;
                 () = streams.writing.failed() => break true,
-                chunk = next => chunk,
+                chunk = stream.next() => chunk,
             };
             let Some(chunk) = chunk else { break false };
             let chunk = chunk.map_err(reads)?;
@@ -308,7 +286,6 @@ impl Rows<'_> {
                 break true;
             }
             self.progress.add_bytes(name, count);
-            self.turns.add_bytes(count);
         };
         if refused {
             // Only this tells why; a stream that was not read to its end must not end well.

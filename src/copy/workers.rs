@@ -15,7 +15,6 @@ use crate::build::order::Step;
 use crate::build::{analyze, statements};
 use crate::catalogue::Analyzable;
 use crate::copy::board::{Board, Crew, Taken};
-use crate::copy::line::{Line, Look};
 use crate::copy::pace::Pace;
 use crate::copy::rows::{Landed, Rows};
 use crate::copy::tasks::Task;
@@ -24,13 +23,11 @@ use crate::progress::{Phase, Progress};
 use crate::server::session::Session;
 use crate::server::{ApplicationName, Server, Sides};
 use crate::snapshot;
-use crate::watchdog::{self, Control};
+use crate::watchdog;
 use crate::word::Word as _;
 
 /// Between two looks at what the streams wait for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// A look that takes longer is none.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Steps that take longer get a record of their own.
 const RECORDED: Duration = Duration::from_secs(1);
 
@@ -119,17 +116,10 @@ fn role(crew: Crew) -> &'static str {
     }
 }
 
-/// What the streams' backends on one side are at.
-#[derive(Debug, Clone, Copy)]
-struct Streaming {
-    backends: usize,
-    /// Those that wait for whatever comes next.
-    waiting: usize,
-    /// Those that wait for rows.
-    hungry: usize,
-    /// Those that wait until the line takes rows.
-    full: usize,
-}
+/// What the streams' backends on the target are at; $1 text: their application_name.
+const STREAMS: &str = "SELECT pg_catalog.count(*) AS streams, \
+                       pg_catalog.count(*) FILTER (WHERE a.wait_event = 'ClientRead') AS waiting \
+                       FROM pg_catalog.pg_stat_activity a WHERE a.application_name = $1";
 
 /// Both crews of a load, and what they share.
 pub(crate) struct Workers<'a> {
@@ -139,7 +129,6 @@ pub(crate) struct Workers<'a> {
     work: Vec<Work>,
     board: Mutex<Board>,
     pace: Mutex<Pace>,
-    line: Mutex<Line>,
     /// Something was done: others may have become possible.
     changed: Notify,
     readers: Mutex<Vec<Session>>,
@@ -176,7 +165,6 @@ impl<'a> Workers<'a> {
             work,
             board: Mutex::new(board),
             pace: Mutex::new(Pace::new(usize::from(servers.build_jobs))),
-            line: Mutex::new(Line::new(usize::from(servers.jobs))),
             changed: Notify::new(),
             readers: Mutex::new(Vec::new()),
             landed: Mutex::new(Vec::new()),
@@ -192,12 +180,12 @@ impl<'a> Workers<'a> {
         Ok(())
     }
 
-    /// Waits until all rows have landed. Meanwhile it is seen from beside whether the line is full and the target has time: by
-    /// statements that the watchdog does not take for progress. Nothing reads the source any more then.
-    pub(crate) async fn rows_landed(&self, controls: &Sides<Control>) -> Result<(), Error> {
+    /// Waits until all rows have landed, and lets builds begin meanwhile where the target has time for them: `look` is a
+    /// session on it outside of any transaction, whose statements the watchdog does not take for progress. Nothing reads the
+    /// source any more then.
+    pub(crate) async fn rows_landed(&self, look: &Session) -> Result<(), Error> {
         let mut looks = tokio::time::interval(LOOK_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut last = (Instant::now(), 0);
         loop {
             let changed = self.changed.notified();
             if locked(&self.board).rows_are_done() {
@@ -207,66 +195,27 @@ impl<'a> Workers<'a> {
             // Where many small tables land, something changes more often than that.
             tokio::select! {
                 biased;
-                _ = looks.tick() => last = Box::pin(self.look(controls, last)).await,
+                _ = looks.tick() => {
+                    if locked(&self.board).has_work(Crew::Builders) {
+                        self.look(look).await?;
+                    }
+                }
                 () = changed => {}
             }
         }
     }
 
-    /// Looks what the streams' backends are at, if that can change anything. `last`: when that was done last, and how many
-    /// bytes had come by then; returns the same of this look.
-    async fn look(&self, controls: &Sides<Control>, last: (Instant, u64)) -> (Instant, u64) {
-        let turns = &self.rows.turns;
-        let (moving, held) = turns.moving();
-        if moving < 2 && !locked(&self.board).has_work(Crew::Builders) {
-            return last;
-        }
-        let sides = tokio::join!(self.streaming(&controls.source), self.streaming(&controls.target));
-        let now = (Instant::now(), turns.bytes());
-        // A server that has no answer is the watchdog's.
-        let (Ok(source), Ok(target)) = sides else {
-            return now;
-        };
-        let look = Look {
-            moving: moving - held,
-            held,
-            // Those that are held back wait on both sides.
-            full: source.full.saturating_sub(held),
-            hungry: target.hungry.saturating_sub(held),
-            bytes: now.1 - last.1,
-            elapsed_us: u64::try_from((now.0 - last.0).as_micros()).unwrap_or(u64::MAX),
-        };
-        let mut line = locked(&self.line);
-        if line.look(look) {
-            turns.allow(line.allowed());
-            tracing::debug!(
-                phase = Phase::Rows.word(),
-                streams = line.allowed(),
-                "streams that carry rows"
-            );
-        }
-        let streams = target.backends.saturating_sub(held);
-        if locked(&self.pace).look(streams, target.waiting.saturating_sub(held)) {
-            self.changed.notify_waiters();
-        }
-        now
-    }
-
-    async fn streaming(&self, control: &Control) -> Result<Streaming, Error> {
+    /// Looks what the streams' backends on the target are at.
+    async fn look(&self, session: &Session) -> Result<(), Error> {
         let name = self.servers.names.role(role(Crew::Streams));
-        let sql = include_str!("sql/streams.sql");
-        let row = control
-            .ask(LOOK_TIMEOUT, async |session| {
-                session.query_one("look at the streams", sql, &[&name]).await
-            })
+        let row = session
+            .query_one("look at the streams", STREAMS, &[&name])
             .await?;
         let count = |name: &str| usize::try_from(row.get::<_, i64>(name)).unwrap_or_default();
-        Ok(Streaming {
-            backends: count("backends"),
-            waiting: count("waiting"),
-            hungry: count("hungry"),
-            full: count("full"),
-        })
+        if locked(&self.pace).look(count("streams"), count("waiting")) {
+            self.changed.notify_waiters();
+        }
+        Ok(())
     }
 
     /// What has landed so far: the index of a table, rows.
@@ -359,7 +308,7 @@ impl<'a> Workers<'a> {
             return self.move_again(loader, taken.piece, task).await;
         }
         let reader = self.take_reader().await?;
-        match self.rows.run((&reader, &loader), taken.piece, task).await {
+        match self.rows.run(&reader, &loader, task).await {
             Ok(landed) => {
                 locked(&self.readers).push(reader);
                 locked(&self.landed).extend(landed);

@@ -2,9 +2,7 @@
 
 use std::fs;
 use std::process::Stdio;
-use std::time::Duration;
 
-use testbed::proxy::{Line, Proxy};
 use testbed::warehouse;
 
 use crate::rig::{METHODS, Rig, assert_exit, text};
@@ -44,32 +42,6 @@ fn a_table_is_cut_where_that_is_asked_for_and_frozen_where_it_is_whole() {
         "[]",
         "its order matters"
     );
-}
-
-#[test]
-fn a_full_line_is_left_to_what_has_to_be_built() {
-    let rig = Rig::new(
-        "CREATE SCHEMA s; CREATE TABLE s.plain AS SELECT i, md5(i::text) AS v, repeat('x', 300) AS x FROM generate_series(1, 80000) i;
-         CREATE TABLE s.keyed AS SELECT i, md5(i::text) AS v FROM generate_series(1, 600000) i;
-         CREATE INDEX ON s.keyed (v); CREATE INDEX ON s.keyed (v, i)",
-    );
-    let address = format!("{}:{}", rig.source.host(), rig.source.port());
-    let line = Line {
-        delay: Duration::ZERO,
-        bits_per_second: Some(50_000_000),
-    };
-    let proxy = Proxy::start(address.parse().unwrap(), line);
-    let output = rig.worker("s").env("SOURCE_PORT", proxy.port().to_string()).run();
-    assert_exit(&output, 0);
-    let moved: Vec<&str> = output
-        .records
-        .iter()
-        .filter(|record| text(record, "msg") == "table moved")
-        .map(|record| text(record, "table"))
-        .collect();
-    // Side by side the smaller one, of which nothing is built, would be there first.
-    assert_eq!(moved, ["s.keyed", "s.plain"]);
-    assert_same(&rig, "s");
 }
 
 #[test]

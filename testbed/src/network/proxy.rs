@@ -22,10 +22,8 @@ use std::time::{Duration, Instant};
 pub use crate::network::trouble::{Gate, Mishap};
 use crate::network::trouble::{Then, Troubles, Wire};
 
-/// The most bytes that are in flight on one way of one connection before its sender has to wait.
+/// Bytes that are in flight on one way of one connection before its sender has to wait.
 const WINDOW: usize = 4 << 20;
-/// How much of a narrow lane's time may stand in the queue before it, beside what is on its way: as at any router.
-const QUEUE: Duration = Duration::from_millis(100);
 /// The largest piece that is forwarded at once where the lane's width doesn't matter.
 const PIECE: usize = 64 << 10;
 /// The largest piece where it does: others wait for a whole piece before their own.
@@ -340,7 +338,6 @@ impl Shared {
         let lane = self.lane(way);
         let mut from = way.from(wire);
         let mut buffer = vec![0; lane.piece()];
-        let window = lane.window(self.delay * 2);
         loop {
             let length = match from.read(&mut buffer) {
                 Ok(length) => length,
@@ -359,12 +356,13 @@ impl Shared {
                 Some(Mishap::LostAnswers | Mishap::Cut) | None => {}
             }
             let sent = lane.send(length);
-            let piece = Piece {
-                due: sent + self.delay,
-                bytes: bytes.to_vec(),
+            let (due, bytes) = (sent + self.delay, bytes.to_vec());
+            if !flight.push(Piece {
+                due,
+                bytes,
                 unanswered,
-            };
-            if !flight.push(piece, window) || length == 0 {
+            }) || length == 0
+            {
                 return;
             }
             sleep_until(sent.checked_sub(AHEAD).unwrap_or(sent));
@@ -463,15 +461,6 @@ impl Lane {
         }
     }
 
-    /// The bytes in flight of one connection, where each takes so long from one end to the other and back.
-    fn window(&self, round_trip: Duration) -> usize {
-        let Some(rate) = self.bits_per_second else {
-            return WINDOW;
-        };
-        let bytes = u128::from(rate / 8) * (round_trip + QUEUE).as_micros() / 1_000_000;
-        usize::try_from(bytes).unwrap().clamp(PIECE, WINDOW)
-    }
-
     /// Takes the lane for so many bytes; when the last of them has left.
     fn send(&self, length: usize) -> Instant {
         let now = Instant::now();
@@ -488,11 +477,11 @@ impl Lane {
 
 impl Flight {
     /// Waits for room; false where the receiver is gone.
-    fn push(&self, piece: Piece, window: usize) -> bool {
+    fn push(&self, piece: Piece) -> bool {
         let state = self.state.lock().unwrap();
         let mut state = self
             .changed
-            .wait_while(state, |state| state.bytes >= window && !state.lost)
+            .wait_while(state, |state| state.bytes >= WINDOW && !state.lost)
             .unwrap();
         if state.lost {
             return false;
