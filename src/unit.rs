@@ -22,12 +22,10 @@ use crate::server::session::Session;
 use crate::server::{ApplicationName, Server, Sides};
 use crate::shutdown::Shutdown;
 use crate::snapshot::Snapshot;
-use crate::watchdog::{self, Control};
+use crate::watchdog::{self, Control, SWEEP_LIMIT};
 
 /// What a word in the ledger may take of the five seconds in which a stopped run ends.
 const WORD_LIMIT: Duration = Duration::from_secs(1);
-/// What is left of them.
-const SWEEP_LIMIT: Duration = Duration::from_millis(3500);
 
 /// Both servers reached, before the unit's lock is taken: its sessions carry no name by which the lock's holder would end
 /// them as leftovers, and nothing of it is on disk.
@@ -241,11 +239,7 @@ impl Unit<'_> {
 
     /// Ends the run's own backends on both sides at once, within what a stopped run may take.
     pub(crate) async fn sweep(&self) {
-        let Sides { source, target } = &self.controls;
-        let swept = async { tokio::join!(source.sweep_attempt(), target.sweep_attempt()) };
-        if tokio::time::timeout(SWEEP_LIMIT, swept).await.is_err() {
-            tracing::warn!("the run's backends could not be ended in time; the next attempt does it");
-        }
+        watchdog::sweep_attempt(&[&self.controls.source, &self.controls.target]).await;
     }
 
     /// Remembers the source's definitions under the snapshot.

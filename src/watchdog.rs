@@ -25,6 +25,8 @@ const INTERVAL: Duration = Duration::from_secs(2);
 const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same for a session that ends backends: a stopped run has five seconds in all.
 const END_TIMEOUT: Duration = Duration::from_millis(1500);
+/// What is left of them to end a run's backends on both sides.
+pub(crate) const SWEEP_LIMIT: Duration = Duration::from_millis(3500);
 /// Some looks, and the time that a stop takes.
 const LOCK_MARGIN: Duration = Duration::from_secs(10);
 /// Backends named in a refusal.
@@ -67,7 +69,7 @@ impl Control {
     }
 
     /// Ends every other backend of this attempt.
-    pub(crate) async fn sweep_attempt(&self) -> Result<(), Error> {
+    async fn sweep_attempt(&self) -> Result<(), Error> {
         self.sweep(END_TIMEOUT, Sweep::Attempt).await
     }
 
@@ -114,6 +116,15 @@ impl Control {
             holder: row.get::<_, Option<String>>("holder").unwrap_or_default(),
         };
         Ok(rows.iter().map(backend).collect())
+    }
+}
+
+/// Ends the backends of an attempt wherever it has a control session, within what a stopped run may take.
+pub(crate) async fn sweep_attempt(controls: &[&Control]) {
+    let swept = join_all(controls.iter().map(|control| control.sweep_attempt()));
+    let ended = tokio::time::timeout(SWEEP_LIMIT, swept).await;
+    if !ended.is_ok_and(|swept| swept.iter().all(Result::is_ok)) {
+        tracing::warn!("the run's backends could not be ended in time; the next attempt does it");
     }
 }
 

@@ -26,8 +26,6 @@ use crate::word::Word as _;
 
 /// Between two looks at schemas that other workers hold.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// What is left of the five seconds in which a stopped run ends.
-const SWEEP_LIMIT: Duration = Duration::from_secs(4);
 
 /// Who holds which schema.
 type Holders = BTreeMap<SchemaName, String>;
@@ -50,10 +48,7 @@ pub(crate) async fn finalize(config: &Config, shutdown: &Shutdown, progress: &Pr
         })
         .await;
     if ended.is_err() {
-        let swept = tokio::time::timeout(SWEEP_LIMIT, run.control.sweep_attempt()).await;
-        if !matches!(swept, Ok(Ok(()))) {
-            tracing::warn!("the run's backends could not be ended in time; the next attempt does it");
-        }
+        watchdog::sweep_attempt(&control).await;
     }
     ended
 }
