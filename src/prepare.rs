@@ -53,6 +53,7 @@ async fn line(
     unit.sweep_others(&sessions, lock).await?;
     let target = &sessions.target;
     progress.enter(Phase::Preflight);
+    preflight::refuse_reader(target).await?;
     let (kept, others) = divide(unit, target).await?;
     for schema in &kept {
         tracing::info!(schema = schema.as_str(), "already complete");

@@ -6,6 +6,7 @@ use crate::credentials;
 use crate::error::{Error, Refused, Side};
 use crate::ledger::{self, LoadState};
 use crate::lock::Lock;
+use crate::preflight;
 use crate::progress::{Phase, Progress};
 use crate::server::ApplicationName;
 use crate::server::session::Session;
@@ -38,6 +39,7 @@ async fn mark(config: &Config, progress: &Progress, options: SealOptions) -> Res
         Session::open(server, "sf/seal", limit).await
     })
     .await?;
+    preflight::refuse_reader(&session).await?;
     let schemas = if options.all {
         ledger::schemas(&session).await?
     } else {

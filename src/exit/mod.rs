@@ -88,7 +88,9 @@ impl Exit {
                 "change the data or the schema on the source, then run again; retrying alone does not help"
             }
             Self::Internal => "report this with the log; retrying does not help",
-            Self::Occupied => "decide what happens to the schema on the target; ON_EXISTING=replace takes it",
+            Self::Occupied => {
+                "decide what happens to what is on the target, as the reason says; retrying does not help"
+            }
             Self::Resources => "make room as the reason says, then run again",
             Self::Transient | Self::Interrupted | Self::Terminated => {
                 "run it again with the same environment"

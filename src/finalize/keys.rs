@@ -26,6 +26,8 @@ pub(super) struct Key {
     pub(super) bytes: i64,
     /// The role that has to be taken first.
     owner: Option<String>,
+    /// The statements that permit to add it, if both tables are there.
+    permits: Option<String>,
 }
 
 /// Looks at the foreign keys that some loads have left.
@@ -54,6 +56,7 @@ pub(super) async fn look(target: &Session, deferred: Vec<(i64, Deferred)>) -> Re
         has_referenced: row.get("has_referenced"),
         bytes: row.get("bytes"),
         owner: row.get("owner"),
+        permits: row.get("permits"),
     };
     Ok(deferred.into_iter().zip(&rows).map(key).collect())
 }
@@ -172,8 +175,15 @@ impl Key {
         }
         let reason = error::chain(&error);
         match exit::classify(&error, Stage::CHANGING) {
-            Exit::Data => Ok(Refused::data(Side::Target, reason, "")),
-            Exit::Denied => Ok(Refused::denied(Side::Target, reason, "")),
+            Exit::Data => Ok(Refused::data(
+                Side::Target,
+                reason,
+                "correct that and run finalize again",
+            )),
+            Exit::Denied => {
+                let permits = self.permits.as_deref().unwrap_or_default();
+                Ok(Refused::denied(Side::Target, reason, permits))
+            }
             Exit::Ok
             | Exit::Usage
             | Exit::Internal

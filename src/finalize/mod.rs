@@ -16,6 +16,7 @@ use crate::error::{Error, Refused, Side};
 use crate::finalize::keys::Key;
 use crate::ledger::{self, Deferred, LoadState};
 use crate::lock::{self, Lock, Sweep, sweep};
+use crate::preflight;
 use crate::progress::{Phase, Progress};
 use crate::server::quoting::quote_ident;
 use crate::server::session::{Session, share_out};
@@ -100,6 +101,7 @@ impl<'a> Run<'a> {
         progress.enter(Phase::Connect);
         let open = async |server: &Server| Session::open(server, "sf/finalize", config.lock_timeout).await;
         let (server, session) = credentials::connect(&config.target, Side::Target, open).await?;
+        preflight::refuse_reader(&session).await?;
 
         progress.enter(Phase::Lock);
         let started = Instant::now();

@@ -23,6 +23,7 @@ use crate::error::{Error, Refusal, Refused};
 use crate::ledger;
 pub(crate) use crate::preflight::outlook::Seen;
 pub(crate) use crate::preflight::references::references_by_schema;
+pub(crate) use crate::preflight::servers::refuse_reader;
 use crate::progress::Progress;
 use crate::server::quoting::quote_ident;
 use crate::server::session::Session;

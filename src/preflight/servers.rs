@@ -234,12 +234,30 @@ fn endpoint_of_source(source: &Description, answers: &mut Answers) {
 
 fn endpoint_of_target(target: &Description, answers: &mut Answers) {
     if target.in_recovery || target.read_only {
-        let reason =
-            "the target does not accept writes (a reader, a standby, or default_transaction_read_only)";
-        let hint = "set TARGET_HOST to the endpoint of the writer";
-        let refused = Refused::config(Side::Target, reason, hint);
-        answers.refuse(ENDPOINT, refused);
+        answers.refuse(ENDPOINT, reader());
     }
+}
+
+fn reader() -> Refused {
+    let reason = "the target does not accept writes (a reader, a standby, or default_transaction_read_only)";
+    Refused::config(
+        Side::Target,
+        reason,
+        "set TARGET_HOST to the endpoint of the writer",
+    )
+}
+
+/// Refuses a target that does not accept writes, for commands that ask nothing else of it.
+pub(crate) async fn refuse_reader(target: &Session) -> Result<(), Error> {
+    let sql =
+        "SELECT pg_catalog.pg_is_in_recovery() OR pg_catalog.current_setting('transaction_read_only') = 'on'";
+    let row = target
+        .query_one("look whether the target accepts writes", sql, &[])
+        .await?;
+    if row.get(0) {
+        return Err(Error::Refused(reader()));
+    }
+    Ok(())
 }
 
 /// A lock taken on the source must not show on the target. Clones share every identifier, so nothing else tells.

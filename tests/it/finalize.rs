@@ -291,9 +291,29 @@ fn a_user_who_has_to_take_the_owners_role_makes_them_too() {
     for schema in ["a", "b", "a"] {
         assert_exit(&worker(schema).run(), 0);
         if schema == "b" {
+            rig.at_target("REVOKE keeper_of_keys FROM mover_of_keys");
+            let refused = worker("a,b").arg("finalize").run();
+            assert_exit(&refused, 77);
+            rig.at_target(text(&refused.last()["findings"][0], "hint"));
             assert_exit(&worker("a,b").arg("finalize").run(), 0);
             assert_eq!(rig.at_target(STATE), "t_a_fkey true");
         }
     }
     assert_exit(&worker("b").arg("finalize").run(), 0);
+}
+
+#[test]
+fn a_target_that_takes_no_writes_is_a_matter_of_the_configuration() {
+    let rig = Rig::new("CREATE SCHEMA s; CREATE TABLE s.t (a int)");
+    assert_exit(&rig.worker("s").run(), 0);
+    rig.at_target(&format!(
+        "ALTER DATABASE {} SET default_transaction_read_only = on",
+        rig.database
+    ));
+    for command in ["prepare", "finalize", "seal"] {
+        let output = rig.worker("s").arg(command).run();
+        assert_exit(&output, 78);
+        let reason = text(output.last(), "reason");
+        assert!(reason.contains("does not accept writes"), "{command}: {reason}");
+    }
 }

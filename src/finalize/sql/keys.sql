@@ -8,7 +8,11 @@ SELECT k.oid IS NOT NULL AS made,
        f.oid IS NOT NULL AS has_referenced,
        coalesce(pg_catalog.pg_table_size(c.oid), 0) AS bytes,
        -- Whose role has to be taken first.
-       CASE WHEN NOT pg_catalog.pg_has_role(c.relowner, 'USAGE') THEN pg_catalog.pg_get_userbyid(c.relowner)::text END AS owner
+       CASE WHEN NOT pg_catalog.pg_has_role(c.relowner, 'USAGE') THEN pg_catalog.pg_get_userbyid(c.relowner)::text END AS owner,
+       -- What permits to add it.
+       CASE WHEN c.oid IS NOT NULL AND f.oid IS NOT NULL
+       THEN pg_catalog.format('GRANT %I TO %I; GRANT REFERENCES ON %I.%I TO %1$I', pg_catalog.pg_get_userbyid(c.relowner),
+                              current_user, fn.nspname, f.relname) END AS permits
 FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::text[]),
                 pg_catalog.unnest($4::text[]), pg_catalog.unnest($5::text[]), pg_catalog.unnest($6::oid[]))
      WITH ORDINALITY AS w (schema, relation, name, referenced_schema, referenced, made, position)
