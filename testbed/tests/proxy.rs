@@ -81,18 +81,18 @@ fn receive(mut stream: &TcpStream) -> Vec<u8> {
     bytes
 }
 
-/// What is timed never takes less than it must, and at most 15 % more: once at least, because other tests and other
-/// programs share the machine.
-fn assert_takes(wanted: f64, timed: impl Fn() -> Duration) {
+/// What is timed never takes less than `wanted` seconds, and once at least less than `wrong`, which a proxy that is mistaken
+/// would take: between the two is what other tests and other programs may cost on the same machine.
+fn assert_takes(wanted: f64, wrong: f64, timed: impl Fn() -> Duration) {
     let mut fastest = f64::INFINITY;
     for _ in 0..ATTEMPTS {
         fastest = fastest.min(timed().as_secs_f64());
-        if fastest < wanted * 1.15 {
+        if fastest < wrong {
             break;
         }
     }
     assert!(
-        (wanted * 0.99..wanted * 1.15).contains(&fastest),
+        (wanted * 0.99..wrong).contains(&fastest),
         "{fastest:.3} s where {wanted:.3} s were wanted"
     );
 }
@@ -100,8 +100,8 @@ fn assert_takes(wanted: f64, timed: impl Fn() -> Duration) {
 #[test]
 fn an_exchange_pays_the_delay_at_every_turn() {
     let server = serve(echo);
-    // Five exchanges, and one round trip for the handshake.
-    assert_takes(6.0 * 2.0 * 0.030, || {
+    // Five exchanges, and one round trip for the handshake; the delay paid twice each way.
+    assert_takes(6.0 * 2.0 * 0.030, 6.0 * 4.0 * 0.030, || {
         let proxy = Proxy::start(server, line(30, None));
         let started = Instant::now();
         let mut stream = connect(&proxy);
@@ -131,17 +131,17 @@ fn a_stream_pays_the_delay_once() {
     let sender = send(&stream, bytes.clone());
     assert!(receive(&stream) == bytes, "the bytes are others");
     sender.join().unwrap();
-    // At least 256 pieces each way: a delay for each of them would be 51 s.
+    // There and back for the handshake and for the bytes; at least 256 pieces each way: a delay for each would be 51 s.
     let elapsed = started.elapsed();
     assert!(elapsed > Duration::from_millis(400), "{elapsed:?}");
-    assert!(elapsed < Duration::from_secs(3), "{elapsed:?}");
+    assert!(elapsed < Duration::from_secs(51), "{elapsed:?}");
 }
 
 #[test]
 fn messages_that_are_sent_ahead_arrive_one_delay_later_each() {
     let proxy = Proxy::start(serve(echo), line(100, None));
-    // The last of five leaves after four pauses and travels there and back.
-    assert_takes(4.0 * 0.020 + 0.200, || {
+    // The last of five leaves after four pauses and travels there and back; each after the one before is back.
+    assert_takes(4.0 * 0.020 + 0.200, 5.0 * 0.200, || {
         let mut stream = connect(&proxy);
         stream.write_all(b"0").unwrap();
         stream.read_exact(&mut [0]).unwrap();
@@ -161,7 +161,8 @@ fn messages_that_are_sent_ahead_arrive_one_delay_later_each() {
 fn the_width_is_shared_by_all_connections() {
     let server = serve(|stream| drop(receive(&stream)));
     let bytes = noise(1_250_000);
-    assert_takes(1.0, || {
+    // Four times 1.25 MB at 5 MB/s; a line that is given away twice.
+    assert_takes(1.0, 2.0, || {
         let proxy = Proxy::start(server, line(0, Some(40_000_000)));
         let streams: Vec<_> = (0..4).map(|_| connect(&proxy)).collect();
         let started = Instant::now();
@@ -189,8 +190,8 @@ fn each_direction_has_its_own_width() {
             sender.join().unwrap();
         }
     });
-    // The handshake, and the first bytes' way.
-    assert_takes(1.0 + 0.020 + 0.010, || {
+    // The handshake, and the first bytes' way; one width for both directions.
+    assert_takes(1.0 + 0.020 + 0.010, 2.0, || {
         let proxy = Proxy::start(server, line(10, Some(20_000_000)));
         let started = Instant::now();
         let stream = connect(&proxy);
@@ -208,14 +209,12 @@ fn one_busy_connection_leaves_room_for_another() {
     let sender = send(&busy, noise(5_000_000));
     let reader = thread::spawn(move || receive(&busy).len());
     let mut stream = connect(&proxy);
-    let started = Instant::now();
     for _ in 0..10 {
         stream.write_all(b"?").unwrap();
         stream.read_exact(&mut [0]).unwrap();
     }
-    // A piece of the other before each message: 3 ms, and what may be taken ahead, both ways.
-    let elapsed = started.elapsed();
-    assert!(elapsed < Duration::from_millis(400), "{elapsed:?}");
+    // A piece of the other before each message, 3 ms and what may be taken ahead, both ways; the other takes a second or more.
+    assert!(!reader.is_finished(), "the busy connection went first");
     assert_eq!(reader.join().unwrap(), 5_000_000);
     sender.join().unwrap();
 }
