@@ -15,6 +15,7 @@ mod features;
 mod finalize;
 mod floors;
 mod foreseen;
+mod going_live;
 mod iam;
 mod language;
 mod ledger;
