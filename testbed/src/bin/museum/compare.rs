@@ -36,13 +36,12 @@ pub(crate) fn make_reference(source: &Cluster, target: &Cluster, exhibits: &[Exh
     }
 }
 
-/// What is not the same in these schemas. `deferred`: foreign keys that the target is to lack.
+/// What is not the same in these schemas.
 pub(crate) fn differences(
     source: &Cluster,
     target: &Cluster,
     database: &str,
     schemas: &[String],
-    deferred: &[String],
 ) -> Vec<String> {
     let mut differences = Vec::new();
     for schema in schemas {
@@ -63,16 +62,7 @@ pub(crate) fn differences(
         definition(target, REFERENCE, schemas),
         definition(target, database, schemas),
     );
-    let left_out = |line: &String| {
-        deferred
-            .iter()
-            .any(|statement| statement.contains(line.trim().trim_end_matches(';')))
-    };
-    differences.extend(
-        missing(&expected, &found)
-            .filter(|line| !left_out(line))
-            .map(|line| format!("only pg_dump: {line}")),
-    );
+    differences.extend(missing(&expected, &found).map(|line| format!("only pg_dump: {line}")));
     differences.extend(missing(&found, &expected).map(|line| format!("only the worker: {line}")));
     differences
 }

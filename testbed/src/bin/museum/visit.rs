@@ -1,6 +1,6 @@
 //! One pair of clusters and one METHOD: every exhibit is moved, and what is refused is cured as the refusal says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::env;
 
 use serde_json::Value;
@@ -37,15 +37,47 @@ pub(crate) struct Visit<'a> {
     database: String,
 }
 
-/// A unit that was moved at last.
-struct Moved {
+/// Schemas on their way, one unit after the other.
+#[derive(Debug)]
+struct Course {
+    /// All of them, in the order in which they are moved.
+    order: Vec<String>,
+    waiting: VecDeque<String>,
     runs: usize,
-    /// The schemas that it was in the end.
-    unit: BTreeSet<String>,
-    deferred: Vec<String>,
+    units: usize,
     /// Refusals on the way, and what the last run said if it did not end well.
     said: Vec<String>,
     failed: bool,
+}
+
+impl Course {
+    fn of(schemas: &[String]) -> Self {
+        Self {
+            order: schemas.to_vec(),
+            waiting: schemas.iter().cloned().collect(),
+            runs: 0,
+            units: 0,
+            said: Vec::new(),
+            failed: false,
+        }
+    }
+
+    /// Has schemas moved that were taken down, those of them that are not in the `unit`.
+    fn again(&mut self, down: &[String], unit: &BTreeSet<String>) {
+        let (waiting, order) = (&self.waiting, self.order.iter());
+        let still = order
+            .filter(|schema| waiting.contains(schema) || (down.contains(schema) && !unit.contains(*schema)));
+        self.waiting = still.cloned().collect();
+    }
+
+    /// Counts a run; its reason, if it did not end well.
+    fn count(&mut self, command: &str, output: &Output) {
+        self.runs += 1;
+        if output.exit != 0 {
+            let reason = output.last()["reason"].as_str().unwrap_or_default();
+            self.said.push(format!("{command} {}: {reason}", output.exit));
+        }
+    }
 }
 
 impl<'a> Visit<'a> {
@@ -71,7 +103,11 @@ impl<'a> Visit<'a> {
         let mut tally = Tally::default();
         for exhibit in exhibits {
             for time in ["first", "again"] {
-                tally.add(&self.one_by_one(exhibit, time));
+                let mut course = Course::of(&exhibit.schemas);
+                while let Some(schema) = course.waiting.pop_front() {
+                    self.load(&[schema], &mut course);
+                }
+                tally.add(&self.finish(&format!("{} {time}", exhibit.name), &exhibit.schemas, course));
             }
         }
         let everything: Vec<String> = exhibits
@@ -79,114 +115,107 @@ impl<'a> Visit<'a> {
             .flat_map(|exhibit| exhibit.schemas.clone())
             .collect();
         for time in ["first", "again"] {
-            let moved = self.load(&everything);
-            tally.add(&self.report(&format!("everything {time}"), &everything, &[moved]));
+            let mut course = Course::of(&everything);
+            self.load(&everything, &mut course);
+            tally.add(&self.finish(&format!("everything {time}"), &everything, course));
         }
         tally
     }
 
-    fn one_by_one(&self, exhibit: &Exhibit, time: &str) -> Tally {
-        let mut loads = Vec::new();
-        let mut done = BTreeSet::new();
-        for schema in &exhibit.schemas {
-            // What a hint has put into one unit with another is there already.
-            if done.contains(schema) {
-                continue;
-            }
-            let moved = self.load(std::slice::from_ref(schema));
-            done.extend(moved.unit.iter().cloned());
-            loads.push(moved);
+    /// Makes what leaves the units, compares, and says how it went.
+    fn finish(&self, title: &str, schemas: &[String], mut course: Course) -> Tally {
+        if !course.failed {
+            let output = self.across("finalize", schemas);
+            course.count("finalize", &output);
+            course.failed = output.exit != 0;
         }
-        self.report(&format!("{} {time}", exhibit.name), &exhibit.schemas, &loads)
-    }
-
-    fn report(&self, title: &str, schemas: &[String], loads: &[Moved]) -> Tally {
-        let runs: usize = loads.iter().map(|moved| moved.runs).sum();
-        let failed = loads.iter().any(|moved| moved.failed);
-        let deferred: Vec<String> = loads.iter().flat_map(|moved| moved.deferred.clone()).collect();
-        let differences = if failed {
+        let differences = if course.failed {
             Vec::new()
         } else {
-            compare::differences(self.source, self.target, &self.database, schemas, &deferred)
+            compare::differences(self.source, self.target, &self.database, schemas)
         };
         println!(
-            "{title:<22} {runs:>2} runs for {} units, {} foreign keys deferred: {}",
-            loads.len(),
-            deferred.len(),
-            match (failed, differences.is_empty()) {
+            "{title:<22} {:>2} runs for {} units: {}",
+            course.runs,
+            course.units,
+            match (course.failed, differences.is_empty()) {
                 (true, _) => "FAILED",
                 (false, true) => "equal",
                 (false, false) => "DIFFERENT",
             }
         );
-        for said in loads.iter().flat_map(|moved| &moved.said) {
-            println!("    {said}");
-        }
-        for difference in &differences {
-            println!("    {difference}");
+        for line in course.said.iter().chain(&differences) {
+            println!("    {line}");
         }
         Tally {
-            runs,
-            wrong: usize::from(failed) + differences.len(),
+            runs: course.runs,
+            wrong: usize::from(course.failed) + differences.len(),
         }
     }
 
-    /// Loads until it ends with 0, following what each refusal says.
-    fn load(&self, schemas: &[String]) -> Moved {
-        let mut moved = Moved {
-            runs: 0,
-            unit: schemas.iter().cloned().collect(),
-            deferred: Vec::new(),
-            said: Vec::new(),
-            failed: false,
-        };
-        loop {
-            let output = self.run(&moved.unit);
-            moved.runs += 1;
-            let last = output.last();
+    /// Loads schemas as one unit until it ends with 0, following what each refusal says.
+    fn load(&self, schemas: &[String], course: &mut Course) {
+        let mut unit: BTreeSet<String> = schemas.iter().cloned().collect();
+        for _ in 0..ATTEMPTS_MAX {
+            let output = self.run(&unit);
+            course.count("load", &output);
             if output.exit == 0 {
-                let deferred = last["deferred"].as_array().into_iter().flatten();
-                moved.deferred = deferred.filter_map(Value::as_str).map(one_line).collect();
-                return moved;
+                course.units += 1;
+                course.waiting.retain(|schema| !unit.contains(schema));
+                return;
             }
-            let reason = last["reason"].as_str().unwrap_or_default();
-            moved.said.push(format!("{}: {reason}", output.exit));
-            let followed = last["findings"].as_array().is_some_and(|findings| {
+            let findings = output.last()["findings"].as_array();
+            let followed = findings.is_some_and(|findings| {
                 findings
                     .iter()
-                    .filter(|finding| self.follow(finding, &mut moved))
-                    .count()
-                    == findings.len()
+                    .all(|finding| self.follow(finding, &mut unit, course))
             });
-            if !followed || moved.runs >= ATTEMPTS_MAX {
-                moved.failed = true;
-                return moved;
+            if !followed {
+                break;
             }
         }
+        course.failed = true;
     }
 
     fn run(&self, unit: &BTreeSet<String>) -> Output {
         let names: Vec<&str> = unit.iter().map(String::as_str).collect();
-        Worker::new(env::current_exe().unwrap().with_file_name("schemaferry"))
+        self.worker()
             .env("SCHEMA_NAME", names.join(","))
             .env("METHOD", self.method)
             .env("VERIFY", "hash")
-            .source(self.source, DATABASE, SUPERUSER, PASSWORD)
-            .target(self.target, &self.database, SUPERUSER, PASSWORD)
             .run()
     }
 
+    /// Runs a command about several schemas.
+    fn across(&self, command: &str, schemas: &[String]) -> Output {
+        self.worker()
+            .arg(command)
+            .env("SCHEMA_NAME", schemas.join(","))
+            .run()
+    }
+
+    fn worker(&self) -> Worker {
+        Worker::new(env::current_exe().unwrap().with_file_name("schemaferry"))
+            .source(self.source, DATABASE, SUPERUSER, PASSWORD)
+            .target(self.target, &self.database, SUPERUSER, PASSWORD)
+    }
+
     /// Does what the hint of a refusal says, to the letter; whether there was something to do.
-    fn follow(&self, finding: &Value, moved: &mut Moved) -> bool {
+    fn follow(&self, finding: &Value, unit: &mut BTreeSet<String>, course: &mut Course) -> bool {
         let hint = finding["hint"].as_str().unwrap_or_default();
         let names = |list: &str| list.split(',').map(str::to_owned).collect::<Vec<_>>();
         if let Some((_, first)) = hint.split_once("move it first: SCHEMA_NAME=") {
-            let first = self.load(&names(first));
-            moved.runs += first.runs;
-            moved.unit.extend(first.unit);
-            !first.failed
+            self.load(&names(first), course);
+            !course.failed
+        } else if let Some((_, down)) = hint.split_once("have schemaferry prepare take them down") {
+            let (_, down) = down.split_once("SCHEMA_NAME=").unwrap_or_default();
+            let down = names(down.split_once(';').map_or(down, |(down, _)| down));
+            let output = self.across("prepare", &down);
+            course.count("prepare", &output);
+            course.again(&down, unit);
+            output.exit == 0
         } else if let Some((_, together)) = hint.split_once("move them together: SCHEMA_NAME=") {
-            moved.unit.extend(names(together));
+            unit.extend(names(together));
             true
         } else {
             let (cluster, database) = match finding["side"].as_str() {
@@ -196,8 +225,4 @@ impl<'a> Visit<'a> {
             cluster.try_psql(database, hint).is_ok()
         }
     }
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
