@@ -22,6 +22,9 @@ pub(crate) enum Command {
         #[arg(long)]
         frozen: bool,
     },
+    /// Tell, table by table, what the source has written since the load, exactly and without comparing rows, and change
+    /// nothing: ends with 0 only where nothing was
+    Drift,
     /// Protect the schema from every load from now on, whatever ON_EXISTING says: for after go-live. Needs the
     /// TARGET_ variables only
     Seal {
@@ -68,6 +71,7 @@ impl Command {
             Self::Load => "load",
             Self::Check => "check",
             Self::Verify { .. } => "verify",
+            Self::Drift => "drift",
             Self::Seal { .. } => "seal",
             Self::Prepare => "prepare",
             Self::Plan { .. } => "plan",
@@ -79,7 +83,7 @@ impl Command {
     pub(crate) fn changes(self) -> bool {
         match self {
             Self::Load | Self::Prepare | Self::Finalize => true,
-            Self::Check | Self::Verify { .. } | Self::Seal { .. } | Self::Plan { .. } => false,
+            Self::Check | Self::Verify { .. } | Self::Drift | Self::Seal { .. } | Self::Plan { .. } => false,
         }
     }
 
@@ -90,6 +94,7 @@ impl Command {
             Self::Load
             | Self::Check
             | Self::Verify { .. }
+            | Self::Drift
             | Self::Seal { .. }
             | Self::Prepare
             | Self::Finalize => false,
@@ -99,7 +104,7 @@ impl Command {
     /// What of the environment it needs.
     pub(crate) fn needs(self) -> Needs {
         match self {
-            Self::Load | Self::Check | Self::Verify { .. } => Needs {
+            Self::Load | Self::Check | Self::Verify { .. } | Self::Drift => Needs {
                 source: Need::Required,
                 target: Need::Required,
                 schemas: Need::Required,
@@ -208,6 +213,7 @@ mod tests {
         assert_eq!(parsed(&["seal"]), seal(false, false));
         assert_eq!(parsed(&["seal", "--undo", "--all"]), seal(true, true));
         assert_eq!(parsed(&["check", "--all"]), Err(64));
+        assert_eq!(parsed(&["drift"]), Ok(Command::Drift));
         assert_eq!(parsed(&["prepare"]), Ok(Command::Prepare));
         assert_eq!(parsed(&["finalize"]), Ok(Command::Finalize));
         let plan = |format, concurrency| Ok(Command::Plan { format, concurrency });

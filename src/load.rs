@@ -6,12 +6,13 @@ use futures_util::future::maybe_done;
 
 use crate::archive::dump::Endpoint;
 use crate::archive::parts;
+use crate::baseline::Definitions;
 use crate::catalogue;
 use crate::clear;
 use crate::config::Config;
 use crate::copy::Contents;
 use crate::error::Error;
-use crate::ledger::{self, Baseline};
+use crate::ledger::{self, Standing};
 use crate::lock::Lock;
 use crate::preflight::{self, Answers};
 use crate::privileges;
@@ -45,7 +46,7 @@ async fn permitted<'a>(
     sessions: &Sides<Session>,
     progress: &Progress,
 ) -> Result<(Answers, Sides<Endpoint<'a>>, Early), Error> {
-    let endpoints = unit.endpoints(sessions);
+    let endpoints = unit.endpoints(sessions).ok();
     if let Some(endpoints) = &endpoints
         && let Some((answers, early)) = permitted_at_once(unit, sessions, &endpoints.source, progress).await?
     {
@@ -143,26 +144,26 @@ async fn line(
         progress,
     };
     let filled = async {
-        let (comparison, loaders) = transfer.run(snapshot).await?.against(objects);
-        let baseline = Baseline::read(&target, &loaders, &unit.names, &room.loads).await?;
+        let (comparison, noted, loaders) = transfer.run(snapshot).await?.against(objects);
+        let standing = Standing::read(&target, &loaders, &unit.names, &room.loads).await?;
         let examined = comparison.examine(config, (&target, loaders), &room.adopted, progress);
         examined.await?;
         progress.enter(Phase::Privileges);
         progress.not_carried(privileges::apply(&target, &carried, &room.adopted, config).await?);
-        baseline.with_access(&target, &room.loads).await
+        Ok((standing.with_access(&target, &room.loads).await?, noted))
     };
-    let baseline = ledger::alive(lock, &room.loads, filled).await?;
+    let (standing, noted) = ledger::alive(lock, &room.loads, filled).await?;
 
     progress.enter(Phase::Complete);
     drop(target);
     let completion = ledger::Completion {
-        baseline,
+        standing,
+        baseline: noted.with(Definitions::of(&archive)),
         snapshot_at: mark.taken_at,
         snapshot_lsn: mark.lsn,
         source_activity,
         deferred: ledger::Deferred::of(leaving, &parts.deferred),
-        summary: progress.summary(),
-        builds: progress.builds(),
+        summary: progress.summary_with_builds(),
     };
     unit.complete(lock, &room.loads, completion).await
 }

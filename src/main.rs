@@ -5,6 +5,7 @@
 
 mod archive;
 mod aws;
+mod baseline;
 mod build;
 mod catalogue;
 mod check;
@@ -13,6 +14,7 @@ mod cli;
 mod config;
 mod copy;
 mod credentials;
+mod drift;
 mod error;
 mod exit;
 mod finalize;
@@ -151,6 +153,7 @@ async fn work(command: Command, config: &Config, progress: &Progress) -> Result<
                 answers.permit().map(|_| ())
             }
             Command::Verify { frozen } => verify::verify(config, &shutdown, progress, frozen).await,
+            Command::Drift => drift::drift(config, &shutdown, progress).await,
             Command::Seal { all, undo } => {
                 seal::seal(config, &shutdown, progress, SealOptions { all, undo }).await
             }

@@ -263,8 +263,17 @@ impl Progress {
         *self.state().builds.entry(table).or_default() += elapsed;
     }
 
-    /// How long the builds of each table took, in milliseconds, where it is worth a later load's attention.
-    pub(crate) fn builds(&self) -> Value {
+    /// What the ledger keeps of a load that is complete: how long the builds of each table took, too, in milliseconds, where it is
+    /// worth a later load's attention.
+    pub(crate) fn summary_with_builds(&self) -> Value {
+        let mut summary = self.summary();
+        if let Value::Object(summary) = &mut summary {
+            summary.insert("builds".to_owned(), self.builds());
+        }
+        summary
+    }
+
+    fn builds(&self) -> Value {
         let state = self.state();
         let long = state
             .builds

@@ -3,12 +3,13 @@
 
 use crate::archive::dump::{Archive, Dump, Endpoint};
 use crate::archive::parts::Division;
+use crate::baseline::{self, Noted};
 use crate::build::constraints;
 use crate::build::statements::{self, Statement};
 use crate::catalogue::Analyzable;
 use crate::catalogue::code::SearchPath;
 use crate::config::{Method, Verify};
-use crate::copy::{Contents, Copy};
+use crate::copy::{Contents, Copy, Moved};
 use crate::error::Error;
 use crate::ledger::Begun;
 use crate::lock::Lock;
@@ -44,6 +45,8 @@ pub(crate) struct Transfer<'a> {
 /// What the source holds, and who has loaded it.
 pub(crate) struct Transferred<'a> {
     pub(crate) expected: Expected,
+    /// What the ledger is to keep of the source.
+    pub(crate) noted: Noted<baseline::Contents>,
     /// Under `VERIFY=hash` alone.
     pub(crate) hashed: Option<Hashed<'a>>,
     /// What statistics are still to be collected of.
@@ -56,7 +59,10 @@ pub(crate) struct Transferred<'a> {
 
 impl<'a> Transferred<'a> {
     /// What is compared with the target, given the source's `objects`, and the sessions that have loaded.
-    pub(crate) fn against(self, objects: Option<Objects>) -> (Comparison<'a>, Vec<Session>) {
+    pub(crate) fn against(
+        self,
+        objects: Option<Objects>,
+    ) -> (Comparison<'a>, Noted<baseline::Contents>, Vec<Session>) {
         let comparison = Comparison {
             objects,
             hashed: self.hashed,
@@ -64,7 +70,7 @@ impl<'a> Transferred<'a> {
             analyzable: self.analyzable,
             path: self.path,
         };
-        (comparison, self.loaders)
+        (comparison, self.noted, self.loaders)
     }
 }
 
@@ -93,7 +99,12 @@ impl<'a> Transfer<'a> {
             }
         };
         let moved = Box::pin(self.by_method(snapshot));
-        let ((expected, loaders), hashed) = tokio::try_join!(moved, reading)?;
+        let (moved, hashed) = tokio::try_join!(moved, reading)?;
+        let Moved {
+            expected,
+            noted,
+            loaders,
+        } = moved;
         if let Some(loader) = loaders.first() {
             let checks: Vec<Statement> = validated
                 .iter()
@@ -103,6 +114,7 @@ impl<'a> Transfer<'a> {
         }
         Ok(Transferred {
             expected,
+            noted,
             hashed,
             analyzable,
             path,
@@ -110,7 +122,7 @@ impl<'a> Transfer<'a> {
         })
     }
 
-    async fn by_method(self, snapshot: Snapshot) -> Result<(Expected, Vec<Session>), Error> {
+    async fn by_method(self, snapshot: Snapshot) -> Result<Moved, Error> {
         let (unit, config) = (self.unit, self.unit.config);
         match config.method {
             Method::Pipe => {
@@ -133,7 +145,11 @@ impl<'a> Transfer<'a> {
                     count: config.verify == Verify::Rows,
                 };
                 let (expected, builder) = pipe.run(snapshot, &self.contents).await?;
-                Ok((expected, vec![builder]))
+                Ok(Moved {
+                    expected,
+                    noted: Noted::Unknown("it was loaded by METHOD=pipe".to_owned()),
+                    loaders: vec![builder],
+                })
             }
             Method::Copy => {
                 let copy = Copy {

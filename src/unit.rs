@@ -11,7 +11,7 @@ use crate::catalogue;
 use crate::catalogue::activity::{self, Activity};
 use crate::config::Config;
 use crate::credentials;
-use crate::error::{self, Error, Side, Stop};
+use crate::error::{self, Error, Refused, Side, Stop};
 use crate::exit::{self, Exit, Stage};
 use crate::ledger;
 use crate::lock::{Lock, Sweep, sweep};
@@ -199,9 +199,9 @@ impl Unit<'_> {
         })
     }
 
-    /// Where pg_dump and pg_restore reach the servers; `None` where no installed ones serve both.
-    pub(crate) fn endpoints<'b>(&'b self, sessions: &Sides<Session>) -> Option<Sides<Endpoint<'b>>> {
-        let client = preflight::client(&self.clients, self.config, sessions, &self.servers).ok()?;
+    /// Where pg_dump and pg_restore reach the servers; refused where no installed ones serve both.
+    pub(crate) fn endpoints<'b>(&'b self, sessions: &Sides<Session>) -> Result<Sides<Endpoint<'b>>, Refused> {
+        let client = preflight::client(&self.clients, self.config, sessions, &self.servers)?;
         let dialects = sessions.dialects();
         let endpoint = |server: &'b Server, dialect, passfile: &'b Passfile, role: &str| Endpoint {
             client,
@@ -211,7 +211,7 @@ impl Unit<'_> {
             application_name: self.names.role(role),
         };
         let (servers, passfiles) = (&self.servers, &self.passfiles);
-        Some(Sides {
+        Ok(Sides {
             source: endpoint(&servers.source, dialects.source, &passfiles.source, "pg_dump"),
             target: endpoint(&servers.target, dialects.target, &passfiles.target, "pg_restore"),
         })

@@ -31,6 +31,8 @@ pub(crate) struct Endpoint<'a> {
 #[derive(Debug)]
 pub(crate) struct Archive {
     pub(crate) entries: Vec<Entry>,
+    /// Of the pg_dump that has written it.
+    pub(crate) client_major: u32,
 }
 
 impl Archive {
@@ -123,12 +125,17 @@ pub(crate) struct Dump<'a> {
 pub(crate) struct Dumping {
     running: Running,
     path: PathBuf,
+    client_major: u32,
 }
 
 impl Dumping {
     /// Waits for its end, and reads the table of contents.
     pub(crate) async fn finish(self) -> Result<Archive, Error> {
-        let Self { running, path } = self;
+        let Self {
+            running,
+            path,
+            client_major,
+        } = self;
         running.finish(&|_| ()).await?;
         let bytes = tokio::fs::read(&path).await.map_err(|source| Error::File {
             action: "read the archive",
@@ -136,7 +143,10 @@ impl Dumping {
             source,
         })?;
         match toc::read(&bytes) {
-            Ok(entries) => Ok(Archive { entries }),
+            Ok(entries) => Ok(Archive {
+                entries,
+                client_major,
+            }),
             Err(error) => Err(no_room(&path).unwrap_or(error)),
         }
     }
@@ -165,7 +175,11 @@ impl<'a> Endpoint<'a> {
         args.push(format!("--file={}", path.display()));
         let invocation = self.invocation(Program::PgDump, args);
         let running = invocation.spawn(Stdio::null(), Stdio::null()).await?;
-        Ok(Dumping { running, path })
+        Ok(Dumping {
+            running,
+            path,
+            client_major: self.client.major,
+        })
     }
 
     /// Starts pg_dump for the rows, to be read from its standard output; those of `others`, names in quotes, are left out.

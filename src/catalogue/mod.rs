@@ -203,7 +203,7 @@ impl Counted {
 }
 
 /// Where a sequence stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SequenceState {
     pub(crate) relation: Relation,
     pub(crate) last_value: i64,

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::archive::dump::Archive;
 use crate::archive::parts::Division;
 use crate::archive::toc::Section;
+use crate::baseline::{self, Noted};
 use crate::build::{guard, pre_data};
 use crate::catalogue::code::Code;
 use crate::catalogue::memory::{self, BuildMemory};
@@ -50,14 +51,19 @@ pub(crate) struct Copy<'a> {
     pub(crate) progress: &'a Progress,
 }
 
+/// What was moved.
+pub(crate) struct Moved {
+    /// What the source holds.
+    pub(crate) expected: Expected,
+    /// What the ledger is to keep of the source.
+    pub(crate) noted: Noted<baseline::Contents>,
+    /// The sessions that loaded.
+    pub(crate) loaders: Vec<Session>,
+}
+
 impl Copy<'_> {
-    /// Moves everything and gives up the snapshot as soon as the rows are through. Returns what the source holds,
-    /// and the sessions that loaded.
-    pub(crate) async fn run(
-        self,
-        snapshot: Snapshot,
-        contents: Contents,
-    ) -> Result<(Expected, Vec<Session>), Error> {
+    /// Moves everything and gives up the snapshot as soon as the rows are through.
+    pub(crate) async fn run(self, snapshot: Snapshot, contents: Contents) -> Result<Moved, Error> {
         let terms = Terms {
             jobs: u64::from(self.config.jobs),
             split: self.config.split,
@@ -105,11 +111,18 @@ impl Copy<'_> {
 
         self.progress.enter(Phase::Rows);
         self.progress.expect(&contents.tables);
-        let (sequences, loaders) =
-            tokio::try_join!(self.finish_source(&workers, snapshot), workers.work(loaders))?;
-        let counted = counted(&contents.tables, &workers);
+        let tables = &contents.tables;
+        let ((sequences, noted), loaders) = tokio::try_join!(
+            self.finish_source(&workers, snapshot, tables),
+            workers.work(loaders)
+        )?;
+        let counted = counted(tables, &workers);
         self.progress.counted(&counted);
-        Ok((Expected { counted, sequences }, loaders))
+        Ok(Moved {
+            expected: Expected { counted, sequences },
+            noted,
+            loaders,
+        })
     }
 
     /// Waits for the last row, sets sequences, and gives up what is held on the source: indexes are built without.
@@ -117,21 +130,40 @@ impl Copy<'_> {
         &self,
         workers: &Workers<'_>,
         snapshot: Snapshot,
-    ) -> Result<Vec<SequenceState>, Error> {
-        tokio::select! {
+        tables: &[Table],
+    ) -> Result<(Vec<SequenceState>, Noted<baseline::Contents>), Error> {
+        let source = &snapshot.session;
+        let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
+        let landed = async {
+            tokio::try_join!(
+                workers.rows_landed(self.lock.session()),
+                baseline::Early::read(source, &oids)
+            )
+        };
+        let ((), early) = tokio::select! {
             biased;
             lost = snapshot.lost() => return Err(lost),
-            landed = workers.rows_landed(self.lock.session()) => landed?,
-        }
+            landed = landed => landed?,
+        };
         self.progress.enter(Phase::Sequences);
-        let sequences = catalogue::sequences(&snapshot.session, &self.config.schemas).await?;
+        let (sequences, durable) = tokio::try_join!(
+            catalogue::sequences(source, &self.config.schemas),
+            baseline::is_durable(source, &snapshot.mark)
+        )?;
+        let mut rows: BTreeMap<u32, u64> = BTreeMap::new();
+        for (index, count) in workers.landed() {
+            if let Some(oid) = oids.get(index) {
+                *rows.entry(*oid).or_default() += count;
+            }
+        }
+        let noted = early.complete(&snapshot.mark, &rows, sequences.clone(), durable);
         snapshot.release().await?;
         self.session
             .batch("hold the schemas' names no longer", "ROLLBACK")
             .await?;
         catalogue::set_sequences(self.session, &sequences).await?;
         self.progress.enter(Phase::PostData);
-        Ok(sequences)
+        Ok((sequences, noted))
     }
 
     /// Says why tables do not travel in binary form.

@@ -6,7 +6,7 @@ use crate::error::{Error, Refused};
 use crate::server::session::Session;
 
 /// The layout that this release makes, as the table's comment says. One without such a comment is of layout 1.
-const LAYOUT: i32 = 2;
+const LAYOUT: i32 = 3;
 
 /// A column of the table.
 #[derive(Clone, Copy)]
@@ -38,7 +38,7 @@ const fn filled(filler: &'static str, column: Column) -> Column {
 const NOW: &str = "NOT NULL DEFAULT pg_catalog.clock_timestamp()";
 
 /// With these values for what was lost, nothing is replaced that would not have been.
-const COLUMNS: [Column; 18] = [
+const COLUMNS: [Column; 19] = [
     column("id", "bigint", "GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
     filled("''", column("schema_name", "text", "NOT NULL")),
     column("schema_oid", "oid", ""),
@@ -62,6 +62,10 @@ const COLUMNS: [Column; 18] = [
     Column {
         since: 2,
         ..column("source_activity", "jsonb", "")
+    },
+    Column {
+        since: 3,
+        ..column("baseline", "jsonb", "")
     },
     column("deferred", "jsonb", "NOT NULL DEFAULT '[]'"),
     column("summary", "jsonb", ""),

@@ -1,17 +1,17 @@
 //! The ledger on the target: one row per schema and load, what a retry is decided by.
 
-mod baseline;
 mod deferred;
 mod form;
 mod history;
 mod inventory;
 mod measured;
+mod standing;
 
-pub(crate) use baseline::Baseline;
 pub(crate) use deferred::{Deferred, awaited, defer_again, foreign_keys, note_made, statements};
 pub(crate) use form::{open, outdated};
 pub(crate) use history::{Past, history};
 pub(crate) use measured::{Measured, measured};
+pub(crate) use standing::Standing;
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio_postgres::Row;
 
+use crate::baseline::{Baseline, Noted};
 use crate::catalogue;
 use crate::catalogue::activity::{self, Activity};
 use crate::config::{Config, SchemaName, Schemas};
@@ -79,6 +80,9 @@ pub(crate) struct Load {
     /// Since the last sign of life.
     pub(crate) silence: Duration,
     summary: Option<Value>,
+    /// Names the attempt that wrote it.
+    pub(crate) attempt: String,
+    baseline: Option<Value>,
 }
 
 /// A load of one schema that a run has begun.
@@ -146,7 +150,16 @@ impl Load {
             source_activity: activity("source_activity"),
             silence: Duration::try_from_secs_f64(row.get("silence_s")).unwrap_or_default(),
             summary: row.get("summary"),
+            attempt: row.get("attempt"),
+            baseline: row.get("baseline"),
         }
+    }
+
+    /// What the load has noted of the source of its whole unit; `None` in all rows of a unit but one.
+    pub(crate) fn baseline(&self) -> Option<Noted<Baseline>> {
+        let noted = self.baseline.clone()?;
+        let unreadable = |_| Noted::Unknown("it was loaded by another release".to_owned());
+        Some(serde_json::from_value(noted).unwrap_or_else(unreadable))
     }
 
     /// How the load ended where running it again does not help: exit code and reason.
@@ -236,6 +249,7 @@ pub(crate) async fn latest(target: &Session, schema: &str) -> Result<Option<Load
     }
     // By way of JSON what a ledger of an earlier release lacks is null.
     let sql = "SELECT *, pg_catalog.to_jsonb(l) -> 'source_activity' AS source_activity, \
+               pg_catalog.to_jsonb(l) -> 'baseline' AS baseline, \
                extract(epoch FROM pg_catalog.clock_timestamp() - updated_at)::float8 AS silence_s \
                FROM schemaferry.load l WHERE schema_name = $1 ORDER BY id DESC LIMIT 1";
     let rows = target.query("read the ledger", sql, &[&schema]).await?;
@@ -336,15 +350,15 @@ async fn write(target: &Session, sql: &str, params: &[&dyn Param], rows: u64) ->
 /// What a complete load leaves in its row.
 #[derive(Debug)]
 pub(crate) struct Completion {
-    pub(crate) baseline: Baseline,
+    pub(crate) standing: Standing,
+    /// The source as it was.
+    pub(crate) baseline: Noted<Baseline>,
     pub(crate) snapshot_at: String,
     pub(crate) snapshot_lsn: String,
     pub(crate) source_activity: Activity,
     /// Foreign keys that leave the unit.
     pub(crate) deferred: Vec<Deferred>,
     pub(crate) summary: Value,
-    /// How long the builds of each table took, in milliseconds, by its name.
-    pub(crate) builds: Value,
 }
 
 /// Marks every row of the unit complete, in one durable transaction. To be called after all sessions that wrote
@@ -360,12 +374,8 @@ pub(crate) async fn complete(
         // The collector of older servers may answer with what it knew half a second ago.
         tokio::time::sleep(COLLECTOR_DELAY).await;
     }
-    let left = completion.baseline.confirmed(reader, loads).await?;
+    let left = completion.standing.confirmed(reader, loads).await?;
     let source_activity = json!(completion.source_activity);
-    let mut summary = completion.summary;
-    if let Value::Object(summary) = &mut summary {
-        summary.insert("builds".to_owned(), completion.builds);
-    }
     let target = lock.session();
     target
         .batch(
@@ -374,21 +384,24 @@ pub(crate) async fn complete(
         )
         .await?;
     let sql = "UPDATE schemaferry.load SET state = 'complete', snapshot_at = $2, snapshot_lsn = $3, deferred = $4, \
-               summary = $5, inventory = $6, activity = $7, source_activity = $8, \
+               summary = $5, inventory = $6, activity = $7, source_activity = $8, baseline = $10, \
                updated_at = pg_catalog.clock_timestamp() WHERE id = $1 AND state = 'loading' AND schema_oid = $9";
+    // That of the whole unit, once.
+    let mut baseline = Some(json!(completion.baseline));
     for (load, left) in loads.iter().zip(left) {
         let of_schema = |one: &&Deferred| one.foreign_key.table.schema == load.schema.as_str();
         let deferred: Vec<&Deferred> = completion.deferred.iter().filter(of_schema).collect();
-        let params: [&dyn Param; 9] = [
+        let params: [&dyn Param; 10] = [
             &load.id,
             &completion.snapshot_at,
             &completion.snapshot_lsn,
             &json!(deferred),
-            &summary,
+            &completion.summary,
             &left.inventory,
             &json!(left.activity),
             &source_activity,
             &load.schema_oid,
+            &baseline.take(),
         ];
         write(target, sql, &params, 1).await?;
     }

@@ -31,7 +31,7 @@ pub(super) struct Left {
 
 /// What each schema of a unit was like before it was compared.
 #[derive(Debug)]
-pub(crate) struct Baseline(Vec<Left>);
+pub(crate) struct Standing(Vec<Left>);
 
 impl Left {
     pub(super) async fn read(target: &Session, load: &Begun) -> Result<Self, Error> {
@@ -44,7 +44,7 @@ impl Left {
     }
 }
 
-impl Baseline {
+impl Standing {
     /// Reads it, as soon as the server knows all that was written. `others`: sessions beside the `target`'s that go on.
     pub(crate) async fn read(
         target: &Session,

@@ -150,14 +150,18 @@ struct Holder {
     silence: Duration,
 }
 
-/// The worker that holds one of the schemas, if there is one.
-pub(crate) async fn holder(session: &Session, schemas: &Schemas) -> Result<Option<String>, Error> {
+/// Refuses while a load of one of the schemas is under way.
+pub(crate) async fn refuse_held(target: &Session, schemas: &Schemas) -> Result<(), Error> {
     for schema in schemas {
-        if let Some(holder) = look(session, schema).await? {
-            return Ok(Some(holder.description));
+        if let Some(Holder { description, .. }) = look(target, schema).await? {
+            return Err(Error::Refused(Refused::transient(
+                Side::Target,
+                format!("a load is under way: {description}"),
+                "let it finish",
+            )));
         }
     }
-    Ok(None)
+    Ok(())
 }
 
 /// The worker that is at a schema, unless it is dead.

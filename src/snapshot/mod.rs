@@ -5,12 +5,15 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::try_join_all;
+
 use crate::catalogue::Relation;
-use crate::config::Schemas;
+use crate::config::{Config, Schemas};
 use crate::error::{Error, Refused, Stop};
 use crate::server::parameter::Param;
 use crate::server::quoting::quote_literal;
 use crate::server::session::Session;
+use crate::server::{ApplicationName, Server};
 
 /// Between two attempts to lock: long enough to stay out of the way, short beside any `LOCK_TIMEOUT`.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
@@ -38,6 +41,9 @@ pub(crate) struct Mark {
     pub(crate) lsn: String,
     /// The source's clock at that moment, ISO 8601.
     pub(crate) taken_at: String,
+    /// The lowest number of a transaction that was running, and the first that no transaction had yet.
+    pub(crate) xmin: u64,
+    pub(crate) xmax: u64,
 }
 
 impl Mark {
@@ -47,8 +53,10 @@ impl Mark {
                 "export the snapshot",
                 "SELECT pg_catalog.pg_export_snapshot(), \
                  (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
-                  ELSE pg_catalog.pg_current_wal_lsn() END)::text, \
-                 pg_catalog.to_char(pg_catalog.clock_timestamp(), 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+                  ELSE pg_catalog.pg_current_wal_insert_lsn() END)::text, \
+                 pg_catalog.to_char(pg_catalog.clock_timestamp(), 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
+                 pg_catalog.pg_snapshot_xmin(s.now)::text::bigint, pg_catalog.pg_snapshot_xmax(s.now)::text::bigint \
+                 FROM (SELECT pg_catalog.pg_current_snapshot()) AS s (now)",
                 &[],
             )
             .await?;
@@ -56,8 +64,15 @@ impl Mark {
             id: row.get(0),
             lsn: row.get(1),
             taken_at: row.get(2),
+            xmin: number(row.get(3)),
+            xmax: number(row.get(4)),
         })
     }
+}
+
+/// A transaction's number, which no server lets reach 2^63.
+fn number(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
 }
 
 impl Snapshot {
@@ -88,6 +103,21 @@ impl Snapshot {
             mark,
             tables,
         })
+    }
+
+    /// Sessions that read under it beside its own: as many as make `JOBS` together.
+    pub(crate) async fn readers(
+        &self,
+        server: &Server,
+        names: &ApplicationName,
+        config: &Config,
+    ) -> Result<Vec<Session>, Error> {
+        let readers = (1..config.jobs).map(async |_| {
+            let session = Session::open(server, &names.role("read"), config.lock_timeout).await?;
+            import(&session, &self.mark.id).await?;
+            Ok(session)
+        });
+        try_join_all(readers).await
     }
 
     /// Gives the snapshot and its locks up, when everything was read. Names are looked up as they are now, under whatever

@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use futures_util::future::try_join_all;
-
 use crate::catalogue;
 use crate::catalogue::activity;
 use crate::config::{Config, Privileges, SchemaName, Schemas, Verify};
@@ -17,7 +15,7 @@ use crate::progress::{Phase, Progress};
 use crate::server::session::Session;
 use crate::server::{ApplicationName, Server, Sides};
 use crate::shutdown::Shutdown;
-use crate::snapshot::{self, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::verify::{Difference, named, narrow, objects, rows, values};
 use crate::watchdog::{self, Control};
 use crate::word::Word as _;
@@ -75,12 +73,7 @@ impl UnderSnapshot {
         let limit = config.lock_timeout;
         let session = Session::open(server, &names.role("snapshot"), limit).await?;
         let snapshot = Snapshot::export(session, &config.schemas, limit).await?;
-        let readers = (1..config.jobs).map(async |_| {
-            let session = Session::open(server, &names.role("read"), limit).await?;
-            snapshot::import(&session, &snapshot.mark.id).await?;
-            Ok::<_, Error>(session)
-        });
-        let readers = try_join_all(readers).await?;
+        let readers = snapshot.readers(server, names, config).await?;
         Ok(Self { snapshot, readers })
     }
 
@@ -127,7 +120,7 @@ impl<'a> Verification<'a> {
 
     async fn compare(&self, progress: &Progress, frozen: bool) -> Result<(), Error> {
         progress.enter(Phase::Lock);
-        self.stands_still().await?;
+        lock::refuse_held(&self.outside.target, &self.config.schemas).await?;
         let loads = self.loads().await?;
 
         progress.enter(Phase::Snapshot);
@@ -145,21 +138,8 @@ impl<'a> Verification<'a> {
         drop((source, target));
 
         // What a load that has begun meanwhile did would look like differences.
-        self.stands_still().await?;
+        lock::refuse_held(&self.outside.target, &self.config.schemas).await?;
         Error::unless_equal(self.explained(differences, &loads, frozen).await?)
-    }
-
-    /// Refuses while a load of one of the schemas is under way.
-    async fn stands_still(&self) -> Result<(), Error> {
-        let target = &self.outside.target;
-        let Some(holder) = lock::holder(target, &self.config.schemas).await? else {
-            return Ok(());
-        };
-        Err(Error::Refused(Refused::transient(
-            Side::Target,
-            format!("a load is under way: {holder}"),
-            "let it finish",
-        )))
     }
 
     /// What the ledger knows of each schema, which has to be there on both sides.

@@ -65,7 +65,8 @@ pub(crate) async fn sequences(
     Ok(differing.collect())
 }
 
-fn position(state: &SequenceState) -> String {
+/// Where one stands, in words.
+pub(crate) fn position(state: &SequenceState) -> String {
     let called = if state.is_called { "" } else { ", not called" };
     format!("{}{called}", state.last_value)
 }

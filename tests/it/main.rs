@@ -9,6 +9,7 @@ mod aws;
 mod changes;
 mod connecting;
 mod copy;
+mod drift;
 mod failures;
 mod faults;
 mod features;

@@ -1,0 +1,234 @@
+//! What a load notes of the source under its snapshot, so that what has been written since can be told exactly: which rows there
+//! were, by the numbers of the transactions that wrote them.
+//!
+//! A row that is visible later and was written before the lowest transaction that ran under the snapshot was committed then, and
+//! neither updated nor deleted since. Where as many of those are left as were loaded, none is missing, and every other row is new.
+
+mod origin;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::archive::dump::Archive;
+use crate::catalogue::{Relation, SequenceState};
+use crate::error::Error;
+use crate::server::session::Session;
+use crate::snapshot::Mark;
+
+pub(crate) use origin::{Moment, Origin, Place};
+
+/// How many bytes of a definition's hash are kept.
+const HASH_BYTES: usize = 16;
+
+/// What the ledger keeps of a unit's source, or why it keeps nothing that could be relied on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Noted<T> {
+    Known(T),
+    Unknown(String),
+}
+
+impl Noted<Contents> {
+    /// With the definitions, the whole.
+    pub(crate) fn with(self, definitions: Definitions) -> Noted<Baseline> {
+        match self {
+            Self::Known(contents) => Noted::Known(Baseline {
+                contents,
+                definitions,
+            }),
+            Self::Unknown(reason) => Noted::Unknown(reason),
+        }
+    }
+}
+
+/// The source as a load has seen it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Baseline {
+    #[serde(flatten)]
+    pub(crate) contents: Contents,
+    pub(crate) definitions: Definitions,
+}
+
+/// Tables and sequences, and where in the source's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Contents {
+    pub(crate) place: Place,
+    pub(crate) tables: Vec<Table>,
+    pub(crate) sequences: Vec<SequenceState>,
+}
+
+/// A table with rows of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Table {
+    pub(crate) oid: u32,
+    pub(crate) relation: Relation,
+    /// Of all that decides what a stored row means.
+    pub(crate) fingerprint: String,
+    /// Rows of it alone that were loaded.
+    pub(crate) rows: u64,
+}
+
+/// Everything that pg_dump says but rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Definitions {
+    /// pg_dump's major: another one may use other words.
+    pub(crate) client: u32,
+    /// A hash of the statements, by what they are about.
+    pub(crate) entries: BTreeMap<String, String>,
+}
+
+impl Moment {
+    /// That of a snapshot.
+    pub(crate) fn of(mark: &Mark) -> Self {
+        Self {
+            xmin: mark.xmin,
+            xmax: mark.xmax,
+            lsn: position(&mark.lsn),
+        }
+    }
+
+    /// Whether a row was written by then, as SQL about its `xmin`, which holds the lower 32 bits of a transaction's number.
+    pub(crate) fn has_row(&self) -> String {
+        let low = self.xmin % (1 << 32);
+        format!("pg_catalog.age(xmin) NOT BETWEEN 0 AND (SELECT pg_catalog.age('{low}'::pg_catalog.xid))")
+    }
+}
+
+/// What can be read while rows are on their way.
+#[derive(Debug)]
+pub(crate) struct Early {
+    origin: Result<Origin, String>,
+    fingerprints: Vec<Fingerprint>,
+}
+
+impl Early {
+    /// Reads it of some tables, on a session that holds the snapshot.
+    pub(crate) async fn read(session: &Session, tables: &[u32]) -> Result<Self, Error> {
+        let (origin, fingerprints) = tokio::try_join!(Origin::read(session), fingerprints(session, tables))?;
+        Ok(Self { origin, fingerprints })
+    }
+
+    /// Adds what is known when the last row has landed: the rows of each table by its OID, where sequences stand, and whether
+    /// what the snapshot has seen is on disk.
+    pub(crate) fn complete(
+        self,
+        mark: &Mark,
+        rows: &BTreeMap<u32, u64>,
+        sequences: Vec<SequenceState>,
+        durable: bool,
+    ) -> Noted<Contents> {
+        let origin = match self.origin {
+            Ok(origin) => origin,
+            Err(reason) => return Noted::Unknown(reason),
+        };
+        let tables = self.fingerprints.into_iter().map(|one| Table {
+            oid: one.oid,
+            rows: rows.get(&one.oid).copied().unwrap_or_default(),
+            relation: one.relation,
+            fingerprint: one.hash,
+        });
+        let moment = Moment::of(mark);
+        Noted::Known(Contents {
+            place: Place {
+                origin,
+                moment,
+                durable,
+            },
+            tables: tables.collect(),
+            sequences,
+        })
+    }
+}
+
+impl Definitions {
+    /// Those of an archive.
+    pub(crate) fn of(archive: &Archive) -> Self {
+        let mut texts: BTreeMap<String, Sha256> = BTreeMap::new();
+        for entry in &archive.entries {
+            let name = [entry.desc.as_str(), &entry.namespace, &entry.tag];
+            let hash = texts.entry(name.join(" ")).or_default();
+            hash.update(entry.definition.as_bytes());
+            hash.update([0]);
+        }
+        let entries = texts.into_iter().map(|(name, hash)| {
+            let hash = hash.finalize();
+            let kept = hash.iter().take(HASH_BYTES);
+            let hex = kept.fold(String::new(), |mut hex, byte| {
+                write!(hex, "{byte:02x}").ok();
+                hex
+            });
+            (name, hex)
+        });
+        Self {
+            client: archive.client_major,
+            entries: entries.collect(),
+        }
+    }
+}
+
+/// What the rows of a table mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fingerprint {
+    pub(crate) oid: u32,
+    pub(crate) relation: Relation,
+    pub(crate) hash: String,
+}
+
+/// Reads what the rows of some tables mean.
+pub(crate) async fn fingerprints(session: &Session, tables: &[u32]) -> Result<Vec<Fingerprint>, Error> {
+    let sql = include_str!("sql/fingerprints.sql");
+    let rows = session.query("look at the columns", sql, &[&tables]).await?;
+    let fingerprint = |row: &tokio_postgres::Row| Fingerprint {
+        oid: row.get("oid"),
+        relation: Relation {
+            schema: row.get("schema"),
+            name: row.get("name"),
+        },
+        hash: row.get("fingerprint"),
+    };
+    Ok(rows.iter().map(fingerprint).collect())
+}
+
+/// Whether what a snapshot has seen outlives a crash of the server.
+pub(crate) async fn is_durable(session: &Session, mark: &Mark) -> Result<bool, Error> {
+    let sql = include_str!("sql/durable.sql");
+    let row = session
+        .query_one("ask what is on disk", sql, &[&mark.lsn, &mark.taken_at])
+        .await?;
+    Ok(row.get("durable"))
+}
+
+/// A position of the write-ahead log as a number: `16/B374D848` has its upper and its lower 32 bits in hexadecimal.
+fn position(lsn: &str) -> u64 {
+    let parts = lsn.split_once('/').and_then(|(high, low)| {
+        Some((
+            u64::from_str_radix(high, 16).ok()?,
+            u64::from_str_radix(low, 16).ok()?,
+        ))
+    });
+    parts.map_or(0, |(high, low)| (high << 32) | low)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_numbers() {
+        assert_eq!(position("0/16B3748"), 0x016B_3748);
+        assert_eq!(position("16/B374D848"), 0x16_B374_D848);
+    }
+
+    #[test]
+    fn the_lower_half_of_a_number_is_what_rows_hold() {
+        let moment = Moment {
+            xmin: (3 << 32) + 7,
+            xmax: (3 << 32) + 9,
+            lsn: 0,
+        };
+        assert!(moment.has_row().contains("'7'::pg_catalog.xid"));
+    }
+}

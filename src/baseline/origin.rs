@@ -1,0 +1,159 @@
+//! Whether a server is the one that a baseline was read on, with the same history behind it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::server::session::Session;
+
+/// Transaction numbers are told apart by their lower 32 bits, as far as they are less than half of that away.
+const TRANSACTIONS_MAX: u64 = 1 << 31;
+
+/// What no two servers, databases or histories have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    /// What the server was made with; copies of it share it.
+    pub(super) system: String,
+    /// OID of the database.
+    pub(super) database: u32,
+    /// Counts promotions of a standby.
+    pub(super) timeline: i32,
+    /// When the server was started, to the microsecond.
+    pub(super) started: String,
+}
+
+/// A moment in a server's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Moment {
+    /// The lowest number of a transaction that was running.
+    pub(super) xmin: u64,
+    /// The first number that no transaction had yet.
+    pub(super) xmax: u64,
+    /// Position of the write-ahead log.
+    pub(super) lsn: u64,
+}
+
+impl Origin {
+    /// Reads it; why not, where the user may not ask.
+    pub(crate) async fn read(session: &Session) -> Result<Result<Self, String>, Error> {
+        let sql = include_str!("sql/origin.sql");
+        match session.query_one("ask which server it is", sql, &[]).await {
+            Ok(row) => Ok(Ok(Self {
+                system: row.get("system"),
+                database: row.get("database"),
+                timeline: row.get("timeline"),
+                started: row.get("started"),
+            })),
+            Err(error) if error.sqlstate() == Some("42501") => Ok(Err(
+                "the user may not ask the source which server it is".to_owned(),
+            )),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A place in a history: where, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    pub(super) origin: Origin,
+    pub(crate) moment: Moment,
+    /// What the moment's snapshot has seen outlives a crash of the server.
+    pub(super) durable: bool,
+}
+
+impl Place {
+    /// Why what is seen at a later place tells nothing of what has happened since this one; `None` if it does.
+    pub(crate) fn estranged(&self, origin: &Origin, moment: &Moment) -> Option<&'static str> {
+        let (before, then) = (&self.origin, &self.moment);
+        if origin.system != before.system {
+            Some("the source is another server than the one that was loaded from")
+        } else if origin.database != before.database {
+            Some("the source is another database than the one that was loaded from")
+        } else if origin.timeline != before.timeline {
+            Some("the source is on another timeline: a standby was promoted since the load")
+        } else if moment.lsn < then.lsn || moment.xmax < then.xmax {
+            Some("the source is behind the load: a standby that lags, or one that was set back")
+        } else if moment.xmax.saturating_sub(then.xmin) >= TRANSACTIONS_MAX {
+            Some("the source has run 2^31 transactions or more since the load")
+        } else if !self.durable && origin.started != before.started {
+            Some(
+                "the source was restarted since the load, which ended before all that it had seen was on disk",
+            )
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_lies_ahead_on_the_same_way_tells_anything() {
+        let origin = Origin {
+            system: "7".to_owned(),
+            database: 5,
+            timeline: 1,
+            started: "noon".to_owned(),
+        };
+        let moment = Moment {
+            xmin: 90,
+            xmax: 100,
+            lsn: 1000,
+        };
+        let place = Place {
+            origin: origin.clone(),
+            moment: moment.clone(),
+            durable: true,
+        };
+        assert_eq!(place.estranged(&origin, &moment), None);
+        let restarted = Origin {
+            started: "later".to_owned(),
+            ..origin.clone()
+        };
+        assert_eq!(place.estranged(&restarted, &moment), None);
+        let volatile = Place {
+            durable: false,
+            ..place.clone()
+        };
+        let last = Moment {
+            xmax: 90 + TRANSACTIONS_MAX - 1,
+            ..moment.clone()
+        };
+        assert_eq!(place.estranged(&origin, &last), None);
+        let other = |change: &dyn Fn(&mut Origin, &mut Moment)| {
+            let (mut origin, mut moment) = (origin.clone(), moment.clone());
+            change(&mut origin, &mut moment);
+            (origin, moment)
+        };
+        let cases = [
+            (
+                &place,
+                other(&|origin, _| "8".clone_into(&mut origin.system)),
+                "another server",
+            ),
+            (
+                &place,
+                other(&|origin, _| origin.database = 6),
+                "another database",
+            ),
+            (
+                &place,
+                other(&|origin, _| origin.timeline = 2),
+                "another timeline",
+            ),
+            (&place, other(&|_, moment| moment.lsn = 999), "behind"),
+            (&place, other(&|_, moment| moment.xmax = 99), "behind"),
+            (
+                &place,
+                other(&|_, moment| moment.xmax = 90 + TRANSACTIONS_MAX),
+                "2^31",
+            ),
+            (&volatile, (restarted, moment.clone()), "restarted"),
+        ];
+        for (place, (origin, moment), expected) in cases {
+            let reason = place.estranged(&origin, &moment).unwrap_or_default();
+            assert!(reason.contains(expected), "{expected}: {reason}");
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! What the source has written since a load is told exactly: each way to write, each way to look as if, and each reason not to
+//! believe it.
+
+use serde_json::Value;
+use testbed::{Cluster, Output, Server};
+
+use crate::rig::{GRID, METHODS, Rig, assert_exit, text};
+
+/// Of a table of each case: what is there at the load, what is done since, and what is found. `{t}` is the table.
+const CASES: &[(&str, &str, &str, &str)] = &[
+    ("untouched", "", "", "unchanged"),
+    ("nothing", "", "TRUNCATE {t}", "changed"),
+    (
+        "inserted",
+        "",
+        "INSERT INTO {t} SELECT i, 'new' FROM generate_series(101, 107) i",
+        "appended",
+    ),
+    ("updated", "", "UPDATE {t} SET v = 'other' WHERE k = 5", "changed"),
+    (
+        "the_same_value",
+        "",
+        "UPDATE {t} SET v = v WHERE k = 5",
+        "changed",
+    ),
+    ("deleted", "", "DELETE FROM {t} WHERE k = 5", "changed"),
+    (
+        "replaced",
+        "",
+        "DELETE FROM {t} WHERE k = 5; INSERT INTO {t} VALUES (5, 'row 5')",
+        "changed",
+    ),
+    (
+        "refilled",
+        "CREATE TABLE {t}_copy AS TABLE {t}",
+        "TRUNCATE {t}; INSERT INTO {t} TABLE {t}_copy",
+        "changed",
+    ),
+    (
+        "rolled_back",
+        "",
+        "BEGIN; UPDATE {t} SET v = ''; INSERT INTO {t} VALUES (0, ''); DELETE FROM {t} WHERE k = 3; ROLLBACK",
+        "unchanged",
+    ),
+    (
+        "rolled_back_to",
+        "",
+        "BEGIN; SAVEPOINT a; DELETE FROM {t}; ROLLBACK TO a; INSERT INTO {t} VALUES (0, ''); COMMIT",
+        "appended",
+    ),
+    (
+        "in_many_parts",
+        "",
+        "DO $$BEGIN FOR i IN 1..100 LOOP BEGIN INSERT INTO {t} VALUES (1000 + i, ''); EXCEPTION WHEN OTHERS THEN NULL; END; END LOOP; END$$",
+        "appended",
+    ),
+    (
+        "locked",
+        "",
+        "BEGIN; SELECT FROM {t} FOR UPDATE; COMMIT; BEGIN; SELECT FROM {t} FOR KEY SHARE; SAVEPOINT a; SELECT FROM {t} FOR SHARE; COMMIT",
+        "unchanged",
+    ),
+    (
+        "vacuumed",
+        "DELETE FROM {t} WHERE k > 50",
+        "VACUUM FULL {t}",
+        "unchanged",
+    ),
+    ("frozen", "", "VACUUM (FREEZE) {t}", "unchanged"),
+    (
+        "frozen_before",
+        "VACUUM (FREEZE) {t}",
+        "INSERT INTO {t} VALUES (0, ''); VACUUM (FREEZE) {t}",
+        "appended",
+    ),
+    (
+        "clustered",
+        "CREATE INDEX clustered_i ON {t} (v)",
+        "CLUSTER {t} USING clustered_i",
+        "unchanged",
+    ),
+    ("indexed", "", "CREATE INDEX ON {t} (v); ANALYZE {t}", "unchanged"),
+    (
+        "rewritten",
+        "",
+        "ALTER TABLE {t} ALTER k TYPE bigint",
+        "redefined",
+    ),
+    ("unlogged", "", "ALTER TABLE {t} SET UNLOGGED", "redefined"),
+    ("widened", "", "ALTER TABLE {t} ADD w int", "redefined"),
+    // pg_dump writes the same before and after.
+    (
+        "added_again",
+        "ALTER TABLE {t} ADD w int DEFAULT 1; ALTER TABLE {t} ALTER w DROP DEFAULT",
+        "ALTER TABLE {t} DROP w; ALTER TABLE {t} ADD w int DEFAULT 2; ALTER TABLE {t} ALTER w DROP DEFAULT",
+        "redefined",
+    ),
+    (
+        "labelled",
+        "CREATE TYPE outside.mood AS ENUM ('sad', 'ok'); ALTER TABLE {t} ADD m outside.mood[]; UPDATE {t} SET m = '{sad}'",
+        "ALTER TYPE outside.mood RENAME VALUE 'sad' TO 'low'",
+        "redefined",
+    ),
+    (
+        "composed",
+        "CREATE TYPE outside.pair AS (a int, b int); ALTER TABLE {t} ADD p outside.pair; UPDATE {t} SET p = (1, 2)",
+        "ALTER TYPE outside.pair DROP ATTRIBUTE b; ALTER TYPE outside.pair ADD ATTRIBUTE b int",
+        "redefined",
+    ),
+    (
+        "swapped",
+        "CREATE TABLE {t}_too (LIKE {t}); INSERT INTO {t}_too SELECT k, 'too' FROM {t}",
+        "ALTER TABLE {t} RENAME TO x; ALTER TABLE {t}_too RENAME TO swapped; ALTER TABLE s.x RENAME TO swapped_too",
+        "redefined",
+    ),
+    (
+        "parent",
+        "CREATE TABLE {t}_child () INHERITS ({t}); INSERT INTO {t}_child VALUES (1, '')",
+        "INSERT INTO {t}_child VALUES (2, '')",
+        "unchanged",
+    ),
+    ("parent_child", "", "", "appended"),
+    (
+        "large",
+        "INSERT INTO {t} SELECT i, md5(i::text) FROM generate_series(1000, 30000) i",
+        "",
+        "unchanged",
+    ),
+    (
+        "toasted",
+        "INSERT INTO {t} SELECT 1000, string_agg(md5(i::text), '') FROM generate_series(1, 5000) i",
+        "UPDATE {t} SET v = v || '!' WHERE k = 1000",
+        "changed",
+    ),
+];
+
+/// Leaves of a root that is loaded and counted as a whole, because a hash over an enum sends rows elsewhere.
+const HASHED: &str =
+    "CREATE TYPE s.m AS ENUM ('a', 'b', 'c'); CREATE TABLE s.hashed (m s.m, k int) PARTITION BY HASH (m);
+    CREATE TABLE s.h0 PARTITION OF s.hashed FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+    CREATE TABLE s.h1 PARTITION OF s.hashed FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+    INSERT INTO s.hashed SELECT (ARRAY['a', 'b', 'c']::s.m[])[i % 3 + 1], i FROM generate_series(1, 99) i;";
+
+/// What is written beside tables' rows, and words of what is said.
+const BESIDE: &[(&str, &str)] = &[
+    (
+        "SELECT nextval('s.q')",
+        r#"sequence "s"."q" stands at 8 and stood at 7"#,
+    ),
+    (
+        "CREATE OR REPLACE VIEW s.w AS SELECT 2 AS a",
+        "definition of VIEW s w was changed",
+    ),
+    ("DROP FUNCTION s.f()", "definition of FUNCTION s f() was dropped"),
+    (
+        "COMMENT ON TABLE s.untouched IS 'seen'",
+        "definition of COMMENT s TABLE untouched was added",
+    ),
+    (
+        "GRANT SELECT ON s.untouched TO PUBLIC",
+        "definition of ACL s TABLE untouched was added",
+    ),
+    (
+        "CREATE TABLE s.later (a int)",
+        r#""s"."later" was not there at the load"#,
+    ),
+    ("DROP TABLE s.doomed", r#""s"."doomed" is no longer there"#),
+    (
+        "ALTER SEQUENCE s.q INCREMENT 2",
+        "definition of SEQUENCE s q was changed",
+    ),
+];
+
+fn named(sql: &str, table: &str) -> String {
+    sql.replace("{t}", &format!("s.{table}"))
+}
+
+fn source() -> String {
+    let mut sql = format!(
+        "CREATE SCHEMA s; CREATE SCHEMA outside; {HASHED}
+         CREATE SEQUENCE s.q; SELECT setval('s.q', 7); CREATE VIEW s.w AS SELECT 1 AS a; CREATE TABLE s.doomed (a int);
+         CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+    );
+    for (table, before, _, _) in CASES.iter().filter(|(table, ..)| *table != "parent_child") {
+        let made = "CREATE TABLE {t} (k int, v text); INSERT INTO {t} SELECT i, 'row ' || i FROM generate_series(1, 100) i;";
+        sql.push_str(&named(&format!("{made}{before};"), table));
+    }
+    sql
+}
+
+fn found<'a>(output: &'a Output, table: &str) -> &'a Value {
+    let name = format!("s.{table}");
+    let mut records = output.records.iter();
+    records
+        .find(|record| text(record, "msg") == "table compared" && text(record, "table") == name)
+        .unwrap()
+}
+
+#[test]
+fn every_way_to_write_is_told_from_every_way_to_look_like_it() {
+    for (method, rig) in GRID.into_iter().filter(|(method, _)| *method == "copy") {
+        let rig = rig(&source());
+        rig.at_target("CREATE SCHEMA outside; CREATE TYPE outside.mood AS ENUM ('sad', 'ok'); CREATE TYPE outside.pair AS (a int, b int)");
+        let worker = rig.worker("s").env("METHOD", method).env("LOG_LEVEL", "debug");
+        assert_exit(&worker.clone().env("SPLIT", "always").run(), 0);
+        let drift = worker.arg("drift");
+        // Twice: looking is no writing.
+        for _ in 0..2 {
+            assert_exit(&drift.run(), 0);
+        }
+        for (table, _, change, _) in CASES {
+            rig.at_source(&named(change, table));
+        }
+        let output = drift.run();
+        assert_exit(&output, 65);
+        for (table, _, change, expected) in CASES {
+            let record = found(&output, table);
+            assert_eq!(text(record, "found"), *expected, "{table}: {change}: {record}");
+        }
+        assert_eq!(found(&output, "inserted")["rows"], 7);
+        for leaf in ["h0", "h1"] {
+            assert_eq!(text(found(&output, leaf), "found"), "unchanged");
+        }
+    }
+}
+
+#[test]
+fn what_is_beside_the_rows_is_told_too() {
+    let rig = Rig::new(&source());
+    rig.at_target("CREATE SCHEMA outside; CREATE TYPE outside.mood AS ENUM ('sad', 'ok'); CREATE TYPE outside.pair AS (a int, b int)");
+    let worker = rig.worker("s");
+    assert_exit(&worker.run(), 0);
+    for (change, _) in BESIDE {
+        rig.at_source(change);
+    }
+    let output = worker.arg("drift").run();
+    assert_exit(&output, 65);
+    for (change, words) in BESIDE {
+        let mut records = output.records.iter();
+        assert!(
+            records.any(|record| text(record, "difference").contains(words)),
+            "{change}: {words}\n{}",
+            output.stdout
+        );
+    }
+}
+
+/// Loads a table, and returns what `drift` says afterwards.
+fn after(rig: &Rig, happens: impl FnOnce()) -> Output {
+    let worker = rig.worker("s");
+    assert_exit(&worker.run(), 0);
+    assert_exit(&worker.clone().arg("drift").run(), 0);
+    happens();
+    worker.arg("drift").run()
+}
+
+const TABLE: &str = "CREATE SCHEMA s; CREATE TABLE s.t AS SELECT generate_series(1, 100) AS k;";
+
+#[test]
+fn a_source_with_another_history_tells_nothing() {
+    let says = |output: &Output, words: &str| {
+        assert_exit(output, 65);
+        let reason = text(output.last(), "reason");
+        assert!(
+            reason.contains("cannot be told") && reason.contains(words),
+            "{reason}"
+        );
+    };
+    let rig = Rig::new(TABLE);
+    assert_exit(&rig.worker("s").run(), 0);
+    // The target holds the same, on another server.
+    let elsewhere = rig.worker("s").arg("drift");
+    let elsewhere = elsewhere.source(rig.target, &rig.database, "postgres", testbed::cluster::PASSWORD);
+    says(&elsewhere.run(), "another server");
+    let other = format!("{}_other", rig.database);
+    rig.source.create_database(&other);
+    rig.source.psql(&other, TABLE);
+    says(
+        &rig.worker("s").arg("drift").env("SOURCE_DBNAME", &other).run(),
+        "another database",
+    );
+
+    let cluster: &'static Cluster = Box::leak(Box::new(Cluster::start(&Server::distribution())));
+    let rig = Rig::on(cluster, rig.target, TABLE);
+    assert_exit(&after(&rig, || cluster.restart()), 0);
+    // As a standby it has the same history, as long as it is not promoted.
+    assert_exit(&after(&rig, || cluster.demote(true)), 0);
+    cluster.psql("postgres", "SELECT pg_promote()");
+    says(&rig.worker("s").arg("drift").run(), "another timeline");
+    assert_exit(&after(&rig, || ()), 0);
+    cluster.stop_immediate();
+}
+
+#[test]
+fn a_load_that_has_noted_nothing_or_only_part_says_so() {
+    let rig = Rig::new(&format!("{TABLE} CREATE SCHEMA r; CREATE TABLE r.t (a int)"));
+    let drift = |schemas: &str| rig.worker(schemas).arg("drift").run();
+    let refused = |output: &Output, words: &str| {
+        assert_exit(output, 78);
+        let reason = text(output.last(), "reason");
+        assert!(reason.contains(words), "{reason}");
+    };
+    refused(&drift("s"), "was not loaded");
+    let [_, pipe] = METHODS;
+    assert_exit(&rig.worker("s").env("METHOD", pipe).run(), 0);
+    let output = drift("s");
+    assert_exit(&output, 65);
+    assert!(text(output.last(), "reason").contains("METHOD=pipe"));
+    assert_exit(&rig.worker("r,s").run(), 0);
+    refused(&drift("s"), "SCHEMA_NAME=r,s");
+    assert_exit(&drift("s,r"), 0);
+    // As an earlier release has left it.
+    rig.at_target(
+        "ALTER TABLE schemaferry.load DROP COLUMN baseline; COMMENT ON TABLE schemaferry.load IS 'layout 2'",
+    );
+    let output = drift("r,s");
+    assert_exit(&output, 65);
+    assert!(text(output.last(), "reason").contains("an earlier release"));
+    assert_exit(&rig.worker("r,s").run(), 0);
+    assert_exit(&drift("r,s"), 0);
+}
