@@ -53,7 +53,11 @@ pub(crate) enum Command {
     },
     /// Make the foreign keys that leave their schemas, those from and to the schemas in SCHEMA_NAME or all, after the last
     /// load: they are added, then validated. What cannot be made yet is left and named. Needs the TARGET_ variables only
-    Finalize,
+    Finalize {
+        /// Also VACUUM (FREEZE) what was loaded into those schemas
+        #[arg(long)]
+        freeze: bool,
+    },
 }
 
 /// What a command writes to standard output.
@@ -75,14 +79,14 @@ impl Command {
             Self::Seal { .. } => "seal",
             Self::Prepare => "prepare",
             Self::Plan { .. } => "plan",
-            Self::Finalize => "finalize",
+            Self::Finalize { .. } => "finalize",
         }
     }
 
     /// Whether it changes what a schema holds on the target.
     pub(crate) fn changes(self) -> bool {
         match self {
-            Self::Load | Self::Prepare | Self::Finalize => true,
+            Self::Load | Self::Prepare | Self::Finalize { .. } => true,
             Self::Check | Self::Verify { .. } | Self::Drift | Self::Seal { .. } | Self::Plan { .. } => false,
         }
     }
@@ -97,7 +101,7 @@ impl Command {
             | Self::Drift
             | Self::Seal { .. }
             | Self::Prepare
-            | Self::Finalize => false,
+            | Self::Finalize { .. } => false,
         }
     }
 
@@ -119,7 +123,7 @@ impl Command {
                 target: Need::Required,
                 schemas: Need::Optional,
             },
-            Self::Finalize => Needs {
+            Self::Finalize { .. } => Needs {
                 source: Need::Optional,
                 target: Need::Required,
                 schemas: Need::Optional,
@@ -215,7 +219,9 @@ mod tests {
         assert_eq!(parsed(&["check", "--all"]), Err(64));
         assert_eq!(parsed(&["drift"]), Ok(Command::Drift));
         assert_eq!(parsed(&["prepare"]), Ok(Command::Prepare));
-        assert_eq!(parsed(&["finalize"]), Ok(Command::Finalize));
+        let finalize = |freeze| Ok(Command::Finalize { freeze });
+        assert_eq!(parsed(&["finalize"]), finalize(false));
+        assert_eq!(parsed(&["finalize", "--freeze"]), finalize(true));
         let plan = |format, concurrency| Ok(Command::Plan { format, concurrency });
         assert_eq!(parsed(&["plan"]), plan(Format::Auto, 5));
         assert_eq!(

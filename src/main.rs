@@ -158,7 +158,7 @@ async fn work(command: Command, config: &Config, progress: &Progress) -> Result<
                 seal::seal(config, &shutdown, progress, SealOptions { all, undo }).await
             }
             Command::Prepare => prepare::prepare(config, &shutdown, progress).await,
-            Command::Finalize => finalize::finalize(config, &shutdown, progress).await,
+            Command::Finalize { freeze } => finalize::finalize(config, &shutdown, progress, freeze).await,
             Command::Plan { format, concurrency } => {
                 let plan = plan::plan(config, &shutdown, progress, concurrency.into()).await?;
                 let is_text = match format {

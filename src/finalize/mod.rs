@@ -1,7 +1,8 @@
 //! The command `finalize`: the foreign keys that leave their schemas, after the loads. They are added one after the other
-//! and validated side by side. What cannot be had yet is left and named.
+//! and validated side by side. What cannot be had yet is left and named. If it is asked for, rows are frozen.
 
 mod keys;
+mod tables;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,6 +15,7 @@ use crate::config::{Config, SchemaName, Schemas};
 use crate::credentials;
 use crate::error::{Error, Refused, Side};
 use crate::finalize::keys::Key;
+use crate::finalize::tables::Unfrozen;
 use crate::ledger::{self, Deferred, LoadState};
 use crate::lock::{self, Lock, Sweep, sweep};
 use crate::preflight;
@@ -23,17 +25,25 @@ use crate::server::session::{Session, share_out};
 use crate::server::{ApplicationName, Server};
 use crate::shutdown::Shutdown;
 use crate::watchdog::{self, Control};
-use crate::word::Word as _;
+use crate::word::{self, Word as _};
 
 /// Between two looks at schemas that other workers hold.
 const INTERVAL: Duration = Duration::from_secs(2);
+/// Tables named in a refusal.
+const NAMED_MAX: usize = 5;
 
 /// Who holds which schema.
 type Holders = BTreeMap<SchemaName, String>;
 
-/// Makes what the loads have deferred.
-pub(crate) async fn finalize(config: &Config, shutdown: &Shutdown, progress: &Progress) -> Result<(), Error> {
-    let Some(run) = shutdown.guard(Box::pin(Run::begin(config, progress))).await? else {
+/// Makes what the loads have deferred. `freeze`: and freezes what they have loaded.
+pub(crate) async fn finalize(
+    config: &Config,
+    shutdown: &Shutdown,
+    progress: &Progress,
+    freeze: bool,
+) -> Result<(), Error> {
+    let begun = shutdown.guard(Box::pin(Run::begin(config, progress, freeze)));
+    let Some(run) = begun.await? else {
         progress.already_complete();
         return Ok(());
     };
@@ -57,6 +67,7 @@ pub(crate) async fn finalize(config: &Config, shutdown: &Shutdown, progress: &Pr
 /// A run that holds the schemas that it is about.
 struct Run<'a> {
     config: &'a Config,
+    freeze: bool,
     server: Server,
     names: ApplicationName,
     lock: Lock,
@@ -71,14 +82,16 @@ struct Found {
     /// Whose keys are made, and which keys of others are: those that reference them.
     asked: Schemas,
     keys: Vec<Key>,
+    /// What is to be frozen.
+    unfrozen: Vec<Unfrozen>,
     /// Those, all that loads were made into, and what the keys reference.
     schemas: BTreeMap<SchemaName, Standing>,
 }
 
 /// What the ledger says of a schema.
 enum Standing {
-    /// A complete load has.
-    Whole,
+    /// A complete load has, whose row of the ledger this is.
+    Whole(i64),
     /// No load of ours has made it.
     Unknown,
     /// Why nothing can be made in it or of it.
@@ -97,7 +110,7 @@ enum Next {
 
 impl<'a> Run<'a> {
     /// Reaches the target and takes the locks; none where nothing can be done.
-    async fn begin(config: &'a Config, progress: &Progress) -> Result<Option<Self>, Error> {
+    async fn begin(config: &'a Config, progress: &Progress, freeze: bool) -> Result<Option<Self>, Error> {
         progress.enter(Phase::Connect);
         let open = async |server: &Server| Session::open(server, "sf/finalize", config.lock_timeout).await;
         let (server, session) = credentials::connect(&config.target, Side::Target, open).await?;
@@ -106,7 +119,7 @@ impl<'a> Run<'a> {
         progress.enter(Phase::Lock);
         let started = Instant::now();
         let held = loop {
-            let found = Found::read(&session, config, &Holders::new()).await?;
+            let found = Found::read(&session, config, freeze, &Holders::new()).await?;
             let held = holders(&session, &found.concerned()).await?;
             match held.iter().next() {
                 Some((schema, holder)) if started.elapsed() < config.wait_timeout => {
@@ -117,7 +130,7 @@ impl<'a> Run<'a> {
                 _ => break held,
             }
         };
-        let found = Found::read(&session, config, &held).await?;
+        let found = Found::read(&session, config, freeze, &held).await?;
         let locked = found.to_do();
         if locked.is_empty() {
             return found.end(&locked, Vec::new(), progress).map(|()| None);
@@ -135,6 +148,7 @@ impl<'a> Run<'a> {
         let control = Control::open(&server, &names).await?;
         Ok(Some(Self {
             config,
+            freeze,
             server,
             names,
             lock,
@@ -152,13 +166,16 @@ impl<'a> Run<'a> {
     async fn work(&self, progress: &Progress) -> Result<(), Error> {
         progress.enter(Phase::PostData);
         let session = self.open("work").await?;
-        let found = Found::read(&session, self.config, &self.held).await?;
+        let found = self.find(&session).await?;
         let (mut refused, mut added) = (Vec::new(), Vec::new());
         for key in found.keys.iter().filter(|key| key.is_within(&self.locked)) {
             let is_there = match found.next(key) {
                 Next::Nothing | Next::Left(_) | Next::Refused(_) => continue,
                 Next::Validate => Ok(()),
-                Next::Add => timed(key, "foreign key added", progress, key.add(&session, &self.lock)).await,
+                Next::Add => {
+                    let add = key.add(&session, &self.lock);
+                    timed(key, "foreign key added", progress, add).await
+                }
             };
             match is_there {
                 Ok(()) => added.push(key),
@@ -166,10 +183,19 @@ impl<'a> Run<'a> {
             }
         }
         refused.extend(self.validate(added, progress).await?);
+        let denied = self.freeze(&found.unfrozen, progress).await?;
 
         progress.enter(Phase::Complete);
-        let found = Found::read(&session, self.config, &self.held).await?;
+        let mut found = self.find(&session).await?;
+        found
+            .unfrozen
+            .retain(|table| !denied.iter().any(|(denied, _)| **denied == table.relation));
+        refused.extend(denied.into_iter().map(|(_, refused)| refused));
         found.end(&self.locked, refused, progress)
+    }
+
+    async fn find(&self, session: &Session) -> Result<Found, Error> {
+        Found::read(session, self.config, self.freeze, &self.held).await
     }
 
     /// Validates keys, those of the largest table first; those of one table wait for each other.
@@ -199,6 +225,45 @@ impl<'a> Run<'a> {
         .await?;
         Ok(refused.into_iter().flatten().collect())
     }
+
+    /// Freezes the rows of tables of the schemas that are held; returns those that it may not.
+    async fn freeze<'b>(
+        &self,
+        unfrozen: &'b [Unfrozen],
+        progress: &Progress,
+    ) -> Result<Vec<(&'b Relation, Refused)>, Error> {
+        let held = self.locked.names();
+        let tables: Vec<&Unfrozen> = unfrozen
+            .iter()
+            .filter(|table| held.contains(&table.relation.schema.as_str()))
+            .collect();
+        let count = tables.len().min(self.config.build_jobs.into());
+        let sessions = try_join_all((0..count).map(|_| self.open("build"))).await?;
+        let sessions: Vec<&Session> = sessions.iter().collect();
+        let denied = share_out(&sessions, tables, async |session, table| {
+            let name = table.relation.plain();
+            let started = Instant::now();
+            let busy = progress.busy(&format!("freeze {name}"));
+            if let Err(error) = table.freeze(session).await {
+                return Ok(Some((&table.relation, table.refused(error)?)));
+            }
+            drop(busy);
+            let elapsed_ms = millis(started);
+            tracing::info!(
+                phase = Phase::PostData.word(),
+                table = name,
+                elapsed_ms,
+                "table frozen"
+            );
+            Ok(None)
+        })
+        .await?;
+        Ok(denied.into_iter().flatten().collect())
+    }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Does what is to be done with a key, and says so.
@@ -213,7 +278,7 @@ async fn timed(
     let busy = progress.busy(&format!("foreign key {name}"));
     work.await?;
     drop(busy);
-    let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let elapsed_ms = millis(started);
     tracing::info!(
         phase = Phase::PostData.word(),
         foreign_key = name,
@@ -224,7 +289,7 @@ async fn timed(
 }
 
 impl Found {
-    async fn read(target: &Session, config: &Config, held: &Holders) -> Result<Self, Error> {
+    async fn read(target: &Session, config: &Config, freeze: bool, held: &Holders) -> Result<Self, Error> {
         let asked = if config.schemas.is_empty() {
             ledger::awaited(target).await?
         } else {
@@ -248,7 +313,17 @@ impl Found {
                 unknown.insert(standing);
             }
         }
-        Ok(Self { asked, keys, schemas })
+        let whole = asked.iter().filter_map(|schema| match schemas.get(schema) {
+            Some(Standing::Whole(load)) if freeze => Some(*load),
+            _ => None,
+        });
+        let unfrozen = tables::look(target, &whole.collect::<Vec<_>>()).await?;
+        Ok(Self {
+            asked,
+            keys,
+            unfrozen,
+            schemas,
+        })
     }
 
     fn next(&self, key: &Key) -> Next {
@@ -273,7 +348,7 @@ impl Found {
                 ),
             )),
             _ if key.has_referenced => Next::Add,
-            Some(Standing::Whole) => Next::Refused(Refused::data(
+            Some(Standing::Whole(_)) => Next::Refused(Refused::data(
                 Side::Target,
                 format!(
                     "foreign key {} is not made: {} is not there",
@@ -292,11 +367,13 @@ impl Found {
         self.asked.iter().cloned().chain(ends).collect()
     }
 
-    /// The schemas at both ends of the keys that something is to be done about.
+    /// The schemas at both ends of the keys that something is to be done about, and those of what is to be frozen.
     fn to_do(&self) -> Schemas {
         let keys = self.keys.iter();
         let to_do = keys.filter(|key| matches!(self.next(key), Next::Add | Next::Validate));
-        to_do.flat_map(Key::ends).collect()
+        let tables = self.unfrozen.iter();
+        let frozen = tables.map(|table| SchemaName::of_ledger(table.relation.schema.clone()));
+        to_do.flat_map(Key::ends).chain(frozen).collect()
     }
 
     /// Names what is left, and what of it stands in the way of success.
@@ -312,7 +389,7 @@ impl Found {
                     format!("schema \"{schema}\" was not made by a load of ours"),
                     "load it first",
                 )),
-                Some(Standing::Whole) | None => {}
+                Some(Standing::Whole(_)) | None => {}
             }
         }
         for key in &self.keys {
@@ -327,6 +404,18 @@ impl Found {
                 }
                 Next::Nothing | Next::Add | Next::Validate | Next::Refused(_) => {}
             }
+        }
+        if !self.unfrozen.is_empty() {
+            let tables: Vec<String> = self.unfrozen.iter().map(|table| table.relation.plain()).collect();
+            let reason = format!(
+                "not frozen while a transaction is open that is as old as the load: {}",
+                word::some_of(&tables, NAMED_MAX, ", ")
+            );
+            refused.push(Refused::transient(
+                Side::Target,
+                reason,
+                "run again when it has ended",
+            ));
         }
         for one in &refused {
             tracing::error!(phase, reason = one.reason, hint = one.hint, "refused");
@@ -386,7 +475,7 @@ async fn standing(
     }
     match load.deferred(target) {
         Ok(deferred) => Ok((
-            Standing::Whole,
+            Standing::Whole(load.id),
             deferred.into_iter().map(|one| (load.id, one)).collect(),
         )),
         Err(Error::Refused(reason)) => refused(reason),

@@ -163,6 +163,7 @@ fn what_leaves_its_schema_is_made_when_all_are_loaded() {
         "ALTER TABLE a.t ADD b int REFERENCES b.t DEFAULT 1; ALTER TABLE b.t ADD a int CONSTRAINT k REFERENCES a.t DEFAULT 1",
     );
     let keys = "SELECT string_agg(conname || ' ' || convalidated, ', ' ORDER BY conname) FROM pg_constraint WHERE contype = 'f'";
+    let frozen = "SELECT age(relfrozenxid) < (SELECT min(age(xmin)) FROM schemaferry.load) FROM pg_class WHERE oid = 'a.t'::regclass";
     let orphan = "SET session_replication_role = replica; UPDATE a.t SET b = 99 WHERE id = 1";
     for (name, input, change, (outcome, attempts), made) in [
         ("first", json!({}), "", ("ok", 2), "k true, t_b_fkey true"),
@@ -174,6 +175,13 @@ fn what_leaves_its_schema_is_made_when_all_are_loaded() {
             "",
             ("", 0),
             "k true, t_b_fkey false",
+        ),
+        (
+            "freeze",
+            json!({"freeze": true}),
+            "UPDATE a.t SET b = 1",
+            ("ok", 1),
+            "k true, t_b_fkey true",
         ),
     ] {
         rig.at_source(change);
@@ -198,6 +206,7 @@ fn what_leaves_its_schema_is_made_when_all_are_loaded() {
         assert_eq!(line, (outcome, attempts), "{name}: {report}");
         assert_eq!(execution.ended.is_ok(), outcome != "data", "{name}");
         assert_eq!(rig.at_target(keys), made, "{name}");
+        assert_eq!(rig.at_target(frozen) == "t", name == "freeze", "{name}");
     }
 }
 

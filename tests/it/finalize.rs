@@ -291,12 +291,18 @@ fn a_user_who_has_to_take_the_owners_role_makes_them_too() {
     for schema in ["a", "b", "a"] {
         assert_exit(&worker(schema).run(), 0);
         if schema == "b" {
-            rig.at_target("REVOKE keeper_of_keys FROM mover_of_keys");
-            let refused = worker("a,b").arg("finalize").run();
-            assert_exit(&refused, 77);
-            rig.at_target(text(&refused.last()["findings"][0], "hint"));
-            assert_exit(&worker("a,b").arg("finalize").run(), 0);
+            for option in [None, Some("--freeze")] {
+                let finalize = option
+                    .into_iter()
+                    .fold(worker("a,b").arg("finalize"), Worker::arg);
+                rig.at_target("REVOKE keeper_of_keys FROM mover_of_keys");
+                let refused = finalize.run();
+                assert_exit(&refused, 77);
+                rig.at_target(text(&refused.last()["findings"][0], "hint"));
+                assert_exit(&finalize.run(), 0);
+            }
             assert_eq!(rig.at_target(STATE), "t_a_fkey true");
+            assert_eq!(rig.at_target(FROZEN), "2|2");
         }
     }
     assert_exit(&worker("b").arg("finalize").run(), 0);
@@ -316,4 +322,99 @@ fn a_target_that_takes_no_writes_is_a_matter_of_the_configuration() {
         let reason = text(output.last(), "reason");
         assert!(reason.contains("does not accept writes"), "{command}: {reason}");
     }
+}
+
+/// What is loaded with FREEZE, by many small tables in one transaction, through a root, and what the target computes.
+const TO_FREEZE: &str = "
+    CREATE SCHEMA a; CREATE TABLE a.large AS SELECT i, repeat(md5(i::text), 10) v FROM generate_series(1, 20000) i;
+    CREATE TABLE a.small (a int); INSERT INTO a.small VALUES (1); CREATE TABLE a.empty (a int);
+    CREATE TABLE a.parts (a int) PARTITION BY HASH (a); CREATE TABLE a.part PARTITION OF a.parts FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+    INSERT INTO a.parts SELECT generate_series(1, 1000); CREATE MATERIALIZED VIEW a.seen AS SELECT * FROM a.large;
+    CREATE SCHEMA b; CREATE TABLE b.t (a int); INSERT INTO b.t VALUES (1)";
+/// Tables with rows of their own, and those of them that a VACUUM (FREEZE) has passed since the loads. Servers add some
+/// pages in advance, which are not visible.
+const FROZEN: &str =
+    "SELECT count(*), count(*) FILTER (WHERE (relallvisible > 0 OR relpages = 0) AND age(relfrozenxid) < (SELECT min(age(xmin)) FROM schemaferry.load))
+    FROM pg_class WHERE relkind IN ('r', 'm') AND relnamespace IN ('a'::regnamespace, 'b'::regnamespace)";
+
+fn freeze(rig: &Rig) -> Worker {
+    worker(rig).arg("--freeze")
+}
+
+/// Tables that a run has frozen.
+fn frozen(output: &Output) -> Vec<&str> {
+    let records = output.records.iter();
+    let mut frozen: Vec<&str> = records
+        .filter(|record| text(record, "msg") == "table frozen")
+        .map(|record| text(record, "table"))
+        .collect();
+    frozen.sort_unstable();
+    frozen
+}
+
+#[test]
+fn what_was_loaded_is_frozen_where_that_is_asked_for() {
+    for (method, rig) in [("copy", Rig::new(TO_FREEZE)), ("pipe", Rig::newest(TO_FREEZE))] {
+        for schema in ["a", "b"] {
+            assert_exit(&rig.worker(schema).env("METHOD", method).run(), 0);
+        }
+        assert_exit(&finalize(&rig), 0);
+        assert_eq!(rig.at_target(FROZEN), "6|0", "{method}");
+        let own = rig.worker("b").arg("finalize").arg("--freeze").run();
+        assert_exit(&own, 0);
+        assert_eq!(frozen(&own), ["b.t"]);
+        let all = freeze(&rig).run();
+        assert_exit(&all, 0);
+        let expected = ["a.empty", "a.large", "a.part", "a.seen", "a.small"];
+        assert_eq!(frozen(&all), expected, "{method}: {}", all.stdout);
+        assert_eq!(rig.at_target(FROZEN), "6|6", "{method}");
+        let again = freeze(&rig).run();
+        assert_exit(&again, 0);
+        assert_eq!(again.last()["already_complete"], true, "{}", again.stdout);
+        // It counts as no change.
+        assert_exit(&rig.worker("a").env("METHOD", method).run(), 0);
+        assert_eq!(frozen(&freeze(&rig).run()), expected, "{method}");
+        assert_no_backends(&rig);
+    }
+}
+
+#[test]
+fn a_freeze_that_is_interrupted_goes_on_and_one_that_is_held_back_says_so() {
+    let rig = Rig::new(TO_FREEZE);
+    let mut old = Psql::open(rig.target, &rig.database);
+    old.run("BEGIN; CREATE TEMP TABLE takes_a_number ()");
+    for schema in ["a", "b"] {
+        assert_exit(&rig.worker(schema).run(), 0);
+    }
+    let held_back = freeze(&rig).run();
+    assert_refused(
+        &held_back,
+        75,
+        &["as old as the load: a.large, a.seen, a.part, a.small, b.t, and 1 more"],
+    );
+    drop(old);
+    let mut holder = Psql::open(rig.target, &rig.database);
+    holder.run("BEGIN; LOCK TABLE a.small IN SHARE UPDATE EXCLUSIVE MODE");
+    let limited = freeze(&rig)
+        .env("LOCK_TIMEOUT", "2s")
+        .env("BUILD_JOBS", "1")
+        .run();
+    assert_exit(&limited, 75);
+    assert_eq!(frozen(&limited), ["a.large", "a.part", "a.seen"]);
+    let running = freeze(&rig).spawn();
+    let b_is_done = |record: &Value| text(record, "msg") == "table frozen" && text(record, "table") == "b.t";
+    let _record = running.wait_for_record(b_is_done, PATIENCE);
+    running.signal(Signal::SIGKILL);
+    assert_eq!(running.wait().exit, -9);
+    drop(holder);
+    // The backend that has lost its worker may have come to its end.
+    let rest = freeze(&rig).run();
+    assert_exit(&rest, 0);
+    assert!(
+        frozen(&rest).iter().all(|table| *table == "a.small"),
+        "{}",
+        rest.stdout
+    );
+    assert_eq!(rig.at_target(FROZEN), "6|6");
+    assert_no_backends(&rig);
 }

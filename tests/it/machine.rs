@@ -187,6 +187,7 @@ fn an_input_that_cannot_be_meant_starts_nothing() {
         (json!({"schemas": "a", "runid": "b"}), "[\"runid\"]"),
         (json!({"schemas": ["a"], "prepare": "false"}), "[]"),
         (json!({"schemas": ["a"], "finalize": 0}), "[]"),
+        (json!({"schemas": ["a"], "freeze": "yes"}), "[]"),
         // One task is told all of them.
         (json!({"schemas": ["a".repeat(3500), "b".repeat(3500)]}), "[]"),
     ] {
