@@ -86,14 +86,26 @@ impl Moment {
         Self {
             xmin: mark.xmin,
             xmax: mark.xmax,
+            settled: mark.settled.clone(),
             lsn: position(&mark.lsn),
         }
     }
 
-    /// Whether a row was written by then, as SQL about its `xmin`, which holds the lower 32 bits of a transaction's number.
+    /// Whether a visible row was written by then, as SQL about its `xmin`, which holds the lower 32 bits of a transaction's number.
+    /// Ages are compared, which are counted back from now: the larger, the older.
     pub(crate) fn has_row(&self) -> String {
-        let low = self.xmin % (1 << 32);
-        format!("pg_catalog.age(xmin) NOT BETWEEN 0 AND (SELECT pg_catalog.age('{low}'::pg_catalog.xid))")
+        let age = |number: u64| {
+            format!(
+                "(SELECT pg_catalog.age('{}'::pg_catalog.xid))",
+                number % (1 << 32)
+            )
+        };
+        let mut sql = format!("pg_catalog.age(xmin) NOT BETWEEN 0 AND {}", age(self.xmin));
+        for (first, next) in &self.settled {
+            let (youngest, oldest) = (age(next.saturating_sub(1)), age(*first));
+            write!(sql, " OR pg_catalog.age(xmin) BETWEEN {youngest} AND {oldest}").ok();
+        }
+        sql
     }
 }
 
@@ -226,9 +238,19 @@ mod tests {
     fn the_lower_half_of_a_number_is_what_rows_hold() {
         let moment = Moment {
             xmin: (3 << 32) + 7,
-            xmax: (3 << 32) + 9,
+            xmax: (3 << 32) + 12,
+            settled: vec![((3 << 32) + 8, (3 << 32) + 11)],
             lsn: 0,
         };
-        assert!(moment.has_row().contains("'7'::pg_catalog.xid"));
+        let age = |number| format!("(SELECT pg_catalog.age('{number}'::pg_catalog.xid))");
+        assert_eq!(
+            moment.has_row(),
+            format!(
+                "pg_catalog.age(xmin) NOT BETWEEN 0 AND {} OR pg_catalog.age(xmin) BETWEEN {} AND {}",
+                age(7),
+                age(10),
+                age(8)
+            )
+        );
     }
 }

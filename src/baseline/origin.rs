@@ -28,6 +28,8 @@ pub(crate) struct Moment {
     pub(super) xmin: u64,
     /// The first number that no transaction had yet.
     pub(super) xmax: u64,
+    /// Between these two, ranges of numbers of transactions that had committed.
+    pub(super) settled: Vec<(u64, u64)>,
     /// Position of the write-ahead log.
     pub(super) lsn: u64,
 }
@@ -99,6 +101,7 @@ mod tests {
         let moment = Moment {
             xmin: 90,
             xmax: 100,
+            settled: Vec::new(),
             lsn: 1000,
         };
         let place = Place {

@@ -2,7 +2,7 @@
 //! believe it.
 
 use serde_json::Value;
-use testbed::{Cluster, Output, Server};
+use testbed::{Cluster, Output, Psql, Server};
 
 use crate::rig::{GRID, METHODS, Rig, assert_exit, text};
 
@@ -255,6 +255,33 @@ fn after(rig: &Rig, happens: impl FnOnce()) -> Output {
 }
 
 const TABLE: &str = "CREATE SCHEMA s; CREATE TABLE s.t AS SELECT generate_series(1, 100) AS k;";
+
+#[test]
+fn a_transaction_that_ran_beside_the_load_makes_nothing_look_new() {
+    let rig = Rig::new(&format!("{TABLE} CREATE TABLE public.other (a int)"));
+    let mut old = Psql::open(rig.source, &rig.database);
+    old.run("BEGIN; INSERT INTO public.other VALUES (1); SAVEPOINT a; INSERT INTO public.other VALUES (2)");
+    // In several transactions, and beside one that is rolled back.
+    for _ in 0..3 {
+        rig.at_source("INSERT INTO s.t VALUES (0); BEGIN; INSERT INTO s.t VALUES (0); ROLLBACK; INSERT INTO s.t VALUES (1)");
+    }
+    let worker = rig.worker("s");
+    assert_exit(&worker.run(), 0);
+    assert_exit(&worker.clone().arg("drift").run(), 0);
+    old.run("COMMIT");
+    assert_exit(&worker.clone().arg("drift").run(), 0);
+    drop(old);
+    // What had not ended at the load is new.
+    let mut open = Psql::open(rig.source, &rig.database);
+    open.run("BEGIN; INSERT INTO s.t VALUES (7)");
+    rig.at_source("INSERT INTO s.t VALUES (8)");
+    assert_exit(&worker.run(), 0);
+    open.run("COMMIT");
+    let output = worker.arg("drift").run();
+    assert_exit(&output, 65);
+    assert_eq!(found(&output, "t")["rows"], 1, "{}", output.stdout);
+    assert_eq!(text(found(&output, "t"), "found"), "appended");
+}
 
 #[test]
 fn a_source_with_another_history_tells_nothing() {
