@@ -35,6 +35,7 @@ mod seal;
 mod server;
 mod shutdown;
 mod snapshot;
+mod tabular;
 mod transfer;
 mod unit;
 mod verify;

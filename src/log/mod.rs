@@ -23,8 +23,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use crate::config::LogFormat;
 use crate::error::Error;
 use crate::log::line::shorten;
-pub(crate) use crate::log::text::printable;
 use crate::log::text::text;
+pub(crate) use crate::log::text::{printable, without_controls};
 use crate::log::writer::Worth;
 
 /// Fields whose text is itself JSON: tracing's fields hold no structure.

@@ -100,14 +100,32 @@ fn word(name: &str, value: &Value) -> String {
     }
 }
 
-/// Control characters escaped: names and server messages may hold what a terminal would obey.
+/// What turns the direction of the text after it, so that something else is read than what is there.
+const TURNING: [char; 12] = [
+    '\u{061c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}',
+    '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
+];
+
+/// Escaped what a terminal would obey and what would turn the text: names and server messages may hold it.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().fold(String::new(), |mut out, character| {
-        if character.is_control() {
+        if character.is_control() || TURNING.contains(&character) {
             out.extend(character.escape_default());
         } else {
             out.push(character);
         }
         out
+    })
+}
+
+/// The same for a line of JSON, which escapes some of it and leaves others.
+pub(crate) fn without_controls(json: &str) -> String {
+    json.chars().fold(String::new(), |mut text, character| {
+        if character.is_control() || TURNING.contains(&character) {
+            write!(text, "\\u{:04x}", u32::from(character)).ok();
+        } else {
+            text.push(character);
+        }
+        text
     })
 }

@@ -1,11 +1,10 @@
 //! The input of the state machine's execution. Pure.
 
-use std::fmt::Write as _;
-
 use serde_json::json;
 
 use crate::config::Method;
 use crate::error::{Error, Refused, Side};
+use crate::log::without_controls;
 use crate::plan::size::Size;
 use crate::word::Word as _;
 
@@ -32,18 +31,6 @@ pub(super) fn input(units: impl Iterator<Item = (String, Size)>, method: Method)
     );
     let hint = "plan some of the schemas at a time: name them in SCHEMA_NAME, those first that others need";
     Err(Error::Refused(Refused::config(Side::Source, reason, hint)))
-}
-
-/// JSON escapes some control characters and leaves others, which a terminal obeys all the same.
-fn without_controls(json: &str) -> String {
-    json.chars().fold(String::new(), |mut text, character| {
-        if character.is_control() {
-            write!(text, "\\u{:04x}", u32::from(character)).ok();
-        } else {
-            text.push(character);
-        }
-        text
-    })
 }
 
 #[cfg(test)]
