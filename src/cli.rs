@@ -5,12 +5,13 @@ use std::fmt::Write as _;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::clock::{Clock, Window};
 use crate::config::{Need, Needs, VARIABLES};
 use crate::error::Error;
 use crate::exit::Exit;
 
 /// What the container's arguments ask for; none means `load`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub(crate) enum Command {
     /// Move the schema (also when no command is given)
     Load,
@@ -58,6 +59,22 @@ pub(crate) enum Command {
         #[arg(long)]
         freeze: bool,
     },
+    /// Say what the run of RUN_ID, or the newest, has come to by the ledger: whether to go, when it ends, what was compared, what
+    /// has changed since the run before, what lives outside of schemas. Changes nothing; without the SOURCE_ variables, only what
+    /// the target tells. Ends with 0 whatever it says. Records go to standard error
+    Report {
+        /// html: one file; json: all of it; text: for a terminal; trace: for Perfetto; mail: what fits into one; auto: json
+        /// unless standard output is a terminal
+        #[arg(long, value_enum, default_value_t = ReportFormat::Auto)]
+        format: ReportFormat,
+        /// When all has to be done: a time of day such as 06:00, the first after the run has begun, or a moment such as
+        /// 2026-12-06T06:00, with or without an offset
+        #[arg(long, value_name = "WHEN", value_parser = Window::named)]
+        window: Option<Window>,
+        /// The time zone of the window and of all that is told, such as Europe/Berlin
+        #[arg(long, value_name = "NAME", default_value = "UTC", value_parser = Clock::named)]
+        time_zone: Clock,
+    },
 }
 
 /// What a command writes to standard output.
@@ -68,9 +85,20 @@ pub(crate) enum Format {
     Text,
 }
 
+/// What `report` writes to standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    Auto,
+    Html,
+    Json,
+    Text,
+    Trace,
+    Mail,
+}
+
 impl Command {
     /// The word on the command line.
-    pub(crate) fn word(self) -> &'static str {
+    pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Load => "load",
             Self::Check => "check",
@@ -80,21 +108,27 @@ impl Command {
             Self::Prepare => "prepare",
             Self::Plan { .. } => "plan",
             Self::Finalize { .. } => "finalize",
+            Self::Report { .. } => "report",
         }
     }
 
     /// Whether it changes what a schema holds on the target.
-    pub(crate) fn changes(self) -> bool {
+    pub(crate) fn changes(&self) -> bool {
         match self {
             Self::Load | Self::Prepare | Self::Finalize { .. } => true,
-            Self::Check | Self::Verify { .. } | Self::Drift | Self::Seal { .. } | Self::Plan { .. } => false,
+            Self::Check
+            | Self::Verify { .. }
+            | Self::Drift
+            | Self::Seal { .. }
+            | Self::Plan { .. }
+            | Self::Report { .. } => false,
         }
     }
 
     /// Whether standard output is for what it makes, so that records go to standard error.
-    pub(crate) fn delivers(self) -> bool {
+    pub(crate) fn delivers(&self) -> bool {
         match self {
-            Self::Plan { .. } => true,
+            Self::Plan { .. } | Self::Report { .. } => true,
             Self::Load
             | Self::Check
             | Self::Verify { .. }
@@ -106,7 +140,7 @@ impl Command {
     }
 
     /// What of the environment it needs.
-    pub(crate) fn needs(self) -> Needs {
+    pub(crate) fn needs(&self) -> Needs {
         match self {
             Self::Load | Self::Check | Self::Verify { .. } | Self::Drift => Needs {
                 source: Need::Required,
@@ -116,14 +150,14 @@ impl Command {
             Self::Seal { all, .. } => Needs {
                 source: Need::Optional,
                 target: Need::Required,
-                schemas: if all { Need::Ignored } else { Need::Required },
+                schemas: if *all { Need::Ignored } else { Need::Required },
             },
             Self::Prepare => Needs {
                 source: Need::Required,
                 target: Need::Required,
                 schemas: Need::Optional,
             },
-            Self::Finalize { .. } => Needs {
+            Self::Finalize { .. } | Self::Report { .. } => Needs {
                 source: Need::Optional,
                 target: Need::Required,
                 schemas: Need::Optional,

@@ -11,6 +11,7 @@ mod catalogue;
 mod check;
 mod clear;
 mod cli;
+mod clock;
 mod config;
 mod copy;
 mod credentials;
@@ -30,6 +31,7 @@ mod preflight;
 mod prepare;
 mod privileges;
 mod progress;
+mod report;
 mod rings;
 mod seal;
 mod server;
@@ -50,19 +52,20 @@ use serde_json::{Value, json};
 use tracing::Level;
 
 use crate::aws::task::Task;
-use crate::cli::{Command, Format};
+use crate::cli::{Command, Format, ReportFormat};
 use crate::config::Config;
 use crate::error::{Error, Stop};
 use crate::exit::Exit;
 use crate::progress::Progress;
+use crate::report::ReportOptions;
 use crate::seal::SealOptions;
 use crate::shutdown::Shutdown;
 
 fn main() -> ExitCode {
     let progress = Progress::new();
     let parsed = cli::parse(std::env::args_os());
-    let changes = parsed.as_ref().is_ok_and(|command| command.changes());
-    let aside = parsed.as_ref().is_ok_and(|command| command.delivers());
+    let changes = parsed.as_ref().is_ok_and(Command::changes);
+    let aside = parsed.as_ref().is_ok_and(Command::delivers);
     let ended = parsed.and_then(|command| {
         let config = Config::from_env(command.needs())?;
         log::init(config.log_format, config.log_level, fields(&config), aside);
@@ -170,6 +173,23 @@ async fn work(command: Command, config: &Config, progress: &Progress) -> Result<
                 let text = if is_text { plan.text() } else { plan.input()? };
                 shutdown.guard(log::deliver(text)).await?;
                 plan.permit()
+            }
+            Command::Report {
+                format,
+                window,
+                time_zone: clock,
+            } => {
+                let options = ReportOptions { window, clock };
+                let report = report::report(config, &shutdown, progress, options).await?;
+                let text = match format {
+                    ReportFormat::Auto if log::is_output_terminal() => report.text(),
+                    ReportFormat::Auto | ReportFormat::Json => report.json()?,
+                    ReportFormat::Html => report.html(),
+                    ReportFormat::Text => report.text(),
+                    ReportFormat::Trace => report.trace()?,
+                    ReportFormat::Mail => report.mail(),
+                };
+                shutdown.guard(log::deliver(text)).await
             }
         }
     };

@@ -64,6 +64,8 @@ struct Moved {
     table: String,
     rows: Option<u64>,
     bytes: u64,
+    /// Since the run has begun.
+    begun: Duration,
     elapsed: Duration,
     /// Whether its record is written.
     recorded: bool,
@@ -219,6 +221,7 @@ impl Progress {
                 table: table.to_owned(),
                 rows: moving.rows,
                 bytes: moving.bytes,
+                begun: moving.since.saturating_duration_since(self.started),
                 elapsed: moving.since.elapsed(),
                 recorded: false,
             };
@@ -301,6 +304,7 @@ impl Progress {
                     table: name,
                     rows: Some(*rows),
                     bytes: 0,
+                    begun: Duration::ZERO,
                     elapsed: Duration::ZERO,
                     recorded: false,
                 }),
@@ -345,6 +349,7 @@ impl Progress {
                     "table": moved.table,
                     "rows": moved.rows,
                     "bytes": moved.bytes,
+                    "begun_ms": millis(moved.begun),
                     "elapsed_ms": millis(moved.elapsed),
                 })
             })

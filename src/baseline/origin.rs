@@ -53,6 +53,21 @@ impl Origin {
     }
 }
 
+impl Moment {
+    /// Reads that of now, to compare an earlier one with.
+    pub(crate) async fn read(session: &Session) -> Result<Self, Error> {
+        let sql = include_str!("sql/moment.sql");
+        let row = session.query_one("ask for the moment", sql, &[]).await?;
+        let number = |column: &str| u64::try_from(row.get::<_, i64>(column)).unwrap_or_default();
+        Ok(Self {
+            xmin: number("xmin"),
+            xmax: number("xmax"),
+            settled: Vec::new(),
+            lsn: number("lsn"),
+        })
+    }
+}
+
 /// A place in a history: where, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
@@ -83,6 +98,12 @@ impl Place {
         } else {
             None
         }
+    }
+
+    /// Whether no transaction of the whole server can have written until a later place that is not estranged: none was running,
+    /// and none has begun.
+    pub(crate) fn is_still(&self, moment: &Moment) -> bool {
+        self.moment.xmin == self.moment.xmax && self.moment.xmax == moment.xmax
     }
 }
 
@@ -157,6 +178,35 @@ mod tests {
         for (place, (origin, moment), expected) in cases {
             let reason = place.estranged(&origin, &moment).unwrap_or_default();
             assert!(reason.contains(expected), "{expected}: {reason}");
+        }
+    }
+    #[test]
+    fn a_server_is_still_while_no_transaction_ran_or_has_begun() {
+        let moment = |xmin, xmax| Moment {
+            xmin,
+            xmax,
+            settled: Vec::new(),
+            lsn: 1000,
+        };
+        for (then, now, expected) in [
+            (moment(100, 100), moment(100, 100), true),
+            (moment(100, 100), moment(100, 101), false),
+            (moment(100, 100), moment(101, 101), false),
+            (moment(99, 100), moment(99, 100), false),
+            (moment(99, 100), moment(100, 100), false),
+        ] {
+            let origin = Origin {
+                system: "7".to_owned(),
+                database: 5,
+                timeline: 1,
+                started: "noon".to_owned(),
+            };
+            let place = Place {
+                origin,
+                moment: then,
+                durable: true,
+            };
+            assert_eq!(place.is_still(&now), expected, "{place:?} {now:?}");
         }
     }
 }

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 
 use crate::catalogue::{self, Relation};
-use crate::config::Schemas;
+use crate::config::{SchemaName, Schemas};
 use crate::error::Error;
+use crate::server::quoting::quote_ident;
 use crate::server::session::Session;
 
 /// How it is told that a sequence was never called.
@@ -98,6 +99,16 @@ impl Activity {
             }
         }
         Ok(Self(counters))
+    }
+
+    /// What of it stands in one schema.
+    pub(crate) fn of_schema(&self, schema: &SchemaName) -> Self {
+        let prefix = format!("{}.", quote_ident(schema.as_str()));
+        let own = self.0.iter().filter(|(name, _)| name.starts_with(&prefix));
+        Self(
+            own.map(|(name, counter)| (name.clone(), counter.clone()))
+                .collect(),
+        )
     }
 
     /// Names of what has moved since an earlier reading. What that does not know may have; counters that a crash or a

@@ -28,6 +28,7 @@ pub(super) struct Own {
     pub(super) role_map: Option<String>,
     pub(super) on_existing: Option<String>,
     pub(super) accept: Option<String>,
+    pub(super) accept_reason: Option<String>,
     pub(super) run_id: Option<String>,
     pub(super) run_schemas: Option<String>,
     pub(super) max_runtime: Option<String>,

@@ -164,6 +164,8 @@ pub(crate) struct Config {
     pub(crate) role_map: Vec<(String, String)>,
     pub(crate) on_existing: OnExisting,
     pub(crate) accept: BTreeSet<Hazard>,
+    /// Who has accepted them and why.
+    pub(crate) accept_reason: Option<String>,
     pub(crate) run_id: Option<String>,
     /// What the run that this worker is part of brings.
     pub(crate) run_schemas: Schemas,
@@ -234,6 +236,7 @@ impl Config {
             let role_map = reader.optional(given!(own.role_map), parse::role_map);
             let on_existing = reader.required(given!(own.on_existing), OnExisting::named);
             let accept = reader.optional(given!(own.accept), parse::accept);
+            let accept_reason = reader.optional(given!(own.accept_reason), parse::reason);
             let run_schemas = reader.names(given!(own.run_schemas));
             let max_runtime = reader.required(given!(own.max_runtime), parse::limit);
             let stall_timeout = reader.required(given!(own.stall_timeout), parse::limit);
@@ -257,6 +260,7 @@ impl Config {
                 role_map: role_map.unwrap_or_default(),
                 on_existing: on_existing?,
                 accept: accept.unwrap_or_default(),
+                accept_reason,
                 run_id: own.run_id.clone(),
                 run_schemas,
                 max_runtime: max_runtime?,
@@ -300,6 +304,7 @@ impl Config {
             "ROLE_MAP": self.role_map.iter().map(|(old, new)| format!("{old}={new}")).collect::<Vec<_>>(),
             "ON_EXISTING": self.on_existing.word(),
             "ACCEPT": self.accept.iter().map(|hazard| hazard.word()).collect::<Vec<_>>(),
+            "ACCEPT_REASON": self.accept_reason,
             "RUN_ID": self.run_id,
             "RUN_SCHEMAS": self.run_schemas.names(),
             "MAX_RUNTIME": limit(self.max_runtime),
@@ -430,6 +435,11 @@ mod tests {
         ]
     }
 
+    const LONG: &str = match std::str::from_utf8(&[b'x'; 1001]) {
+        Ok(text) => text,
+        Err(_) => "",
+    };
+
     /// Variables, and what each of the problems says.
     const PROBLEMS: &[(Variables<'_>, &[&str])] = &[
         (&[("SCHEMA_NAME", "")], &["SCHEMA_NAME is not set"]),
@@ -528,6 +538,10 @@ mod tests {
         (
             &[("ACCEPT", "large-objects,moon")],
             &["ACCEPT \"moon\" is not one of"],
+        ),
+        (
+            &[("ACCEPT_REASON", LONG)],
+            &["ACCEPT_REASON has 1001 characters, more than 1000"],
         ),
         (
             &[("STALL_TIMEOUT", "soon")],

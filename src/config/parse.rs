@@ -211,6 +211,20 @@ pub(super) fn accept(text: &str) -> Result<BTreeSet<Hazard>, String> {
     names.map(|name| Hazard::named(&name)).collect()
 }
 
+/// Characters of a reason: every row of the ledger keeps it.
+const REASON_MAX: usize = 1000;
+
+pub(super) fn reason(text: &str) -> Result<String, String> {
+    let length = text.chars().count();
+    if length > REASON_MAX {
+        return Err(format!("has {length} characters, more than {REASON_MAX}"));
+    }
+    if text.contains('\0') {
+        return Err("holds a NUL byte".to_owned());
+    }
+    Ok(text.trim().to_owned())
+}
+
 pub(super) fn role_map(text: &str) -> Result<Vec<(String, String)>, String> {
     let mut map: Vec<(String, String)> = Vec::new();
     for item in list(text, &[',', '='])? {

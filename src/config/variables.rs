@@ -121,6 +121,11 @@ pub(crate) const VARIABLES: &[Variable] = &[
         "hazards to accept, by name, separated by commas",
     ),
     variable(
+        "ACCEPT_REASON",
+        "none",
+        "who has accepted them and why, up to 1000 characters; kept in the ledger for report",
+    ),
+    variable(
         "RUN_ID",
         "none",
         "names the run; a load that is already complete under the same RUN_ID exits 0 and does nothing",

@@ -12,12 +12,12 @@ use crate::server::session::Session;
 /// A foreign key that a load has left, and what the target holds of it.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "facts, each by itself")]
-pub(super) struct Key {
+pub(crate) struct Key {
     /// The load's row of the ledger.
     load: i64,
-    pub(super) deferred: Deferred,
+    pub(crate) deferred: Deferred,
     /// What was made of it is there.
-    pub(super) made: bool,
+    pub(crate) made: bool,
     validated: bool,
     /// A constraint of its name is there.
     pub(super) in_the_way: bool,
@@ -31,7 +31,7 @@ pub(super) struct Key {
 }
 
 /// Looks at the foreign keys that some loads have left.
-pub(super) async fn look(target: &Session, deferred: Vec<(i64, Deferred)>) -> Result<Vec<Key>, Error> {
+pub(crate) async fn look(target: &Session, deferred: Vec<(i64, Deferred)>) -> Result<Vec<Key>, Error> {
     let keys = || deferred.iter().map(|(_, one)| &one.foreign_key);
     let schemas: Vec<&str> = keys().map(|key| key.table.schema.as_str()).collect();
     let tables: Vec<&str> = keys().map(|key| key.table.name.as_str()).collect();
@@ -75,7 +75,7 @@ impl Key {
     }
 
     /// Whether it is to be validated, once it is there.
-    pub(super) fn to_validate(&self) -> bool {
+    pub(crate) fn to_validate(&self) -> bool {
         self.deferred.foreign_key.validated && !self.validated && !self.in_one()
     }
 
@@ -85,7 +85,7 @@ impl Key {
     }
 
     /// As records and messages have it.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let key = &self.deferred.foreign_key;
         format!("{} of {}", quote_ident(&key.name), key.table.quoted())
     }

@@ -1,7 +1,7 @@
 //! The command `finalize`: the foreign keys that leave their schemas, after the loads. They are added one after the other
 //! and validated side by side. What cannot be had yet is left and named. If it is asked for, rows are frozen.
 
-mod keys;
+pub(crate) mod keys;
 mod tables;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
 //! The ledger on the target: one row per schema and load, what a retry is decided by.
 
+mod attempts;
 mod deferred;
 mod form;
 mod history;
@@ -7,6 +8,7 @@ mod inventory;
 mod measured;
 mod standing;
 
+pub(crate) use attempts::{Attempt, attempts, changed_between};
 pub(crate) use deferred::{Deferred, awaited, defer_again, foreign_keys, note_made, statements};
 pub(crate) use form::{open, outdated};
 pub(crate) use history::{Past, history};
@@ -35,6 +37,10 @@ const COLLECTOR_DELAY: Duration = Duration::from_secs(1);
 
 /// Between two signs of life of a load.
 const SIGN_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Why hazards were accepted, and the user of the target who has: kept among the variables, and no part of what a load makes.
+const ACCEPT_REASON: &str = "ACCEPT_REASON";
+const USER: &str = "USER";
 
 /// Differences that a row names.
 const DIFFERENCES_MAX: usize = 50;
@@ -116,6 +122,7 @@ impl NewLoad {
             "VERIFY": config.verify.word(),
             "ROLE_MAP": config.role_map,
             "ACCEPT": config.accept.iter().map(|hazard| hazard.word()).collect::<Vec<_>>(),
+            ACCEPT_REASON: config.accept_reason,
         });
         Self {
             run_id: config.run_id.clone(),
@@ -208,7 +215,7 @@ impl Load {
 
     /// Whether this load was made by a run with the same identifier, source and variables.
     fn is_of(&self, entry: &NewLoad) -> bool {
-        self.is_of_run(entry) && self.variables == entry.variables
+        self.is_of_run(entry) && what_makes(&self.variables) == what_makes(&entry.variables)
     }
 
     /// What in the schema is no longer as the load left it, apart from foreign keys that `finalize` has made; empty if
@@ -240,6 +247,15 @@ impl Load {
         let left = self.activity.as_ref();
         Ok(left.map_or_else(Vec::new, |left| now.changes_since(left)))
     }
+}
+
+/// The variables that change what a load makes.
+fn what_makes(variables: &Value) -> Value {
+    let mut variables = variables.clone();
+    if let Value::Object(variables) = &mut variables {
+        variables.retain(|name, _| ![ACCEPT_REASON, USER].contains(&name.as_str()));
+    }
+    variables
 }
 
 /// The latest load of a schema, if this database has a ledger that knows one.
@@ -298,7 +314,7 @@ pub(crate) async fn begin(
     (existing, adopted): (Option<u32>, bool),
 ) -> Result<i64, Error> {
     let sql = "INSERT INTO schemaferry.load (schema_name, schema_oid, adopted, state, run_id, attempt, source, variables) \
-               VALUES ($1, $2, $3, 'clearing', $4, $5, $6, $7) RETURNING id";
+               VALUES ($1, $2, $3, 'clearing', $4, $5, $6, $7 || pg_catalog.jsonb_build_object($8, session_user)) RETURNING id";
     let row = target
         .query_one(
             "write the ledger",
@@ -311,6 +327,7 @@ pub(crate) async fn begin(
                 &entry.attempt,
                 &entry.source,
                 &entry.variables,
+                &USER,
             ],
         )
         .await?;
