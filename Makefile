@@ -1,7 +1,7 @@
 # Everything here installs what it lacks (scripts/install), Rust excepted.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench museum lint image-test setup
+.PHONY: help demo rehearsal test soak bench museum lint image-test setup
 
 SCALE = 1
 ROUNDS = 1
@@ -23,6 +23,10 @@ help: ## say what can be made
 demo: setup ## move three schemas between two throwaway servers and compare them
 	@cargo build --release --locked
 	@TEST_POSTGRES="$$(scripts/servers)" cargo run --release --locked --quiet --bin demo
+
+rehearsal: setup ## take sixty schemas from the plan to the seal, by the state machine and with faults (SCALE=1)
+	@cargo build --release --locked
+	@TEST_POSTGRES="$$(scripts/servers)" cargo run --release --locked --quiet --bin rehearsal -- SCALE="$(SCALE)"
 
 test: setup ## run every test, on each server that is installed
 	TEST_POSTGRES="$$(scripts/servers)" TEST_PGBOUNCER="$$(scripts/pgbouncer)" cargo test --workspace --locked

@@ -1,6 +1,5 @@
 //! The state machine of `deploy/`, executed: real workers, real servers, and what Fargate does to tasks.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Instant;
 
@@ -9,46 +8,17 @@ use serde_json::{Value, json};
 use testbed::cluster::{PASSWORD, SUPERUSER, quote_identifier};
 use testbed::fargate::{Seen, Stop, signal};
 use testbed::secrets::secret;
+pub(crate) use testbed::states::{DEFINITION, SUBSTITUTIONS};
 use testbed::states::{Execution, Failure};
 use testbed::{Account, Cluster, Fate, Machine, Running, SecretsManager, Server, Worker, warehouse};
 
 use crate::rig::{Rig, text};
 
-pub(crate) const DEFINITION: &str = include_str!("../../deploy/state-machine.asl.json");
-
-/// What the template puts into the definition, for this account.
-pub(crate) const SUBSTITUTIONS: [(&str, &str); 12] = [
-    ("Schemas", "one,two"),
-    ("WindowSeconds", "86400"),
-    ("TaskSeconds", "21600"),
-    ("MaxConcurrency", "5"),
-    (
-        "Cluster",
-        "arn:aws:ecs:eu-central-1:123456789012:cluster/schemaferry",
-    ),
-    (
-        "TaskDefinition",
-        "arn:aws:ecs:eu-central-1:123456789012:task-definition/schemaferry:1",
-    ),
-    ("CapacityProvider", "FARGATE_SPOT"),
-    ("Subnets", "subnet-a,subnet-b"),
-    ("SecurityGroups", "sg-a"),
-    ("AssignPublicIp", "DISABLED"),
-    ("LogGroup", "/schemaferry"),
-    ("Topic", "arn:aws:sns:eu-central-1:123456789012:schemaferry"),
-];
 /// A backoff of 30 s takes a quarter of a second or less.
 pub(crate) const SCALE: f64 = 100.0;
-/// Fargate takes back what it gave at the price of Spot.
-const SPOT: Stop = Stop {
-    code: "SpotInterruption",
-    reason: "Your Spot Task was interrupted.",
-    container: None,
-};
 
 pub(crate) fn machine(changes: &[(&str, &str)]) -> Machine {
-    let given: BTreeMap<&str, &str> = SUBSTITUTIONS.iter().chain(changes).copied().collect();
-    Machine::new(DEFINITION, &given.into_iter().collect::<Vec<_>>())
+    Machine::of_deploy(changes)
 }
 
 /// A table of twenty rows.
@@ -272,13 +242,13 @@ const CASES: &[Case] = &[
     ),
     (
         "reclaimed",
-        |n| meets(n, 1, Signal::SIGTERM, SPOT),
+        |n| meets(n, 1, Signal::SIGTERM, Stop::SPOT),
         ("ok", 2, OK),
         "",
     ),
     (
         "always_reclaimed",
-        |n| meets(n, 5, Signal::SIGTERM, SPOT),
+        |n| meets(n, 5, Signal::SIGTERM, Stop::SPOT),
         ("reclaimed", 5, Some(143)),
         "Your Spot Task was interrupted.",
     ),

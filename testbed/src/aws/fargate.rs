@@ -19,7 +19,7 @@ use crate::worker::{Running, Worker};
 /// What is between SIGTERM and SIGKILL; the task definition's `stopTimeout` is longer.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// For a phase that an event waits for.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(5);
 /// Characters of a task's overrides.
 const OVERRIDES_MAX: usize = 8192;
 /// Bytes of a message, all protocols together.
@@ -56,6 +56,13 @@ impl Stop {
     pub const EXITED: Self = Self {
         code: "EssentialContainerExited",
         reason: "Essential container in task exited",
+        container: None,
+    };
+
+    /// Fargate takes back what it gave at the price of Spot.
+    pub const SPOT: Self = Self {
+        code: "SpotInterruption",
+        reason: "Your Spot Task was interrupted.",
         container: None,
     };
 

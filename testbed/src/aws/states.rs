@@ -19,6 +19,30 @@ use jsonata_core::parser;
 use jsonata_core::value::JValue;
 use serde_json::{Map, Value, json};
 
+/// The state machine of `deploy/`.
+pub const DEFINITION: &str = include_str!("../../../deploy/state-machine.asl.json");
+/// What the template puts into it, for [`crate::Account`].
+pub const SUBSTITUTIONS: [(&str, &str); 12] = [
+    ("Schemas", "one,two"),
+    ("WindowSeconds", "86400"),
+    ("TaskSeconds", "21600"),
+    ("MaxConcurrency", "5"),
+    (
+        "Cluster",
+        "arn:aws:ecs:eu-central-1:123456789012:cluster/schemaferry",
+    ),
+    (
+        "TaskDefinition",
+        "arn:aws:ecs:eu-central-1:123456789012:task-definition/schemaferry:1",
+    ),
+    ("CapacityProvider", "FARGATE_SPOT"),
+    ("Subnets", "subnet-a,subnet-b"),
+    ("SecurityGroups", "sg-a"),
+    ("AssignPublicIp", "DISABLED"),
+    ("LogGroup", "/schemaferry"),
+    ("Topic", "arn:aws:sns:eu-central-1:123456789012:schemaferry"),
+];
+
 /// Bytes of a state's input, output or variable.
 const DATA_MAX: usize = 256 * 1024;
 /// Characters of a cause.
@@ -112,6 +136,13 @@ pub struct Execution {
 }
 
 impl Machine {
+    /// The one of `deploy/`, with some substitutions changed.
+    #[must_use]
+    pub fn of_deploy(changes: &[(&str, &str)]) -> Self {
+        let given: BTreeMap<&str, &str> = SUBSTITUTIONS.iter().chain(changes).copied().collect();
+        Self::new(DEFINITION, &given.into_iter().collect::<Vec<_>>())
+    }
+
     /// Reads a definition, with `${…}` replaced as CloudFormation does it.
     #[must_use]
     pub fn new(text: &str, substitutions: &[(&str, &str)]) -> Self {
