@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use tokio::sync::Mutex;
 
 use crate::config::Config;
@@ -117,6 +117,18 @@ impl Control {
         };
         Ok(rows.iter().map(backend).collect())
     }
+}
+
+/// Names the sessions of a command that belongs to no unit, whatever loads sweep, and connects beside each.
+pub(crate) async fn beside(command: &str, sessions: &[(&Server, &Session)]) -> Result<Vec<Control>, Error> {
+    let address = sessions.first().map(|(server, _)| server.address());
+    let names = ApplicationName::new(&format!("{command} {}", address.unwrap_or_default()), &[]);
+    let role = names.role(command);
+    try_join_all(sessions.iter().map(async |(server, session)| {
+        session.rename(server, &role).await?;
+        Control::open(server, &names).await
+    }))
+    .await
 }
 
 /// Ends the backends of an attempt wherever it has a control session, within what a stopped run may take.

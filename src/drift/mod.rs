@@ -145,6 +145,9 @@ async fn compare(
         dump.finish()
     )?;
     let now = Definitions::of(&archive);
+    drop(readers);
+    // What was scanned by name has to be what was listed.
+    snapshot.release().await?;
     let found = Found {
         tables: &tables,
         fingerprints: fingerprints.iter().map(|one| (one.oid, one)).collect(),

@@ -27,6 +27,7 @@ use crate::rings;
 use crate::server::session::Session;
 use crate::server::{ApplicationName, Server, Sides};
 use crate::shutdown::Shutdown;
+use crate::watchdog::{self, Control};
 use crate::word::Word as _;
 
 /// Units that are asked about at once.
@@ -98,27 +99,43 @@ pub(crate) async fn plan(
     let made = async {
         progress.enter(Phase::Connect);
         let reached = Box::pin(reach(config)).await?;
-        progress.enter(Phase::Preflight);
-        let accepts = config.accept.contains(&Hazard::OutsideChildren);
-        let source = source::read(&reached.source.1, &config.schemas, !accepts).await?;
-        let mut units = units(config, &source)?;
-        let weights: Vec<Weight> = units.iter().map(Unit::weight).collect();
-        let needs = units.iter().map(|unit| unit.needs.keys().copied().collect());
-        let measured = Measured::of(&reached.history);
-        let mut forecast = measured.forecast(&weights, needs.collect(), places, config.verify.word());
-        forecast.keep_needed_first(&units.iter().map(Unit::name).collect::<Vec<_>>(), RUN_SCHEMAS_MAX);
-        let has_target = reached.target.is_some();
-        Box::pin(ask(config, reached, &mut units, progress)).await?;
-        let plan = Plan {
-            units,
-            forecast,
-            method: config.method,
-            has_target,
-        };
-        plan.record();
-        Ok(plan)
+        let sides = [Some(&reached.source), reached.target.as_ref()];
+        let sessions: Vec<(&Server, &Session)> = sides
+            .into_iter()
+            .flatten()
+            .map(|(server, session)| (server, session))
+            .collect();
+        let controls = watchdog::beside("plan", &sessions).await?;
+        let controls: Vec<&Control> = controls.iter().collect();
+        tokio::select! {
+            biased;
+            never = watchdog::watch(&controls, config, progress, shutdown) => match never {},
+            made = Box::pin(make(config, reached, progress, places)) => made,
+        }
     };
     shutdown.guard(Box::pin(made)).await
+}
+
+async fn make(config: &Config, reached: Reached, progress: &Progress, places: usize) -> Result<Plan, Error> {
+    progress.enter(Phase::Preflight);
+    let accepts = config.accept.contains(&Hazard::OutsideChildren);
+    let source = source::read(&reached.source.1, &config.schemas, !accepts).await?;
+    let mut units = units(config, &source)?;
+    let weights: Vec<Weight> = units.iter().map(Unit::weight).collect();
+    let needs = units.iter().map(|unit| unit.needs.keys().copied().collect());
+    let measured = Measured::of(&reached.history);
+    let mut forecast = measured.forecast(&weights, needs.collect(), places, config.verify.word());
+    forecast.keep_needed_first(&units.iter().map(Unit::name).collect::<Vec<_>>(), RUN_SCHEMAS_MAX);
+    let has_target = reached.target.is_some();
+    Box::pin(ask(config, reached, &mut units, progress)).await?;
+    let plan = Plan {
+        units,
+        forecast,
+        method: config.method,
+        has_target,
+    };
+    plan.record();
+    Ok(plan)
 }
 
 async fn reach(config: &Config) -> Result<Reached, Error> {

@@ -8,7 +8,8 @@ use std::fs::File;
 
 use serde_json::{Value, json};
 use testbed::cluster::PASSWORD;
-use testbed::{Account, Fate, Output, Worker, warehouse};
+use testbed::proxy::Line;
+use testbed::{Account, Fate, Output, Proxy, Worker, warehouse};
 
 use crate::aws::{SCALE, machine, outcomes};
 use crate::rig::{MakeRig, Rig, assert_exit, text};
@@ -354,4 +355,21 @@ fn what_cannot_be_written_is_no_success() {
     let output = source_only(planner(&empty)).run();
     assert_exit(&output, 78);
     assert!(output.stderr.contains("no schema to move"), "{}", output.stderr);
+}
+
+#[test]
+fn a_plan_to_which_nobody_answers_is_ended() {
+    let rig = Rig::new("CREATE SCHEMA s; CREATE TABLE s.t (a int)");
+    let source = format!("{}:{}", rig.source.host(), rig.source.port());
+    let proxy = Proxy::start(source.parse().unwrap(), Line::default());
+    proxy.hold_at(b"-- What schemas hold.", "");
+    let output = rig
+        .worker("s")
+        .arg("plan")
+        .env("SOURCE_PORT", proxy.port().to_string())
+        .env("SOURCE_SSLMODE", "disable")
+        .env("STALL_TIMEOUT", "3s")
+        .run();
+    assert_exit(&output, 75);
+    assert!(output.stderr.contains("STALL_TIMEOUT"), "{}", output.stderr);
 }
