@@ -189,6 +189,9 @@ async fn work(command: Command, config: &Config, progress: &Progress) -> Result<
                     ReportFormat::Trace => report.trace()?,
                     ReportFormat::Mail => report.mail(),
                 };
+                if format == ReportFormat::Mail {
+                    progress.mail(&text);
+                }
                 shutdown.guard(log::deliver(text)).await
             }
         }

@@ -68,6 +68,7 @@ pub(crate) fn conclude(ended: &Result<(), Error>, changes: bool, progress: &Prog
                 not_frozen = part("not_frozen"),
                 deferred = part("deferred"),
                 lost_records,
+                mail = progress.mailed(),
                 "run ended"
             )
         };

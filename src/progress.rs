@@ -92,6 +92,7 @@ struct State {
     not_carried: Vec<String>,
     deferred: Vec<String>,
     already_complete: bool,
+    mail: Option<String>,
 }
 
 /// The run's progress, shared by everything that takes part in it.
@@ -127,6 +128,7 @@ impl Progress {
                 not_carried: Vec::new(),
                 deferred: Vec::new(),
                 already_complete: false,
+                mail: None,
             }),
         }
     }
@@ -327,6 +329,16 @@ impl Progress {
     /// Notes that nothing had to be done: the unit is complete under this `RUN_ID`.
     pub(crate) fn already_complete(&self) {
         self.state().already_complete = true;
+    }
+
+    /// Keeps the text of a mail for the last record.
+    pub(crate) fn mail(&self, text: &str) {
+        self.state().mail = Some(text.to_owned());
+    }
+
+    /// The text of a mail, where there is one.
+    pub(crate) fn mailed(&self) -> Option<String> {
+        self.state().mail.clone()
     }
 
     /// Whether nothing had to be done.

@@ -35,6 +35,7 @@ locals {
     PRIVILEGES           = var.privileges
     ROLE_MAP             = var.role_map
     ACCEPT               = var.accept
+    ACCEPT_REASON        = var.accept_reason
   })
   # The container of deploy/template.yaml, whose comments say why.
   container = {
@@ -124,6 +125,7 @@ resource "aws_sfn_state_machine" "this" {
     AssignPublicIp   = "DISABLED"
     LogGroup         = aws_cloudwatch_log_group.workers.name
     Topic            = aws_sns_topic.report.arn
+    TimeZone         = var.time_zone
   })
 }
 

@@ -117,6 +117,18 @@ variable "accept" {
   default     = ""
 }
 
+variable "accept_reason" {
+  description = "Who has accepted them and why, for the report"
+  type        = string
+  default     = ""
+}
+
+variable "time_zone" {
+  description = "Time zone of the times in the report"
+  type        = string
+  default     = "UTC"
+}
+
 variable "cpu" {
   description = "CPU units of a task, 1024 to a core"
   type        = number

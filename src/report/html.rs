@@ -279,21 +279,19 @@ impl Report {
     }
 
     fn since_part(&self) -> Markup {
-        let (told, others): (Vec<&Change>, Vec<&Change>) = self
-            .since
-            .iter()
-            .partition(|change| change.is_remarkable() || self.since.len() <= SHOWN);
+        let (told, others) = self.remarkable();
+        // A few are seen without opening anything.
+        let (told, others) = if self.since.len() <= SHOWN {
+            (self.since.iter().collect(), Vec::new())
+        } else {
+            (told, others)
+        };
         html! {
-            h2 {
-                @match self.run_before() {
-                    Some(run) => { "Since run " (name(run)) }
-                    None => { "Since the loads before" }
-                }
-            }
+            h2 { (name(&self.since_words())) }
             @if !told.is_empty() { (changes(&told)) }
             @if !others.is_empty() {
                 details {
-                    summary { (counted(others.len(), "unit")) " with the definitions of the run before, in one attempt" }
+                    summary { (counted(others.len(), "unit")) ", each in one attempt, with no definition changed" }
                     (changes(&others))
                 }
             }

@@ -1,6 +1,6 @@
 //! The text of a mail: the first screen, as short as a topic takes it.
 
-use crate::report::{Change, Report};
+use crate::report::Report;
 
 /// Bytes of a mail: it travels in one record of the log, which has 16 KiB.
 const BYTES_MAX: usize = 10_000;
@@ -9,9 +9,7 @@ const LINES: [usize; 5] = [40, 20, 10, 5, 2];
 
 impl Report {
     pub(crate) fn mail(&self) -> String {
-        let mails = LINES
-            .iter()
-            .map(|most| self.summary(*most, Change::is_remarkable));
+        let mails = LINES.iter().map(|most| self.summary(*most, false));
         let mut shortest = String::new();
         for mail in mails {
             if mail.len() <= BYTES_MAX {

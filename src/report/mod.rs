@@ -186,9 +186,7 @@ async fn read(config: &Config, progress: &Progress, options: ReportOptions) -> R
     progress.enter(Phase::Preflight);
     let rows = ledger::attempts(&target).await?;
     let runs = runs::runs(&rows, &held(&target, &rows).await?);
-    let chosen = choose(config, &runs)?;
-    let mut run = runs.get(chosen).cloned().ok_or_else(nothing)?;
-    run.only(&config.schemas.names());
+    let (run, runs) = choose(config, &runs)?;
 
     progress.enter(Phase::Verify);
     let standing = Target::read(&target, &run).await?;
@@ -217,38 +215,46 @@ async fn read(config: &Config, progress: &Progress, options: ReportOptions) -> R
         untouched: untouched.collect(),
         outside: sides.await?,
         missing: missing(config, &run),
-        beside: beside(config, &run, runs.get(..chosen).unwrap_or_default(), now.as_ref()),
+        beside: beside(config, &run, runs, now.as_ref()),
         standings: standing.standings,
         left: standing.left,
     };
     let since = since(&target, &rows, &run).await?;
     let addresses = (server.address(), now.map(|now| now.address));
-    let report = Report::new(
-        run,
-        runs.get(..=chosen).unwrap_or_default(),
-        asked,
-        (since, addresses, options),
-    );
+    let report = Report::new(run, runs, asked, (since, addresses, options));
     report.record();
     Ok(report)
 }
 
-fn nothing() -> Error {
-    Error::Refused(Refused::config(
-        Side::Target,
-        "the ledger holds no load to report on",
-        "correct RUN_ID or TARGET_DBNAME",
-    ))
-}
-
-/// The run that is asked for, or the newest one of the schemas that are.
-fn choose(config: &Config, runs: &[Run]) -> Result<usize, Error> {
+/// The run that is asked for, or the newest one of the schemas that are, and those before it. One that has left no row has brought
+/// none of them.
+fn choose<'a>(config: &Config, runs: &'a [Run]) -> Result<(Run, &'a [Run]), Error> {
     let asked = config.schemas.names();
     let is_it = |run: &Run| {
         let has_one = asked.is_empty() || asked.iter().any(|schema| run.schemas().contains(schema));
         has_one && (config.run_id.is_none() || config.run_id == run.id)
     };
-    runs.iter().rposition(is_it).ok_or_else(nothing)
+    if let Some((before, [run, ..])) = runs
+        .iter()
+        .rposition(is_it)
+        .and_then(|at| runs.split_at_checked(at))
+    {
+        let mut run = run.clone();
+        run.only(&asked);
+        return Ok((run, before));
+    }
+    if !asked.is_empty() && config.run_id.is_some() {
+        let run = Run {
+            id: config.run_id.clone(),
+            units: Vec::new(),
+        };
+        return Ok((run, runs));
+    }
+    Err(Error::Refused(Refused::config(
+        Side::Target,
+        "the ledger holds no load to report on",
+        "correct RUN_ID or TARGET_DBNAME",
+    )))
 }
 
 /// Schemas of the ledger that a worker is at.
@@ -337,14 +343,14 @@ async fn since(target: &Session, rows: &[ledger::Attempt], run: &Run) -> Result<
 }
 
 impl Report {
-    /// Of a run, the last of `runs`.
+    /// Of a run, and of those before it.
     fn new(
         run: Run,
-        runs: &[Run],
+        before: &[Run],
         asked: Asked,
         (since, (target, source), options): (Vec<Change>, (String, Option<String>), ReportOptions),
     ) -> Self {
-        let ends = ends(&run, runs, &options);
+        let ends = ends(&run, before, &options);
         let decision = decision::decide(&run, &asked, ends.as_ref());
         let complete = || run.units.iter().filter_map(|unit| Some((unit, unit.complete()?)));
         let not_carried = complete().flat_map(|(unit, last)| {
@@ -403,13 +409,14 @@ impl Report {
     }
 }
 
-fn ends(run: &Run, runs: &[Run], options: &ReportOptions) -> Option<Ends> {
+fn ends(run: &Run, before: &[Run], options: &ReportOptions) -> Option<Ends> {
     let (began, ended) = run.bounds()?;
     let window = options
         .window
         .and_then(|window| window.end(&options.clock, began));
     let schemas = run.schemas();
-    let took = runs.iter().rev().filter_map(|other| {
+    let newest_first = std::iter::once(run).chain(before.iter().rev());
+    let took = newest_first.filter_map(|other| {
         let (began, ended) = other.bounds()?;
         let is_like_it = other.is_complete() && schemas.is_subset(&other.schemas());
         is_like_it.then(|| Took {

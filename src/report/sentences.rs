@@ -120,14 +120,6 @@ impl Ends {
 }
 
 impl Change {
-    /// Whether there is more to say of it than how it has grown.
-    pub(super) fn is_remarkable(&self) -> bool {
-        self.before.is_none()
-            || self.seconds.is_none()
-            || !self.changed().is_empty()
-            || !self.again.is_empty()
-    }
-
     pub(super) fn size(&self) -> String {
         let Some(size) = self.size else {
             return String::new();
@@ -274,8 +266,31 @@ impl Report {
         ]
     }
 
+    /// Changes of which there is more to say than how much has grown, and the others.
+    pub(super) fn remarkable(&self) -> (Vec<&Change>, Vec<&Change>) {
+        let is_known = self.since.iter().any(|change| change.before.is_some());
+        let (told, others) = self.since.iter().partition(|change| {
+            is_known && change.before.is_none()
+                || change.seconds.is_none()
+                || !change.changed().is_empty()
+                || !change.again.is_empty()
+        });
+        (told, others)
+    }
+
+    /// What the changes are counted from.
+    pub(super) fn since_words(&self) -> String {
+        if self.since.iter().all(|change| change.before.is_none()) {
+            return "loaded for the first time".to_owned();
+        }
+        match self.run_before() {
+            Some(run) => format!("since run {run}"),
+            None => "since the loads before".to_owned(),
+        }
+    }
+
     /// The run before, if all units have the same.
-    pub(super) fn run_before(&self) -> Option<&str> {
+    fn run_before(&self) -> Option<&str> {
         let mut runs = self.since.iter().filter_map(|change| change.before.as_ref());
         let first: &Before = runs.next()?;
         runs.all(|before| before.run == first.run)

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::log::printable;
 use crate::report::runs::{Outcome, Unit, seconds};
-use crate::report::{Change, Ends, Report};
+use crate::report::{Ends, Report};
 use crate::tabular::{aligned, cut, span};
 
 /// Characters of the timeline from its beginning to its end.
@@ -28,15 +28,15 @@ pub(super) fn section(text: &mut String, heading: &str, lines: &[String], most: 
 impl Report {
     /// All of it.
     pub(crate) fn text(&self) -> String {
-        let mut text = self.summary(usize::MAX, |_| true);
+        let mut text = self.summary(usize::MAX, true);
         let timeline = self.timeline();
         write!(text, "\ntimeline\n{timeline}").ok();
         section(&mut text, "in figures", &self.facts_words(), usize::MAX);
         text
     }
 
-    /// What the first screen has, each list cut at so many lines; of what has changed since the run before, what `is_told`.
-    pub(super) fn summary(&self, most: usize, is_told: fn(&Change) -> bool) -> String {
+    /// What the first screen has, each list cut at so many lines, and `in_full` also of what has merely grown.
+    pub(super) fn summary(&self, most: usize, in_full: bool) -> String {
         let mut text = format!(
             "{}\n{}, time zone {}\n",
             printable(&self.headline()),
@@ -79,21 +79,21 @@ impl Report {
             })
             .collect();
         section(&mut text, "still deferred", &deferred, most);
-        section(&mut text, &self.since_heading(), &self.since_lines(is_told), most);
+        section(
+            &mut text,
+            &printable(&self.since_words()),
+            &self.since_lines(in_full),
+            most,
+        );
         section(&mut text, "outside of schemas", &self.outside_lines(), most);
         text
     }
 
-    pub(super) fn since_heading(&self) -> String {
-        match self.run_before() {
-            Some(run) => format!("since run {}", printable(run)),
-            None => "since the loads before".to_owned(),
-        }
-    }
-
-    fn since_lines(&self, is_told: fn(&Change) -> bool) -> Vec<String> {
+    fn since_lines(&self, in_full: bool) -> Vec<String> {
+        let (told, others) = self.remarkable();
+        let others = others.into_iter().filter(|_| in_full);
         let mut lines = Vec::new();
-        for change in self.since.iter().filter(|change| is_told(change)) {
+        for change in told.into_iter().chain(others) {
             let known = [change.duration(), change.size()];
             let known: Vec<&str> = known
                 .iter()

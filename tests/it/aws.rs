@@ -49,15 +49,16 @@ fn report(execution: &Execution, seen: &Seen) -> Value {
     report
 }
 
-/// What a report calls the tasks that prepare and finalize.
+/// What a report calls the tasks that prepare, finalize and report.
 pub(crate) const PREPARE: &str = "prepare of all schemas";
 pub(crate) const FINALIZE: &str = "finalize of all schemas";
+pub(crate) const REPORT: &str = "report of all schemas";
 
 /// Schema, outcome and attempts of each load's line of a report.
 pub(crate) fn outcomes(report: &Value) -> Vec<(String, String, u64)> {
     let lines = report["schemas"].as_array().unwrap().iter();
     lines
-        .filter(|line| ![PREPARE, FINALIZE].contains(&text(line, "schema")))
+        .filter(|line| ![PREPARE, FINALIZE, REPORT].contains(&text(line, "schema")))
         .map(|line| {
             let own = |field| text(line, field).to_owned();
             (own("schema"), own("outcome"), line["attempts"].as_u64().unwrap())
@@ -107,7 +108,13 @@ fn twenty_schemas_move_five_at_a_time_and_again_in_the_next_rehearsal() {
         assert_eq!(outcomes(&report), expected);
         assert_eq!(seen.peak, 5);
         // What `docs/aws.md` says about the history.
-        assert_eq!(execution.events.len(), 53 + 10 * names.len());
+        assert_eq!(execution.events.len(), 74 + 10 * names.len());
+        let mail = seen.mails.last().unwrap();
+        assert!(
+            mail.contains("ok                  report of all schemas"),
+            "{mail}"
+        );
+        assert!(mail.contains(&format!(": run {run_id} to ")), "{mail}");
         let complete = |lines: &Vec<String>| {
             lines[0].contains("\"command\":\"load\"")
                 && lines.last().unwrap().contains("\"already_complete\":true")

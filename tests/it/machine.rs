@@ -69,7 +69,8 @@ impl Services for Scripted {
             "runTask.sync" if self.exit == 0 => Ok(task),
             "runTask.sync" => Err(Failure::new("States.TaskFailed", task.to_string())),
             "getLogEvents" => {
-                let record = json!({"msg": "run ended", "reason": self.reason}).to_string();
+                let mail = format!("Go: run of {}", self.reason);
+                let record = json!({"msg": "run ended", "reason": self.reason, "mail": mail}).to_string();
                 Ok(json!({"Events": [{"Message": record}]}))
             }
             _ => {
@@ -153,7 +154,7 @@ fn five_hundred_schemas_fit() {
     ] {
         let names: Vec<String> = names(length).into_iter().take(count).collect();
         let (execution, report) =
-            Scripted::new(exit, &reason).run(&json!({"schemas": names, "prepare": false}));
+            Scripted::new(exit, &reason).run(&json!({"schemas": names, "prepare": false, "report": false}));
         assert_eq!(report["failed"], count);
         let events = 20 + 10 * count + 10 * (attempts - 1) * count + 9 * count;
         assert_eq!(execution.events.len(), events);
@@ -187,6 +188,7 @@ fn an_input_that_cannot_be_meant_starts_nothing() {
         (json!({"schemas": "a", "runid": "b"}), "[\"runid\"]"),
         (json!({"schemas": ["a"], "prepare": "false"}), "[]"),
         (json!({"schemas": ["a"], "finalize": 0}), "[]"),
+        (json!({"schemas": ["a"], "report": "no"}), "[]"),
         (json!({"schemas": ["a"], "freeze": "yes"}), "[]"),
         // One task is told all of them.
         (json!({"schemas": ["a".repeat(3500), "b".repeat(3500)]}), "[]"),
@@ -279,7 +281,7 @@ fn one_task_prepares_for_all() {
         assert_eq!(first.get("Cpu"), None);
     }
     for input in [
-        json!({"schemas": schemas, "prepare": false, "finalize": false}),
+        json!({"schemas": schemas, "prepare": false, "finalize": false, "report": false}),
         json!({"schemas": schemas, "command": "verify"}),
     ] {
         let (_, report) = Scripted::new(0, "").run(&input);
@@ -300,7 +302,8 @@ fn prepare_ends(arguments: &Value, exit: u64) -> u64 {
     }
 }
 
-/// People get a line a schema: first what waits for them, then what passes by itself, then what is done.
+/// People get a line a schema: first what waits for them, then what passes by itself, then what is done; and what the last task
+/// reports.
 #[test]
 fn a_mail_begins_with_the_worst() {
     let account = Scripted::new(0, "why it has failed");
@@ -320,14 +323,17 @@ fn a_mail_begins_with_the_worst() {
         .to_owned();
     let lines: Vec<&str> = mail.lines().collect();
     let begins = [
-        "load sunday: 2 of 4 tasks have failed",
+        "load sunday: 2 of 5 tasks have failed",
         "",
         "denied              wrong: 1 attempt, ",
         "transient           later: 5 attempts, ",
         "ok                  prepare of all schemas: 1 attempt, ",
         "ok                  done: 1 attempt, ",
+        "ok                  report of all schemas: 1 attempt, ",
         "",
         "arn:aws:states:",
+        "",
+        "Go: run of why it has failed",
     ];
     assert_eq!(lines.len(), begins.len(), "{mail}");
     for (line, begins) in lines.iter().zip(begins) {

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use testbed::{Account, Fate, Worker};
 
-use crate::aws::{FINALIZE, PREPARE, SCALE, machine, outcomes};
+use crate::aws::{FINALIZE, PREPARE, REPORT, SCALE, machine, outcomes};
 use crate::rig::{Rig, assert_exit, text};
 use crate::slow::{PATIENCE, wait_for_phase};
 
@@ -68,7 +68,7 @@ fn a_list_is_rehearsed_as_often_as_one_likes() {
     for name in ["first", "second", "third"] {
         rig.at_source("INSERT INTO a.t VALUES ('x')");
         let ended = run(name, json!({"schemas": schemas}));
-        assert_eq!(ended, format!("{}, {FINALIZE} ok", all("ok", "ok")));
+        assert_eq!(ended, format!("{}, {FINALIZE} ok, {REPORT} ok", all("ok", "ok")));
         assert_eq!(
             rig.at_target("SELECT count(*) FROM a.t"),
             rig.at_source("SELECT count(*) FROM a.t")
@@ -76,11 +76,12 @@ fn a_list_is_rehearsed_as_often_as_one_likes() {
     }
     // Those that are built on another stand in its way where nothing was prepared.
     let left_out = json!({"schemas": ["a"], "prepare": false});
-    assert_eq!(run("fourth", left_out), "a occupied");
+    assert_eq!(run("fourth", left_out), format!("a occupied, {REPORT} ok"));
     let seal = json!({"schemas": schemas, "command": "seal"});
     assert_eq!(run("live", seal), "c ok, a ok, b ok");
     let input = json!({"schemas": schemas});
-    assert_eq!(run("too late", input), all("occupied", "occupied"));
+    let nothing = format!("{}, {REPORT} ok", all("occupied", "occupied"));
+    assert_eq!(run("too late", input), nothing);
     assert_eq!(
         rig.at_target("SELECT a.t.e, b.t.e, c.t.e FROM a.t, b.t, c.t LIMIT 1"),
         "x|x|x"

@@ -178,6 +178,11 @@ fn what_has_changed_since_the_run_before_is_named() {
     let of_schema = as_json(&reporter(&rig).env("SCHEMA_NAME", "b,nothing"));
     assert_eq!(of_schema["run"], "first");
     has_reason(&of_schema, "no-go", "schema nothing was not loaded");
+    let nothing = reporter(&rig).env("RUN_ID", "nothing");
+    assert_exit(&nothing.run(), 78);
+    let empty = as_json(&nothing.env("SCHEMA_NAME", "a"));
+    assert_eq!((&empty["run"], &empty["units"]), (&json!("nothing"), &json!([])));
+    has_reason(&empty, "no-go", "schema a was not loaded");
 }
 
 /// Somebody writes to it, until it is sealed; then it goes.

@@ -110,6 +110,7 @@ fn the_container_is_told_only_what_the_worker_knows() {
             ("SourceSslMode", "verify-full"),
             ("RoleMap", "a=b"),
             ("Accept", "large-objects"),
+            ("AcceptReason", "CHG-7, J. Doe: archived"),
         ];
         let container = container(&deployed(&given).unwrap());
         for list in ["Environment", "Secrets"] {

@@ -151,7 +151,7 @@ impl Account {
             .map(|variable| (text(&variable["Name"]), text(&variable["Value"])))
             .collect();
         let schema = match text(&container["Command"][0]) {
-            command @ "finalize" => command,
+            command @ ("finalize" | "report") => command,
             _ => variables["SCHEMA_NAME"],
         };
         let (number, id) = self.enter(schema, arguments);

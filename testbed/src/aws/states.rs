@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 /// The state machine of `deploy/`.
 pub const DEFINITION: &str = include_str!("../../../deploy/state-machine.asl.json");
 /// What the template puts into it, for [`crate::Account`].
-pub const SUBSTITUTIONS: [(&str, &str); 12] = [
+pub const SUBSTITUTIONS: [(&str, &str); 13] = [
     ("Schemas", "one,two"),
     ("WindowSeconds", "86400"),
     ("TaskSeconds", "21600"),
@@ -41,6 +41,7 @@ pub const SUBSTITUTIONS: [(&str, &str); 12] = [
     ("AssignPublicIp", "DISABLED"),
     ("LogGroup", "/schemaferry"),
     ("Topic", "arn:aws:sns:eu-central-1:123456789012:schemaferry"),
+    ("TimeZone", "Europe/Berlin"),
 ];
 
 /// Bytes of a state's input, output or variable.
