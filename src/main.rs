@@ -180,19 +180,7 @@ async fn work(command: Command, config: &Config, progress: &Progress) -> Result<
                 time_zone: clock,
             } => {
                 let options = ReportOptions { window, clock };
-                let report = report::report(config, &shutdown, progress, options).await?;
-                let text = match format {
-                    ReportFormat::Auto if log::is_output_terminal() => report.text(),
-                    ReportFormat::Auto | ReportFormat::Json => report.json()?,
-                    ReportFormat::Html => report.html(),
-                    ReportFormat::Text => report.text(),
-                    ReportFormat::Trace => report.trace()?,
-                    ReportFormat::Mail => report.mail(),
-                };
-                if format == ReportFormat::Mail {
-                    progress.mail(&text);
-                }
-                shutdown.guard(log::deliver(text)).await
+                tell(config, (&shutdown, progress), format, options).await
             }
         }
     };
@@ -202,5 +190,31 @@ async fn work(command: Command, config: &Config, progress: &Progress) -> Result<
         never = deadline => never,
         never = progress.report() => match never {},
         ended = asked => ended,
+    }
+}
+
+/// Reports: on standard output, and in a bucket where one is given.
+async fn tell(
+    config: &Config,
+    (shutdown, progress): (&Shutdown, &Progress),
+    format: ReportFormat,
+    options: ReportOptions,
+) -> Result<(), Error> {
+    let report = report::report(config, shutdown, progress, options).await?;
+    let text = match format {
+        ReportFormat::Auto if log::is_output_terminal() => report.text(),
+        ReportFormat::Auto | ReportFormat::Json => report.json()?,
+        ReportFormat::Html => report.html(),
+        ReportFormat::Text => report.text(),
+        ReportFormat::Trace => report.trace()?,
+        ReportFormat::Mail => report.mail(),
+    };
+    if format == ReportFormat::Mail {
+        progress.mail(&text);
+    }
+    shutdown.guard(log::deliver(text)).await?;
+    match &config.report_bucket {
+        Some(bucket) => shutdown.guard(Box::pin(report.put(bucket))).await,
+        None => Ok(()),
     }
 }

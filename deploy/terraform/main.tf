@@ -36,6 +36,7 @@ locals {
     ROLE_MAP             = var.role_map
     ACCEPT               = var.accept
     ACCEPT_REASON        = var.accept_reason
+    REPORT_BUCKET        = var.report_bucket
   })
   # The container of deploy/template.yaml, whose comments say why.
   container = {

@@ -52,8 +52,16 @@ resource "aws_iam_role" "task" {
 resource "aws_iam_role_policy" "task" {
   role = aws_iam_role.task.id
   policy = jsonencode({
-    Version   = "2012-10-17"
-    Statement = [{ Effect = "Allow", Action = "secretsmanager:GetSecretValue", Resource = local.secrets }]
+    Version = "2012-10-17"
+    Statement = concat(
+      [{ Effect = "Allow", Action = "secretsmanager:GetSecretValue", Resource = local.secrets }],
+      var.report_bucket == "" ? [] : [{
+        Effect    = "Allow"
+        Action    = "s3:PutObject"
+        Resource  = "arn:${data.aws_partition.this.partition}:s3:::${var.report_bucket}/report-*"
+        Condition = { StringEquals = { "s3:ResourceAccount" = data.aws_caller_identity.this.account_id } }
+      }],
+    )
   })
 }
 

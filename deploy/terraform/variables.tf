@@ -123,6 +123,12 @@ variable "accept_reason" {
   default     = ""
 }
 
+variable "report_bucket" {
+  description = "Bucket of this account that every report is put into; empty for none"
+  type        = string
+  default     = ""
+}
+
 variable "time_zone" {
   description = "Time zone of the times in the report"
   type        = string

@@ -1,4 +1,4 @@
-//! AWS: secrets, tokens of IAM database authentication, and the task that the worker runs in.
+//! AWS: secrets, tokens of IAM database authentication, a bucket, and the task that the worker runs in.
 //!
 //! The only module that names an AWS type. AWS is contacted only if a variable asks for it.
 #![expect(
@@ -6,6 +6,7 @@
     reason = "AWS types are named here and nowhere else"
 )]
 
+pub(crate) mod bucket;
 pub(crate) mod secret;
 pub(crate) mod task;
 pub(crate) mod token;
@@ -33,4 +34,14 @@ async fn configuration() -> SdkConfig {
         .timeout_config(timeouts)
         .load()
         .await
+}
+
+/// Text as it stands in a query, or in one segment of a path: what is not unreserved (RFC 3986) as percent signs and hexadecimal digits.
+fn query_encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |encoded, byte| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            encoded + &char::from(byte).to_string()
+        }
+        _ => encoded + &format!("%{byte:02X}"),
+    })
 }

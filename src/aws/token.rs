@@ -11,6 +11,7 @@ use aws_sigv4::http_request::{self, SignableBody, SignableRequest, SignatureLoca
 use aws_sigv4::sign::v4;
 use secrecy::SecretString;
 
+use crate::aws::query_encoded;
 use crate::error::{Error, Refusal, Side};
 
 /// How long a server takes a token after it was signed; a session that it has opened lives on.
@@ -129,7 +130,7 @@ impl Tokens {
 }
 
 /// What is wrong with AWS credentials, and what it means for the run.
-fn describe_credentials(error: &CredentialsError) -> (&'static str, Refusal) {
+pub(super) fn describe_credentials(error: &CredentialsError) -> (&'static str, Refusal) {
     match error {
         CredentialsError::CredentialsNotLoaded(_) => (
             "no usable AWS credentials were found (give the task a role, or set the AWS variables)",
@@ -143,14 +144,4 @@ fn describe_credentials(error: &CredentialsError) -> (&'static str, Refusal) {
         | CredentialsError::Unhandled(_)
         | _ => ("AWS credentials cannot be fetched just now", Refusal::Transient),
     }
-}
-
-/// Text as it stands in a query: what is not unreserved (RFC 3986) as percent signs and hexadecimal digits.
-fn query_encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |encoded, byte| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-            encoded + &char::from(byte).to_string()
-        }
-        _ => encoded + &format!("%{byte:02X}"),
-    })
 }

@@ -31,6 +31,7 @@ pub(super) struct Own {
     pub(super) accept_reason: Option<String>,
     pub(super) run_id: Option<String>,
     pub(super) run_schemas: Option<String>,
+    pub(super) report_bucket: Option<String>,
     pub(super) max_runtime: Option<String>,
     pub(super) stall_timeout: Option<String>,
     pub(super) lock_timeout: Option<String>,

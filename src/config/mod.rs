@@ -169,6 +169,8 @@ pub(crate) struct Config {
     pub(crate) run_id: Option<String>,
     /// What the run that this worker is part of brings.
     pub(crate) run_schemas: Schemas,
+    /// Where a report is put.
+    pub(crate) report_bucket: Option<String>,
     pub(crate) max_runtime: Option<Duration>,
     pub(crate) stall_timeout: Option<Duration>,
     pub(crate) lock_timeout: Option<Duration>,
@@ -214,10 +216,7 @@ impl Config {
         let mut reader = Reader::new(problems);
         let own = &given.own;
         let method = reader.required(given!(own.method), Method::named);
-        let unused = COPY_ONLY
-            .iter()
-            .filter(|name| method == Some(Method::Pipe) && given.names.contains(**name));
-        let unused = unused.map(|name| (*name).to_owned()).collect();
+        let unused = unused(method, &given);
         let config = (|| {
             let schemas = match needs.schemas {
                 Need::Required => reader.schemas(given!(own.schema_name)),
@@ -237,6 +236,7 @@ impl Config {
             let on_existing = reader.required(given!(own.on_existing), OnExisting::named);
             let accept = reader.optional(given!(own.accept), parse::accept);
             let accept_reason = reader.optional(given!(own.accept_reason), parse::reason);
+            let report_bucket = reader.optional(given!(own.report_bucket), parse::bucket);
             let run_schemas = reader.names(given!(own.run_schemas));
             let max_runtime = reader.required(given!(own.max_runtime), parse::limit);
             let stall_timeout = reader.required(given!(own.stall_timeout), parse::limit);
@@ -263,6 +263,7 @@ impl Config {
                 accept_reason,
                 run_id: own.run_id.clone(),
                 run_schemas,
+                report_bucket,
                 max_runtime: max_runtime?,
                 stall_timeout: stall_timeout?,
                 lock_timeout: lock_timeout?,
@@ -307,6 +308,7 @@ impl Config {
             "ACCEPT_REASON": self.accept_reason,
             "RUN_ID": self.run_id,
             "RUN_SCHEMAS": self.run_schemas.names(),
+            "REPORT_BUCKET": self.report_bucket,
             "MAX_RUNTIME": limit(self.max_runtime),
             "STALL_TIMEOUT": limit(self.stall_timeout),
             "LOCK_TIMEOUT": limit(self.lock_timeout),
@@ -314,6 +316,14 @@ impl Config {
             "RUN_DIR": self.run_dir,
         })
     }
+}
+
+/// What was given and has no effect under this METHOD.
+fn unused(method: Option<Method>, given: &Given) -> Vec<String> {
+    let unused = COPY_ONLY
+        .iter()
+        .filter(|name| method == Some(Method::Pipe) && given.names.contains(**name));
+    unused.map(|name| (*name).to_owned()).collect()
 }
 
 impl ServerConfig {
@@ -542,6 +552,10 @@ mod tests {
         (
             &[("ACCEPT_REASON", LONG)],
             &["ACCEPT_REASON has 1001 characters, more than 1000"],
+        ),
+        (
+            &[("REPORT_BUCKET", "s3://reports")],
+            &["REPORT_BUCKET \"s3://reports\" is no bucket's name"],
         ),
         (
             &[("STALL_TIMEOUT", "soon")],

@@ -225,6 +225,17 @@ pub(super) fn reason(text: &str) -> Result<String, String> {
     Ok(text.trim().to_owned())
 }
 
+/// A bucket of S3.
+pub(super) fn bucket(text: &str) -> Result<String, String> {
+    let is_of_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    let is_name = (3..=63).contains(&text.len()) && text.chars().all(is_of_name) && !text.contains("..");
+    if is_name && !text.starts_with('.') {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is no bucket's name"))
+    }
+}
+
 pub(super) fn role_map(text: &str) -> Result<Vec<(String, String)>, String> {
     let mut map: Vec<(String, String)> = Vec::new();
     for item in list(text, &[',', '='])? {

@@ -136,6 +136,11 @@ pub(crate) const VARIABLES: &[Variable] = &[
         "the schemas that the whole run brings, written as in SCHEMA_NAME: what this one needs of them is waited for, \
          as long as WAIT_TIMEOUT says, though nothing of it is there yet",
     ),
+    variable(
+        "REPORT_BUCKET",
+        "none",
+        "report: a bucket of S3 that it is put into, as HTML and as JSON",
+    ),
     variable("MAX_RUNTIME", "none", "longest time a run may take"),
     variable(
         "STALL_TIMEOUT",

@@ -262,6 +262,12 @@ pub(crate) enum Error {
         reason: String,
         refusal: Refusal,
     },
+    #[error("nothing can be put into the bucket {bucket}: {reason}")]
+    Bucket {
+        bucket: String,
+        reason: String,
+        refusal: Refusal,
+    },
     #[error("refused: {}", join(.0))]
     Preflight(Vec<Refused>),
     #[error("failed to connect to the {side}")]
@@ -325,6 +331,7 @@ impl Error {
             | Self::Config(_)
             | Self::Secret { .. }
             | Self::Token { .. }
+            | Self::Bucket { .. }
             | Self::Preflight(_)
             | Self::Connect { .. }
             | Self::Refused(_)
@@ -366,6 +373,7 @@ impl Error {
             Self::Help(_)
             | Self::Usage(_)
             | Self::Config(_)
+            | Self::Bucket { .. }
             | Self::Spawn { .. }
             | Self::Archive(_)
             | Self::Differ(_)

@@ -134,6 +134,7 @@ pub(crate) fn classify(error: &Error, stage: Stage) -> Exit {
         }
         Error::Secret { refusal: kind, .. }
         | Error::Token { refusal: kind, .. }
+        | Error::Bucket { refusal: kind, .. }
         | Error::Refused(Refused { refusal: kind, .. }) => refusal(*kind),
         Error::Connect { source, .. } => connect(source, established),
         Error::Postgres { side, failure, .. } => match failure {

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::aws::bucket::{self, Object};
 use crate::clock::{Clock, Window};
 use crate::config::{Config, SchemaName, Schemas};
 use crate::credentials;
@@ -394,6 +395,35 @@ impl Report {
             .map_err(|error| Error::Internal(format!("the report is no JSON: {error}")))?;
         let lines = json.lines().map(log::without_controls);
         Ok(lines.collect::<Vec<_>>().join("\n") + "\n")
+    }
+
+    /// Puts it into a bucket, for people and for machines.
+    pub(crate) async fn put(&self, bucket: &str) -> Result<(), Error> {
+        let name = format!(
+            "report-{}{}",
+            self.run.as_ref().map(|run| format!("{run}-")).unwrap_or_default(),
+            self.made_at.strftime("%Y%m%dT%H%M%SZ")
+        );
+        let objects = [
+            ("html", "text/html; charset=utf-8", self.html()),
+            ("json", "application/json", self.json()?),
+        ];
+        for (suffix, content_type, text) in objects {
+            let key = format!("{name}.{suffix}");
+            let object = Object {
+                key,
+                content_type,
+                text,
+            };
+            bucket::put(bucket, &object).await?;
+            tracing::info!(
+                phase = Phase::Complete.word(),
+                bucket,
+                key = object.key,
+                "report put"
+            );
+        }
+        Ok(())
     }
 
     fn record(&self) {

@@ -24,11 +24,12 @@ mod network;
 mod postgres;
 pub mod worker;
 
+pub use aws::bucket::Bucket;
 pub use aws::fargate::{Account, Fate};
 pub use aws::ldap::Directory;
 pub use aws::secrets::SecretsManager;
 pub use aws::states::Machine;
-pub use aws::{docker, fargate, ldap, policy, secrets, states, template};
+pub use aws::{bucket, docker, fargate, ldap, policy, secrets, states, template};
 pub use machine::tmpfs::Tmpfs;
 pub use machine::{cgroup, tmpfs};
 pub use network::proxy;

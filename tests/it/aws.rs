@@ -392,7 +392,7 @@ fn every_end_of_a_task_has_its_outcome_and_stops_no_other() {
         },
     );
     let schemas: Vec<&str> = CASES.iter().map(|(schema, ..)| *schema).collect();
-    let input = json!({"schemas": schemas, "prepare": false});
+    let input = json!({"schemas": schemas, "prepare": false, "report": false});
     let execution = machine(&[]).execute("weekend", &input, &account, SCALE);
     let seen = account.seen();
     for secret in [PASSWORD, "not-the-password"] {
@@ -547,7 +547,9 @@ fn names_of_every_kind_and_sizes_reach_the_task() {
         let sql = format!("SELECT count(*) FROM {}.t", quote_identifier(name));
         assert_eq!(rig.at_target(&sql), "20", "{name}");
     }
-    let last = seen.overrides.last().unwrap();
+    let [.., last, _report] = &seen.overrides[..] else {
+        panic!("{:?}", seen.overrides)
+    };
     assert_eq!((text(last, "Cpu"), text(last, "Memory")), ("4096", "16384"));
     for variable in [
         r#"{"Name":"JOBS","Value":"2"}"#,

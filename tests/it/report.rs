@@ -8,8 +8,11 @@ use std::collections::BTreeSet;
 use html5gum::{Token, Tokenizer};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use testbed::{Output, Worker};
+use sha2::{Digest as _, Sha256};
+use testbed::bucket::Request;
+use testbed::{Bucket, Output, Worker};
 
+use crate::iam::{hex, hmac};
 use crate::rig::{Rig, assert_exit, text};
 use crate::slow::{SLOW_ROWS, wait_for_phase};
 
@@ -422,6 +425,111 @@ fn no_name_gets_out_of_any_form() {
             }
         }
     }
+}
+
+/// Whether S3 would take it: signed with our key, of this path, these headers and this body.
+fn check_signature(request: &Request) {
+    let authorization = &request.headers["authorization"];
+    let field = |name: &str| {
+        let (_, rest) = authorization.split_once(&format!("{name}=")).unwrap();
+        rest.split(',').next().unwrap()
+    };
+    let (date, hash) = (
+        &request.headers["x-amz-date"],
+        hex(&Sha256::digest(&request.body)),
+    );
+    assert_eq!(request.headers["x-amz-content-sha256"], hash);
+    let scope = format!("{}/eu-central-1/s3/aws4_request", date.get(..8).unwrap());
+    assert_eq!(field("Credential"), format!("key/{scope}"));
+    let signed = field("SignedHeaders");
+    for name in ["content-type", "host", "x-amz-content-sha256", "x-amz-date"] {
+        assert!(
+            signed.split(';').any(|one| one == name),
+            "{name} is not in {signed}"
+        );
+    }
+    let headers = signed
+        .split(';')
+        .map(|name| format!("{name}:{}\n", request.headers[name]));
+    let canonical = format!(
+        "{}\n{}\n\n{}\n{signed}\n{hash}",
+        request.method,
+        request.path,
+        headers.collect::<String>()
+    );
+    let to_sign = format!(
+        "AWS4-HMAC-SHA256\n{date}\n{scope}\n{}",
+        hex(&Sha256::digest(canonical))
+    );
+    let key = scope
+        .split('/')
+        .fold(b"AWS4access".to_vec(), |key, part| hmac(&key, part.as_bytes()));
+    assert_eq!(field("Signature"), hex(&hmac(&key, to_sign.as_bytes())));
+}
+
+#[test]
+fn a_report_is_put_into_a_bucket_by_signed_requests() {
+    let rig = Rig::new("CREATE SCHEMA a; CREATE TABLE a.t (id int)");
+    assert_exit(&load(&rig, "week/end ü", "a"), 0);
+    let to = |bucket: &Bucket| {
+        bucket.given_to(
+            reporter(&rig)
+                .env("REPORT_BUCKET", "reports")
+                .arg("--format=mail"),
+        )
+    };
+    let bucket = Bucket::start(200, "");
+    let output = to(&bucket).run();
+    assert_exit(&output, 0);
+    let last: Value = serde_json::from_str(output.stderr.lines().last().unwrap()).unwrap();
+    assert_eq!(text(&last, "mail"), output.stdout);
+    let [html, json] = &bucket.requests()[..] else {
+        panic!("{:?}", bucket.requests())
+    };
+    for (request, suffix, kind) in [
+        (html, ".html", "text/html; charset=utf-8"),
+        (json, ".json", "application/json"),
+    ] {
+        assert_eq!(
+            (request.method.as_str(), request.headers["content-type"].as_str()),
+            ("PUT", kind)
+        );
+        let name = request
+            .path
+            .strip_prefix("/reports/report-week%2Fend%20%C3%BC-20")
+            .unwrap();
+        assert!(name.ends_with(suffix), "{name}");
+        check_signature(request);
+    }
+    assert!(html.body.starts_with("<!DOCTYPE html>"), "{}", html.body);
+    assert_eq!(
+        serde_json::from_str::<Value>(&json.body).unwrap()["run"],
+        "week/end ü"
+    );
+    for (status, body, exit, words) in [
+        (
+            403,
+            "<Error><Code>AccessDenied</Code></Error>",
+            77,
+            "403 AccessDenied",
+        ),
+        (
+            404,
+            "<Error><Code>NoSuchBucket</Code></Error>",
+            78,
+            "404 NoSuchBucket",
+        ),
+        (503, "", 75, "503 unknown error"),
+    ] {
+        let output = to(&Bucket::start(status, body)).run();
+        assert_exit(&output, exit);
+        assert!(
+            output.stderr.contains(words) && output.stdout.starts_with("Go: run "),
+            "{output:?}"
+        );
+    }
+    let unreachable = to(&bucket).env("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1");
+    assert_exit(&unreachable.run(), 75);
 }
 
 /// Elements and attributes that a report has: none of them loads or runs anything.

@@ -111,6 +111,7 @@ fn the_container_is_told_only_what_the_worker_knows() {
             ("RoleMap", "a=b"),
             ("Accept", "large-objects"),
             ("AcceptReason", "CHG-7, J. Doe: archived"),
+            ("ReportBucket", "reports"),
         ];
         let container = container(&deployed(&given).unwrap());
         for list in ["Environment", "Secrets"] {
@@ -364,6 +365,13 @@ const PERMISSIONS: &[(&str, &str, &str, Pairs, bool)] = &[
     ("TaskRole", "logs:PutLogEvents", STREAM, &[], false),
     ("TaskRole", "rds-db:connect", LOGIN, &[], false),
     (
+        "TaskRole",
+        "s3:PutObject",
+        "arn:aws:s3:::reports/report-1.html",
+        &[],
+        false,
+    ),
+    (
         "StateMachineRole",
         "ecs:RunTask",
         DEFINITION_ARN,
@@ -483,6 +491,23 @@ fn roles_may_what_they_do_and_nothing_else() {
         };
         let may = call.is_allowed_to(&stack.resource(role).unwrap());
         assert_eq!(may, allowed, "{role}: {call:?}");
+    }
+    let with_bucket = deployed(&[("ReportBucket", "reports")]).unwrap();
+    let task = with_bucket.resource("TaskRole").unwrap();
+    let ours: Pairs = &[("s3:ResourceAccount", "123456789012")];
+    for (action, resource, context, allowed) in [
+        ("s3:PutObject", "arn:aws:s3:::reports/report-1.html", ours, true),
+        ("s3:PutObject", "arn:aws:s3:::reports/report-1.html", &[], false),
+        ("s3:PutObject", "arn:aws:s3:::reports/other", ours, false),
+        ("s3:PutObject", "arn:aws:s3:::reports2/report-1.html", ours, false),
+        ("s3:GetObject", "arn:aws:s3:::reports/report-1.html", ours, false),
+    ] {
+        let call = Call {
+            action,
+            resource,
+            context,
+        };
+        assert_eq!(call.is_allowed_to(&task), allowed, "{call:?}");
     }
     let by_iam = deployed(&[
         ("SourceLogin", "iam"),
@@ -623,16 +648,18 @@ fn no_statement_is_wider_than_its_comment() {
         assert!(!actions.contains('*') || of_key, "{statement}");
         let any = resources.lines().next().unwrap_or_default().trim() == "\"*\"";
         assert_eq!(any, comment.contains("any resource"), "{comment}\n{statement}");
-        // A star at the end is for streams of one group, or tasks of one cluster.
+        // A star at the end is for streams of one group, tasks of one cluster, or reports in one bucket.
         let starred = resources.contains('*') && !any;
         let one = comment.contains("one log group")
             || comment.contains("log group")
-            || comment.contains("one cluster");
+            || comment.contains("one cluster")
+            || comment.contains("reports into the one bucket");
         assert!(!starred || one, "{comment}\n{statement}");
         let by_service = statement.contains("Principal:");
         let alone = [
             ("iam:PassRole", "iam:PassedToService"),
             ("sts:AssumeRole", "aws:SourceAccount"),
+            ("s3:PutObject", "s3:ResourceAccount"),
         ];
         for (action, condition) in alone {
             assert_eq!(

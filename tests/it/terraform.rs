@@ -88,7 +88,7 @@ fn terraform_runs_the_same_container() {
     };
     let given = json!({
         "image": "schemaferry:1", "method": "copy", "jobs": 4, "build_jobs": "auto", "maintenance_work_mem": "auto", "privileges": "keep",
-        "role_map": "", "accept": "", "accept_reason": "", "source_server": side("", "require", "source"),
+        "role_map": "", "accept": "", "accept_reason": "", "report_bucket": "", "source_server": side("", "require", "source"),
         "target_server": side("warehouse", "verify-full", "target"),
     });
     let mut context = Context::new();

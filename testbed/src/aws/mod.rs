@@ -1,5 +1,6 @@
 //! Stand-ins for what AWS answers.
 
+pub mod bucket;
 pub mod docker;
 pub mod fargate;
 pub mod ldap;
