@@ -44,6 +44,7 @@ pub(crate) fn conclude(ended: &Result<(), Error>, changes: bool, progress: &Prog
     };
     let summary = progress.summary();
     let part = |name: &str| summary.get(name).map(Value::to_string);
+    let drift = summary.get("drift").and_then(Value::as_str);
     let lost_records = Some(log::writer::lost()).filter(|lost| *lost > 0);
     if let (Some(Error::Usage(text)), true) = (error, log::is_terminal()) {
         log::print(text);
@@ -66,6 +67,7 @@ pub(crate) fn conclude(ended: &Result<(), Error>, changes: bool, progress: &Prog
                 slowest = part("slowest"),
                 not_carried = part("not_carried"),
                 not_frozen = part("not_frozen"),
+                drift,
                 deferred = part("deferred"),
                 lost_records,
                 mail = progress.mailed(),

@@ -88,6 +88,8 @@ struct State {
     builds: BTreeMap<String, Duration>,
     /// Tables whose rows were not frozen as they were loaded.
     not_frozen: BTreeSet<String>,
+    /// Why `drift` will not be able to tell, or not for long.
+    drift: Option<String>,
     rows: Option<u64>,
     not_carried: Vec<String>,
     deferred: Vec<String>,
@@ -124,6 +126,7 @@ impl Progress {
                 next_busy: 0,
                 builds: BTreeMap::new(),
                 not_frozen: BTreeSet::new(),
+                drift: None,
                 rows: None,
                 not_carried: Vec::new(),
                 deferred: Vec::new(),
@@ -288,6 +291,11 @@ impl Progress {
             .collect()
     }
 
+    /// Says why what the source writes from now on cannot be told, or not for long.
+    pub(crate) fn drift(&self, reason: String) {
+        self.state().drift = Some(reason);
+    }
+
     /// Names a table whose rows were not frozen.
     pub(crate) fn not_frozen(&self, table: String) {
         self.state().not_frozen.insert(table);
@@ -378,6 +386,7 @@ impl Progress {
             "slowest": slowest,
             "not_carried": state.not_carried,
             "not_frozen": state.not_frozen,
+            "drift": state.drift,
             "deferred": state.deferred,
         })
     }

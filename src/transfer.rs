@@ -105,6 +105,9 @@ impl<'a> Transfer<'a> {
             noted,
             loaders,
         } = moved;
+        if let Some(reason) = noted.caveat() {
+            progress.drift(reason);
+        }
         if let Some(loader) = loaders.first() {
             let checks: Vec<Statement> = validated
                 .iter()

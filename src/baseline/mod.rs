@@ -32,6 +32,15 @@ pub(crate) enum Noted<T> {
 }
 
 impl Noted<Contents> {
+    /// Why it tells nothing later, or not for long.
+    pub(crate) fn caveat(&self) -> Option<String> {
+        let volatile = "what the source writes can be told until it is restarted: not all that the load has seen was on its disk yet";
+        match self {
+            Self::Unknown(reason) => Some(format!("what the source writes cannot be told: {reason}")),
+            Self::Known(contents) => (!contents.place.durable).then(|| volatile.to_owned()),
+        }
+    }
+
     /// With the definitions, the whole.
     pub(crate) fn with(self, definitions: Definitions) -> Noted<Baseline> {
         match self {
@@ -119,8 +128,10 @@ pub(crate) struct Early {
 impl Early {
     /// Reads it of some tables, on a session that holds the snapshot.
     pub(crate) async fn read(session: &Session, tables: &[u32]) -> Result<Self, Error> {
-        let (origin, fingerprints) = tokio::try_join!(Origin::read(session), fingerprints(session, tables))?;
-        Ok(Self { origin, fingerprints })
+        Ok(Self {
+            origin: asked(session, Origin::read(session)).await??,
+            fingerprints: fingerprints(session, tables).await?,
+        })
     }
 
     /// Adds what is known when the last row has landed: the rows of each table by its OID, where sequences stand, and whether
@@ -204,13 +215,35 @@ pub(crate) async fn fingerprints(session: &Session, tables: &[u32]) -> Result<Ve
     Ok(rows.iter().map(fingerprint).collect())
 }
 
-/// Whether what a snapshot has seen outlives a crash of the server.
+/// Whether what a snapshot has seen outlives a crash of the server; a server that does not tell is not believed. Asked in the
+/// session's transaction, which goes on whatever the answer is.
 pub(crate) async fn is_durable(session: &Session, mark: &Mark) -> Result<bool, Error> {
     let sql = include_str!("sql/durable.sql");
-    let row = session
-        .query_one("ask what is on disk", sql, &[&mark.lsn, &mark.taken_at])
-        .await?;
-    Ok(row.get("durable"))
+    match asked(
+        session,
+        session.query_one("ask what is on disk", sql, &[&mark.taken_at]),
+    )
+    .await?
+    {
+        Ok(row) => Ok(row.get("durable")),
+        Err(error) if error.sqlstate().is_some() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A question that may be refused, in a transaction that goes on; all of it is on its way at once.
+async fn asked<T>(
+    session: &Session,
+    question: impl Future<Output = Result<T, Error>>,
+) -> Result<Result<T, Error>, Error> {
+    let (before, answer, after) = tokio::join!(
+        session.batch("ask", "SAVEPOINT asked"),
+        question,
+        session.batch("go on", "ROLLBACK TO SAVEPOINT asked; RELEASE SAVEPOINT asked")
+    );
+    before?;
+    after?;
+    Ok(answer)
 }
 
 /// A position of the write-ahead log as a number: `16/B374D848` has its upper and its lower 32 bits in hexadecimal.

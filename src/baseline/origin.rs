@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::server::session::Session;
 
 /// Transaction numbers are told apart by their lower 32 bits, as far as they are less than half of that away.
@@ -35,7 +35,7 @@ pub(crate) struct Moment {
 }
 
 impl Origin {
-    /// Reads it; why not, where the user may not ask.
+    /// Reads it; why not, where the server or the user's rights forbid it.
     pub(crate) async fn read(session: &Session) -> Result<Result<Self, String>, Error> {
         let sql = include_str!("sql/origin.sql");
         match session.query_one("ask which server it is", sql, &[]).await {
@@ -45,9 +45,10 @@ impl Origin {
                 timeline: row.get("timeline"),
                 started: row.get("started"),
             })),
-            Err(error) if error.sqlstate() == Some("42501") => Ok(Err(
-                "the user may not ask the source which server it is".to_owned(),
-            )),
+            Err(error) if error.sqlstate().is_some() => Ok(Err(format!(
+                "the source does not tell which server it is: {}",
+                error::chain(&error)
+            ))),
             Err(error) => Err(error),
         }
     }

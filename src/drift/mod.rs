@@ -65,7 +65,7 @@ async fn line(unit: &Unit<'_>, sessions: &Sides<Session>, progress: &Progress) -
     let early = unit.read_early(&endpoints.source).await?;
 
     progress.enter(Phase::Verify);
-    let differences = compare(unit, early, &baseline, progress).await?;
+    let differences = compare((unit, sessions), early, &baseline, progress).await?;
     lock::refuse_held(target, &config.schemas).await?;
     Error::unless_equal(differences)
 }
@@ -104,7 +104,7 @@ async fn loads(target: &Session, config: &Config) -> Result<Vec<Load>, Error> {
 
 /// Everything that differs from what the load has noted, under one snapshot.
 async fn compare(
-    unit: &Unit<'_>,
+    (unit, sessions): (&Unit<'_>, &Sides<Session>),
     early: Early,
     baseline: &Baseline,
     progress: &Progress,
@@ -112,8 +112,8 @@ async fn compare(
     let Early { snapshot, dump, .. } = early;
     let source = &snapshot.session;
     let (before, schemas) = (&baseline.contents, &unit.config.schemas);
-    let (origin, tables, sequences) = tokio::try_join!(
-        Origin::read(source),
+    let origin = Origin::read(&sessions.source).await?;
+    let (tables, sequences) = tokio::try_join!(
         catalogue::tables(source, schemas),
         catalogue::sequences(source, schemas)
     )?;

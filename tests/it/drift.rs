@@ -480,13 +480,31 @@ fn a_load_that_has_noted_nothing_or_only_part_says_so() {
     };
     refused(&drift("s"), "was not loaded");
     let [_, pipe] = METHODS;
-    assert_exit(&rig.worker("s").env("METHOD", pipe).run(), 0);
+    let loaded = rig.worker("s").env("METHOD", pipe).run();
+    assert_exit(&loaded, 0);
+    assert!(text(loaded.last(), "drift").contains("METHOD=pipe"));
     let output = drift("s");
     assert_exit(&output, 65);
     assert!(text(output.last(), "reason").contains("METHOD=pipe"));
     assert_exit(&rig.worker("r,s").run(), 0);
     refused(&drift("s"), "SCHEMA_NAME=r,s");
     assert_exit(&drift("s,r"), 0);
+    // A user who may not ask which server it is.
+    let loaded = rig.worker("r,s").run();
+    assert_exit(&loaded, 0);
+    assert!(loaded.last()["drift"].is_null(), "{}", loaded.stdout);
+    rig.at_target("CREATE ROLE drift_reader");
+    rig.at_source(
+        "CREATE ROLE drift_reader LOGIN PASSWORD 'r'; GRANT USAGE ON SCHEMA r, s TO drift_reader; GRANT SELECT ON ALL TABLES IN SCHEMA r, s TO drift_reader;
+         REVOKE EXECUTE ON FUNCTION pg_control_system(), pg_current_wal_flush_lsn(), pg_xact_status(xid8) FROM PUBLIC",
+    );
+    let reader = rig
+        .worker("r,s")
+        .source(rig.source, &rig.database, "drift_reader", "r");
+    let loaded = reader.clone().env("ON_EXISTING", "replace").run();
+    assert_exit(&loaded, 0);
+    assert!(text(loaded.last(), "drift").contains("the source does not tell which server it is"));
+    assert_exit(&reader.arg("drift").run(), 65);
     // As an earlier release has left it.
     rig.at_target(
         "ALTER TABLE schemaferry.load DROP COLUMN baseline; COMMENT ON TABLE schemaferry.load IS 'layout 2'",
