@@ -189,11 +189,11 @@ fn the_runbook_is_run_from_top_to_bottom() {
     );
     assert_ne!(walk.section("3. Prove it"), proof, "a write is seen");
 
-    for heading in ["4. The last load", "5. Compare", "6. Seal"] {
+    for heading in ["4. The last load", "5. Compare", "6. Decide", "7. Seal"] {
         walk.section(heading);
     }
     assert_eq!(walk.rig.at_target("SELECT count(*) FROM base.t"), "102");
-    let looked = walk.section("7. Look at the target");
+    let looked = walk.section("8. Look at the target");
     let (here, there) = (&looked[1], &looked[2]);
     assert_eq!(looked[0], "", "what must answer nothing");
     assert!(
@@ -202,11 +202,11 @@ fn the_runbook_is_run_from_top_to_bottom() {
     );
     let stood = walk.rig.at_target("SELECT last_value FROM base.t_id_seq");
     walk.rig.at_target("SELECT setval('base.t_id_seq', 50)");
-    assert_eq!(walk.section("7. Look at the target")[0], "base.t_id_seq");
+    assert_eq!(walk.section("8. Look at the target")[0], "base.t_id_seq");
     walk.rig
         .at_target(&format!("SELECT setval('base.t_id_seq', {stood})"));
 
-    walk.section("8. Switch");
+    walk.section("9. Switch");
     assert_eq!(
         TARGET.try_psql(database, "CREATE TEMP TABLE writes (a int)"),
         Ok(String::new())

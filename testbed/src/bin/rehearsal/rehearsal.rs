@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -19,14 +21,19 @@ const DATABASE: &str = "warehouse";
 const FASTER: f64 = 30.0;
 /// Places of the machine.
 const CONCURRENCY: &str = "5";
+/// What is between the source's data centre and the tasks, which run beside the target.
+const LINE: Line = Line {
+    delay: Duration::from_millis(10),
+    bits_per_second: Some(500_000_000),
+};
 /// However busy the machine is.
 const PATIENCE: Duration = Duration::from_mins(30);
 /// How far a forecast may be off.
 const BAR: f64 = 0.15;
 /// Where nothing is to be listed.
 const NONE: &str = "none";
-/// What a report calls the tasks that prepare and finalize.
-const FOR_ALL: [&str; 2] = ["prepare of all schemas", "finalize of all schemas"];
+/// What a report calls the task that finalizes.
+const FINALIZE: &str = "finalize of all schemas";
 /// Everything on the target that a run might touch: files, counters of what was written, constraints, the ledger.
 const TOUCHED: &str = "
     SELECT md5(string_agg(line, ';' ORDER BY line)) FROM (
@@ -36,11 +43,16 @@ const TOUCHED: &str = "
         UNION ALL SELECT concat_ws(' ', id, state, updated_at) FROM schemaferry.load
         UNION ALL SELECT concat_ws(' ', oid, conname, convalidated) FROM pg_constraint) l (line)";
 
-/// Two servers, the warehouse on the first, and the way on which one schema's workers reach it.
+/// Who holds the customers on the source.
+const READERS: &str = "
+    SELECT DISTINCT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE relation = 'customers.customer'::regclass AND application_name LIKE 'sf/%'";
+
+/// Two servers, the warehouse on the first, and the way on which workers reach it.
 pub(crate) struct Rehearsal {
     source: &'static Cluster,
     target: &'static Cluster,
-    proxy: &'static Proxy,
+    line: &'static Proxy,
 }
 
 /// What an execution of the machine has come to.
@@ -70,13 +82,10 @@ impl Rehearsal {
         }
         source.psql(DATABASE, "VACUUM ANALYZE");
         let address = ([127, 0, 0, 1], source.port()).into();
-        let proxy = &*Box::leak(Box::new(Proxy::start(address, Line::default())));
-        let made = Self {
-            source,
-            target,
-            proxy,
-        };
+        let line = &*Box::leak(Box::new(Proxy::start(address, LINE)));
+        let made = Self { source, target, line };
         Protocol::note("on the source", made.size());
+        Protocol::note("on the way to it", "500 Mbit/s, 10 ms each way");
         made
     }
 
@@ -96,7 +105,14 @@ impl Rehearsal {
         Worker::new(env::current_exe().unwrap().with_file_name("schemaferry"))
             .source(self.source, DATABASE, SUPERUSER, PASSWORD)
             .target(self.target, DATABASE, SUPERUSER, PASSWORD)
+            .env("SOURCE_PORT", self.line.port().to_string())
+            // The line knows connections by what they say.
+            .env("SOURCE_SSLMODE", "disable")
             .env("ACCEPT", warehouse::HAZARDS.join(","))
+            .env(
+                "ACCEPT_REASON",
+                "RE-1: scans stay in the archive, what the target does is known",
+            )
             .env("LOG_FORMAT", "json")
             .patience(PATIENCE)
     }
@@ -185,22 +201,19 @@ impl Rehearsal {
     /// The first rehearsal, in which tasks come to harm.
     pub(crate) fn first(&self, protocol: &mut Protocol, input: &Value) {
         protocol.step("the first rehearsal, five at a time, while tasks come to harm");
-        let (container, proxy) = (self.container(), self.proxy);
-        let through_proxy = container
-            .clone()
-            .env("SOURCE_HOST", "127.0.0.1")
-            .env("SOURCE_PORT", proxy.port().to_string());
+        let (container, source, line) = (self.container(), self.source, self.line);
         let run = Self::execute(
             "rehearsal-1",
             input,
-            move |unit| match unit {
-                "customers" => through_proxy.clone(),
-                _ => container.clone(),
-            },
+            move |_| container.clone(),
             move |unit, number| match (unit, number) {
                 ("facts", 1) => Fate::Meets("pre-data", signal(Signal::SIGKILL), Stop::EXITED),
                 ("customers", 1) => {
-                    let reset = move |_: &_| proxy.befall(Mishap::Reset, "");
+                    let reset = move |_: &_| {
+                        for name in source.psql(DATABASE, READERS).lines() {
+                            line.befall(Mishap::Reset, name);
+                        }
+                    };
                     Fate::Meets("archive", Box::new(reset), Stop::EXITED)
                 }
                 ("archive", 1) => Fate::Meets("clear", signal(Signal::SIGTERM), Stop::SPOT),
@@ -214,7 +227,7 @@ impl Rehearsal {
         let again = "archive 2, customers 2, facts 2, shared 2";
         protocol.expect("tasks that needed more than one attempt", again, run.attempts());
         protocol.expect("tasks at once, at most", CONCURRENCY, run.seen.peak);
-        let finalize = run.line(FOR_ALL[1]);
+        let finalize = run.line(FINALIZE);
         protocol.expect("finalize ends with", 65, &finalize["exit_code"]);
         let orphan = "foreign key \"card_of\" of \"loyalty\".\"card\" stays not valid: 1 rows have no match";
         protocol.expect_words(
@@ -222,6 +235,10 @@ impl Rehearsal {
             orphan,
             finalize["reason"].as_str().unwrap_or_default(),
         );
+        let mail = run.seen.mails.last().unwrap();
+        protocol.expect_words("its mail says", "Go with conditions", mail);
+        let report = self.report(protocol, "rehearsal-1");
+        protocol.expect_words("reasons", "foreign key", &reasons(&report).join("; "));
     }
 
     /// The orphan is deleted as the hint says: on the target, and on the source, or the next load would bring it again.
@@ -256,12 +273,37 @@ impl Rehearsal {
             let container = self.container().env("ON_EXISTING", mode);
             let run = Self::execute(name, &input, move |_| container.clone(), |_, _| Fate::Undisturbed);
             let codes = run.lines().iter().map(|line| line["exit_code"].to_string());
+            // Of what prepares, loads, finalizes where all is loaded, and reports.
             protocol.expect(
                 &format!("exit codes under ON_EXISTING={mode}"),
                 exits,
                 listed(codes),
             );
         }
+    }
+
+    /// The report of a run as JSON, its verdict and reasons printed; and as a page, where it is printed too.
+    fn report(&self, protocol: &mut Protocol, run: &str) -> Value {
+        protocol.step(&format!("report of {run}"));
+        let reporter = self
+            .container()
+            .env("RUN_ID", run)
+            .arg("report")
+            .arg("--window")
+            .arg("06:00");
+        let json = reporter.clone().arg("--format=json").run();
+        protocol.expect("exit code", 0, json.exit);
+        let report: Value = serde_json::from_str(&json.stdout).unwrap();
+        Protocol::note("verdict", &report["decision"]["verdict"]);
+        for reason in reasons(&report) {
+            Protocol::note("reason", reason);
+        }
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/rehearsal");
+        fs::create_dir_all(&page).unwrap();
+        let page = page.join("report.html");
+        fs::write(&page, reporter.arg("--format=html").run().stdout).unwrap();
+        Protocol::note("page", "target/rehearsal/report.html");
+        report
     }
 
     fn finalize(&self) -> Output {
@@ -327,6 +369,12 @@ impl Rehearsal {
             ),
         );
         self.compare(protocol, &input, "verify --frozen");
+        let report = self.report(protocol, "rehearsal-2");
+        protocol.expect(
+            "verdict",
+            "\"go-with-conditions\"",
+            &report["decision"]["verdict"],
+        );
     }
 
     /// Seals everything; what is loaded after that touches nothing.
@@ -353,11 +401,18 @@ impl Rehearsal {
         ] {
             let run = self.execute_undisturbed(name, &units);
             run.expect_loaded(protocol, loaded);
+            // The report succeeds in any case.
             protocol.expect(&format!("outcomes of {name}"), outcomes, run.outcomes());
         }
         let untouched = self.target.psql(DATABASE, TOUCHED) == before;
         protocol.expect("the target was touched", false, !untouched);
     }
+}
+
+/// What stands against going by a report.
+fn reasons(report: &Value) -> Vec<&str> {
+    let reasons = report["decision"]["reasons"].as_array().unwrap().iter();
+    reasons.filter_map(|reason| reason["what"].as_str()).collect()
 }
 
 /// Words with commas between them.
