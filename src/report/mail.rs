@@ -22,3 +22,52 @@ impl Report {
         shortest + "…\n"
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::report::runs::Run;
+    use crate::report::{Asked, ReportOptions};
+
+    /// A run that has brought nothing of what it should have.
+    fn without(missing: BTreeSet<String>) -> Report {
+        let run = Run {
+            id: None,
+            units: Vec::new(),
+        };
+        let asked = Asked {
+            standings: BTreeMap::new(),
+            left: Vec::new(),
+            untouched: Vec::new(),
+            outside: Vec::new(),
+            missing,
+            beside: BTreeSet::new(),
+        };
+        let options = ReportOptions {
+            window: None,
+            clock: Clock::named("UTC").unwrap(),
+        };
+        let addresses = ("target".to_owned(), None);
+        Report::new(run, &[], asked, (Vec::new(), addresses, options))
+    }
+
+    #[test]
+    fn a_mail_fits_whatever_it_tells() {
+        for (length, count) in [(0, 0), (3, 30), (15, 500), (4000, 500), (40_000, 3)] {
+            let missing = (0..count).map(|number| format!("{number}{}", "😀".repeat(length)));
+            let report = without(missing.collect());
+            let mail = report.mail();
+            assert!(
+                mail.len() <= BYTES_MAX + 4,
+                "{length} {count}: {} bytes",
+                mail.len()
+            );
+            let verdict = if count == 0 { "Go: " } else { "No-go: " };
+            assert!(mail.starts_with(verdict), "{mail}");
+            assert!(report.text().len() >= mail.len().min(BYTES_MAX));
+        }
+    }
+}

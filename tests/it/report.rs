@@ -13,7 +13,7 @@ use testbed::bucket::Request;
 use testbed::{Bucket, Output, Worker};
 
 use crate::iam::{hex, hmac};
-use crate::rig::{Rig, assert_exit, text};
+use crate::rig::{MakeRig, Rig, assert_exit, text};
 use crate::slow::{SLOW_ROWS, wait_for_phase};
 
 /// Names in the manner of an attacker: of a page, of an attribute, of a terminal, of whoever reads from left to right, and as long
@@ -72,8 +72,8 @@ fn has_reason(report: &Value, verdict: &str, words: &str) {
 }
 
 /// Both schemas of [`SCHEMAS`], loaded in one run.
-fn loaded() -> Rig {
-    let rig = Rig::new(SCHEMAS);
+fn loaded(make: MakeRig) -> Rig {
+    let rig = make(SCHEMAS);
     for schema in ["a", "b"] {
         assert_exit(&load(&rig, "first", schema), 0);
     }
@@ -82,7 +82,7 @@ fn loaded() -> Rig {
 
 #[test]
 fn a_run_is_told_by_what_it_left() {
-    let rig = loaded();
+    let rig = loaded(Rig::new);
     let first = as_json(&reporter(&rig));
     assert_eq!(first["run"], "first");
     assert_eq!(first["decision"]["verdict"], "go-with-conditions");
@@ -111,8 +111,13 @@ fn a_run_is_told_by_what_it_left() {
 /// Each on the side that has it; a value of one's own is not shown.
 #[test]
 fn what_lives_outside_of_schemas_is_a_list_to_tick() {
-    let rig = loaded();
-    let report = as_json(&reporter(&rig));
+    for make in [Rig::new, Rig::newest, Rig::to_newest] {
+        look_outside(&loaded(make));
+    }
+}
+
+fn look_outside(rig: &Rig) {
+    let report = as_json(&reporter(rig));
     let outside = |kind: &str, name: &str| {
         let mut items = report["outside"].as_array().unwrap().iter();
         let item = items.find(|item| text(item, "kind") == kind && text(item, "name") == name);
@@ -147,7 +152,7 @@ fn what_lives_outside_of_schemas_is_a_list_to_tick() {
 
 #[test]
 fn what_has_changed_since_the_run_before_is_named() {
-    let rig = loaded();
+    let rig = loaded(Rig::new);
     rig.at_source(
         "INSERT INTO a.t SELECT i, 'y' FROM generate_series(1001, 4000) i; ALTER TABLE a.t ADD more int;
          CREATE FUNCTION a.new() RETURNS int LANGUAGE sql AS 'SELECT 1'",
@@ -191,7 +196,7 @@ fn what_has_changed_since_the_run_before_is_named() {
 /// Somebody writes to it, until it is sealed; then it goes.
 #[test]
 fn what_becomes_of_the_target_is_seen() {
-    let rig = loaded();
+    let rig = loaded(Rig::new);
     rig.at_target("CREATE TABLE a.mine (x int)");
     let changed = "schema a was changed on the target since its load: table \"a\".\"mine\" was added";
     has_reason(&as_json(&reporter(&rig)), "go-with-conditions", changed);
