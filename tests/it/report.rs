@@ -85,6 +85,10 @@ fn a_run_is_told_by_what_it_left() {
     let rig = loaded(Rig::new);
     let first = as_json(&reporter(&rig));
     assert_eq!(first["run"], "first");
+    let page = include_str!("../../docs/report.md");
+    for field in first.as_object().unwrap().keys() {
+        assert!(page.contains(&format!("`{field}`")), "the page knows no {field}");
+    }
     assert_eq!(first["decision"]["verdict"], "go-with-conditions");
     let not_made = "1 foreign key of those that leave their schemas not made";
     has_reason(&first, "go-with-conditions", not_made);
@@ -593,9 +597,8 @@ fn check_page(page: &str) {
     }
     assert!(open.is_empty(), "{open:?}");
     assert!(said.contains("<script>alert(1)</script>"), "{said}");
-    for reference in ["://", "src=x", "href", "@import", "url(", "<script"] {
-        let is_there = page.contains(reference) && !said.contains(reference);
-        assert!(!is_there && !page.contains("<script"), "{reference}");
+    for reference in ["://", "href", "@import", "url(", "<script"] {
+        assert!(!page.contains(reference), "{reference}");
     }
 }
 
