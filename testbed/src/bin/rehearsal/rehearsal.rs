@@ -102,17 +102,15 @@ impl Rehearsal {
 
     /// The worker as the task definition has it.
     fn container(&self) -> Worker {
+        let [accepted, reason] = warehouse::ACCEPTED;
         Worker::new(env::current_exe().unwrap().with_file_name("schemaferry"))
             .source(self.source, DATABASE, SUPERUSER, PASSWORD)
             .target(self.target, DATABASE, SUPERUSER, PASSWORD)
             .env("SOURCE_PORT", self.line.port().to_string())
             // The line knows connections by what they say.
             .env("SOURCE_SSLMODE", "disable")
-            .env("ACCEPT", warehouse::HAZARDS.join(","))
-            .env(
-                "ACCEPT_REASON",
-                "RE-1: scans stay in the archive, what the target does is known",
-            )
+            .env("ACCEPT", accepted)
+            .env("ACCEPT_REASON", reason)
             .env("LOG_FORMAT", "json")
             .patience(PATIENCE)
     }
@@ -162,7 +160,8 @@ impl Rehearsal {
             named.join(", "),
         );
 
-        protocol.step("plan, with ACCEPT");
+        protocol.step("plan again: what is on the target was seen to, the rest is accepted");
+        self.target.psql(DATABASE, warehouse::SEEN_TO);
         let (input, _) = self.planned(protocol);
         let units = input["schemas"].as_array().unwrap();
         protocol.expect("units", warehouse::UNITS, units.len());

@@ -22,6 +22,12 @@ pub(crate) const TARGET: &str = "
 /// What refuses a load of it, unless it is accepted.
 pub(crate) const HAZARDS: [&str; 3] = ["large-objects", "event-triggers", "publications"];
 
+/// The one that is accepted, and who says why.
+pub(crate) const ACCEPTED: [&str; 2] = ["large-objects", "the archive's keeper: scans stay where they are"];
+
+/// What sees to the others.
+pub(crate) const SEEN_TO: &str = "ALTER EVENT TRIGGER note_ddl DISABLE; DROP PUBLICATION everything;";
+
 /// Units: of the sixty schemas two, three and four move together.
 pub(crate) const UNITS: usize = 54;
 
