@@ -222,7 +222,7 @@ impl Report {
         let reason = |one: &Reason| {
             html! {
                 li class=(class(one.verdict)) {
-                    span { (name(&one.what)) }
+                    span { b { (one.verdict.weight()) } " " (name(&one.what)) }
                     @if !one.hint.is_empty() { span.hint { (name(&one.hint)) } }
                 }
             }

@@ -542,10 +542,10 @@ fn a_report_is_put_into_a_bucket_by_signed_requests() {
 }
 
 /// Elements and attributes that a report has: none of them loads or runs anything.
-const ELEMENTS: [&str; 34] = [
+const ELEMENTS: [&str; 35] = [
     "html", "head", "meta", "title", "style", "body", "header", "footer", "h1", "h2", "h3", "p", "strong",
     "small", "bdi", "br", "div", "dl", "dt", "dd", "ul", "li", "span", "i", "details", "summary", "table",
-    "tr", "th", "td", "label", "input", "svg", "path",
+    "tr", "th", "td", "label", "input", "b", "svg", "path",
 ];
 const ATTRIBUTES: [&str; 14] = [
     "lang",
