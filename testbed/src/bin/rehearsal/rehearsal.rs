@@ -367,6 +367,7 @@ impl Rehearsal {
                 BAR * 100.0
             ),
         );
+        Protocol::note("all loads together", format!("{:.1} s", run.seconds()));
         self.compare(protocol, &input, "verify --frozen");
         let report = self.report(protocol, "rehearsal-2");
         protocol.expect(
@@ -473,21 +474,34 @@ impl Execution {
         listed(told)
     }
 
+    /// What loads have written, one by one.
+    fn loads(&self) -> impl Iterator<Item = Vec<Value>> {
+        let loads = self.seen.logs.values();
+        loads
+            .filter(|lines| lines[0].contains("\"command\":\"load\""))
+            .map(|lines| {
+                lines
+                    .iter()
+                    .filter_map(|line| serde_json::from_str(line).ok())
+                    .collect()
+            })
+    }
+
     /// The times of the first and of the last record of all loads.
     fn began_and_ended(&self) -> [String; 2] {
-        let loads = self
-            .seen
-            .logs
-            .values()
-            .filter(|lines| lines[0].contains("\"command\":\"load\""));
-        let times = loads
-            .flat_map(|lines| [lines.first(), lines.last()])
+        let times: BTreeSet<String> = self
+            .loads()
             .flatten()
-            .map(|line| {
-                let record: Value = serde_json::from_str(line).unwrap();
-                record["time"].as_str().unwrap().to_owned()
-            });
-        let times: BTreeSet<String> = times.collect();
+            .filter_map(|record: Value| Some(record["time"].as_str()?.to_owned()))
+            .collect();
         [times.first().unwrap().clone(), times.last().unwrap().clone()]
+    }
+
+    /// Seconds that the loads took, each by itself.
+    fn seconds(&self) -> f64 {
+        let last = self.loads().filter_map(|records| records.last().cloned());
+        last.filter_map(|record| record["totals"]["elapsed_ms"].as_f64())
+            .sum::<f64>()
+            / 1000.0
     }
 }
