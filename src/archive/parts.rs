@@ -81,6 +81,7 @@ mod tests {
             definition: format!("{desc} {tag};\n"),
             namespace: "s".to_owned(),
             access_method: String::new(),
+            owner: String::new(),
             operators: Vec::new(),
             dependencies: dependencies.to_vec(),
         }

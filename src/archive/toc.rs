@@ -46,6 +46,8 @@ pub(crate) struct Entry {
     pub(crate) namespace: String,
     /// The table access method that has to be the default while the statements run; empty where none matters.
     pub(crate) access_method: String,
+    /// The role that it belongs to.
+    pub(crate) owner: String,
     /// Schemas of operators that the statements may name without their schema; read from the source, not from here.
     pub(crate) operators: Vec<String>,
     /// Entries that have to be restored before this one.
@@ -156,7 +158,7 @@ impl<'a> Reader<'a> {
         if version >= 16 {
             self.int()?; // relkind
         }
-        self.text()?; // owner
+        let owner = self.text()?.unwrap_or_default();
         self.text()?; // with OIDs, always "false"
         let mut dependencies = Vec::new();
         while let Some(id) = self.text()? {
@@ -178,6 +180,7 @@ impl<'a> Reader<'a> {
             definition,
             namespace,
             access_method,
+            owner,
             operators: Vec::new(),
             dependencies,
         })

@@ -85,7 +85,7 @@ pub(crate) struct Table {
 pub(crate) struct Definitions {
     /// pg_dump's major: another one may use other words.
     pub(crate) client: u32,
-    /// A hash of the statements, by what they are about.
+    /// A hash of the statements, the owner and the access method, by what they are about.
     pub(crate) entries: BTreeMap<String, String>,
 }
 
@@ -172,9 +172,12 @@ impl Definitions {
         let mut texts: BTreeMap<String, Sha256> = BTreeMap::new();
         for entry in &archive.entries {
             let name = [entry.desc.as_str(), &entry.namespace, &entry.tag];
+            let name: Vec<&str> = name.into_iter().filter(|word| !word.is_empty()).collect();
             let hash = texts.entry(name.join(" ")).or_default();
-            hash.update(entry.definition.as_bytes());
-            hash.update([0]);
+            for said in [&entry.definition, &entry.owner, &entry.access_method] {
+                hash.update(said.as_bytes());
+                hash.update([0]);
+            }
         }
         let entries = texts.into_iter().map(|(name, hash)| {
             let hash = hash.finalize();

@@ -460,6 +460,7 @@ mod tests {
             definition: format!("{desc} {dump_id};\n"),
             namespace: "s".to_owned(),
             access_method: String::new(),
+            owner: String::new(),
             operators: Vec::new(),
             dependencies: dependencies.to_vec(),
         }

@@ -169,6 +169,18 @@ const BESIDE: &[(&str, &str)] = &[
         "ALTER SEQUENCE s.q INCREMENT 2",
         "definition of SEQUENCE s q was changed",
     ),
+    (
+        "CREATE ROLE drift_owner; ALTER FUNCTION s.g() OWNER TO drift_owner",
+        "definition of FUNCTION s g() was changed",
+    ),
+    (
+        "ALTER TABLE s.untouched OWNER TO drift_owner",
+        "definition of TABLE s untouched was changed",
+    ),
+    (
+        "ALTER SCHEMA s OWNER TO drift_owner",
+        "definition of SCHEMA s was changed",
+    ),
 ];
 
 fn named(sql: &str, table: &str) -> String {
@@ -179,7 +191,7 @@ fn source() -> String {
     let mut sql = format!(
         "CREATE SCHEMA s; CREATE SCHEMA outside; {HASHED}
          CREATE SEQUENCE s.q; SELECT setval('s.q', 7); CREATE VIEW s.w AS SELECT 1 AS a; CREATE TABLE s.doomed (a int);
-         CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+         CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE FUNCTION s.g() RETURNS int LANGUAGE sql AS 'SELECT 1';"
     );
     for (table, before, _, _) in CASES.iter().filter(|(table, ..)| *table != "parent_child") {
         let made = "CREATE TABLE {t} (k int, v text); INSERT INTO {t} SELECT i, 'row ' || i FROM generate_series(1, 100) i;";
