@@ -5,9 +5,9 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use testbed::cluster::PASSWORD;
-use testbed::{Output, Psql, Worker};
+use testbed::{Cluster, Output, Psql, Worker};
 
-use crate::rig::{GRID, Rig, assert_exit, text};
+use crate::rig::{GRID, MakeRig, Rig, assert_exit, text};
 use crate::slow::{PATIENCE, SLOW_ROWS, assert_no_backends, wait_for_phase};
 
 /// A ring, partitioned tables at either end, a partition with a key of its own, names in the manner of an attacker, a key of
@@ -324,18 +324,30 @@ fn a_target_that_takes_no_writes_is_a_matter_of_the_configuration() {
     }
 }
 
-/// What is loaded with FREEZE, by many small tables in one transaction, through a root, and what the target computes.
+/// What is loaded with FREEZE, by many small tables in one transaction, through a root, and what the target computes; the server
+/// leaves all of it alone.
 const TO_FREEZE: &str = "
-    CREATE SCHEMA a; CREATE TABLE a.large AS SELECT i, repeat(md5(i::text), 10) v FROM generate_series(1, 20000) i;
-    CREATE TABLE a.small (a int); INSERT INTO a.small VALUES (1); CREATE TABLE a.empty (a int);
-    CREATE TABLE a.parts (a int) PARTITION BY HASH (a); CREATE TABLE a.part PARTITION OF a.parts FOR VALUES WITH (MODULUS 1, REMAINDER 0);
-    INSERT INTO a.parts SELECT generate_series(1, 1000); CREATE MATERIALIZED VIEW a.seen AS SELECT * FROM a.large;
-    CREATE SCHEMA b; CREATE TABLE b.t (a int); INSERT INTO b.t VALUES (1)";
+    CREATE SCHEMA a; CREATE TABLE a.large WITH (autovacuum_enabled = off) AS SELECT i, repeat(md5(i::text), 10) v FROM generate_series(1, 20000) i;
+    CREATE TABLE a.small (a int) WITH (autovacuum_enabled = off); INSERT INTO a.small VALUES (1);
+    CREATE TABLE a.empty (a int) WITH (autovacuum_enabled = off);
+    CREATE TABLE a.parts (a int) PARTITION BY HASH (a);
+    CREATE TABLE a.part PARTITION OF a.parts FOR VALUES WITH (MODULUS 1, REMAINDER 0) WITH (autovacuum_enabled = off);
+    INSERT INTO a.parts SELECT generate_series(1, 1000);
+    CREATE MATERIALIZED VIEW a.seen WITH (autovacuum_enabled = off) AS SELECT * FROM a.large;
+    CREATE SCHEMA b; CREATE TABLE b.t (a int) WITH (autovacuum_enabled = off); INSERT INTO b.t VALUES (1)";
 /// Tables with rows of their own, and those of them that a VACUUM (FREEZE) has passed since the loads. Servers add some
 /// pages in advance, which are not visible.
 const FROZEN: &str =
     "SELECT count(*), count(*) FILTER (WHERE (relallvisible > 0 OR relpages = 0) AND age(relfrozenxid) < (SELECT min(age(xmin)) FROM schemaferry.load))
     FROM pg_class WHERE relkind IN ('r', 'm') AND relnamespace IN ('a'::regnamespace, 'b'::regnamespace)";
+
+/// Databases on a target of their own: any transaction of the same server that is still open, of whatever database, may hold back
+/// what is frozen.
+fn alone(make: MakeRig) -> Rig {
+    let source = make("").source;
+    let target = Box::leak(Box::new(Cluster::start(source.server())));
+    Rig::on(source, target, TO_FREEZE)
+}
 
 fn freeze(rig: &Rig) -> Worker {
     worker(rig).arg("--freeze")
@@ -354,7 +366,7 @@ fn frozen(output: &Output) -> Vec<&str> {
 
 #[test]
 fn what_was_loaded_is_frozen_where_that_is_asked_for() {
-    for (method, rig) in [("copy", Rig::new(TO_FREEZE)), ("pipe", Rig::newest(TO_FREEZE))] {
+    for (method, rig) in [("copy", alone(Rig::new)), ("pipe", alone(Rig::newest))] {
         for schema in ["a", "b"] {
             assert_exit(&rig.worker(schema).env("METHOD", method).run(), 0);
         }
@@ -380,7 +392,7 @@ fn what_was_loaded_is_frozen_where_that_is_asked_for() {
 
 #[test]
 fn a_freeze_that_is_interrupted_goes_on_and_one_that_is_held_back_says_so() {
-    let rig = Rig::new(TO_FREEZE);
+    let rig = alone(Rig::new);
     let mut old = Psql::open(rig.target, &rig.database);
     old.run("BEGIN; CREATE TEMP TABLE takes_a_number ()");
     for schema in ["a", "b"] {
