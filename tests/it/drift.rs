@@ -67,6 +67,13 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "unchanged",
     ),
     ("frozen", "", "VACUUM (FREEZE) {t}", "unchanged"),
+    // Its default is stored in the rows from then on.
+    (
+        "filled",
+        "ALTER TABLE {t} ADD w int DEFAULT 1",
+        "VACUUM FULL {t}",
+        "unchanged",
+    ),
     (
         "frozen_before",
         "VACUUM (FREEZE) {t}",

@@ -1,6 +1,6 @@
--- What the rows of each table mean, apart from the rows: equal only if a stored row still reads as the same values. Defaults that
--- are stored for rows from before a column was added, labels of enums, attributes of composites and versions of extensions
--- among it, which pg_dump does not show.
+-- What the rows of each table mean, apart from the rows: equal only if a stored row still reads as the same values. Labels of
+-- enums, attributes of composites and versions of extensions among it, which pg_dump does not show. A default that is stored for
+-- rows from before its column was added never changes: a column that is dropped and added again has another number.
 -- $1 oid[]: tables
 WITH RECURSIVE col AS MATERIALIZED (
     SELECT a.* FROM pg_catalog.pg_attribute a WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped
@@ -43,7 +43,7 @@ SELECT c.oid, n.nspname AS schema, c.relname AS name,
            n.nspname, c.relname, c.relkind, c.relpersistence, c.relam,
            pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(
                col.attnum, col.attname, col.atttypid, col.atttypmod, col.attcollation, col.attgenerated,
-               col.atthasmissing, col.attmissingval::text, type.text) ORDER BY col.attnum))::text) AS fingerprint
+               type.text) ORDER BY col.attnum))::text) AS fingerprint
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN col ON col.attrelid = c.oid
