@@ -495,6 +495,6 @@ fn share_of(part: u64, whole: u64) -> f64 {
 }
 
 /// Whole milliseconds, as records hold them.
-fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

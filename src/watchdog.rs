@@ -120,11 +120,15 @@ impl Control {
 }
 
 /// Names the sessions of a command that belongs to no unit, whatever loads sweep, and connects beside each.
-pub(crate) async fn beside(command: &str, sessions: &[(&Server, &Session)]) -> Result<Vec<Control>, Error> {
-    let address = sessions.first().map(|(server, _)| server.address());
+pub(crate) async fn beside(
+    command: &str,
+    sides: &[Option<&(Server, Session)>],
+) -> Result<Vec<Control>, Error> {
+    let given: Vec<&(Server, Session)> = sides.iter().copied().flatten().collect();
+    let address = given.first().map(|(server, _)| server.address());
     let names = ApplicationName::new(&format!("{command} {}", address.unwrap_or_default()), &[]);
     let role = names.role(command);
-    try_join_all(sessions.iter().map(async |(server, session)| {
+    try_join_all(given.into_iter().map(async |(server, session)| {
         session.rename(server, &role).await?;
         Control::open(server, &names).await
     }))

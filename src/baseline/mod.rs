@@ -4,6 +4,7 @@
 //! A row that is visible later and was written before the lowest transaction that ran under the snapshot was committed then, and
 //! neither updated nor deleted since. Where as many of those are left as were loaded, none is missing, and every other row is new.
 
+mod moment;
 mod origin;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,8 @@ use crate::error::Error;
 use crate::server::session::Session;
 use crate::snapshot::Mark;
 
-pub(crate) use origin::{Moment, Origin, Place};
+pub(crate) use moment::Moment;
+pub(crate) use origin::{Origin, Place};
 
 /// How many bytes of a definition's hash are kept.
 const HASH_BYTES: usize = 16;
@@ -87,35 +89,6 @@ pub(crate) struct Definitions {
     pub(crate) client: u32,
     /// A hash of the statements, the owner and the access method, by what they are about.
     pub(crate) entries: BTreeMap<String, String>,
-}
-
-impl Moment {
-    /// That of a snapshot.
-    pub(crate) fn of(mark: &Mark) -> Self {
-        Self {
-            xmin: mark.xmin,
-            xmax: mark.xmax,
-            settled: mark.settled.clone(),
-            lsn: position(&mark.lsn),
-        }
-    }
-
-    /// Whether a visible row was written by then, as SQL about its `xmin`, which holds the lower 32 bits of a transaction's number.
-    /// Ages are compared, which are counted back from now: the larger, the older.
-    pub(crate) fn has_row(&self) -> String {
-        let age = |number: u64| {
-            format!(
-                "(SELECT pg_catalog.age('{}'::pg_catalog.xid))",
-                number % (1 << 32)
-            )
-        };
-        let mut sql = format!("pg_catalog.age(xmin) NOT BETWEEN 0 AND {}", age(self.xmin));
-        for (first, next) in &self.settled {
-            let (youngest, oldest) = (age(next.saturating_sub(1)), age(*first));
-            write!(sql, " OR pg_catalog.age(xmin) BETWEEN {youngest} AND {oldest}").ok();
-        }
-        sql
-    }
 }
 
 /// What can be read while rows are on their way.
@@ -229,7 +202,7 @@ pub(crate) async fn is_durable(session: &Session, mark: &Mark) -> Result<bool, E
     .await?
     {
         Ok(row) => Ok(row.get("durable")),
-        Err(error) if error.sqlstate().is_some() => Ok(false),
+        Err(error) if error.is_unanswerable() => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -247,46 +220,4 @@ async fn asked<T>(
     before?;
     after?;
     Ok(answer)
-}
-
-/// A position of the write-ahead log as a number: `16/B374D848` has its upper and its lower 32 bits in hexadecimal.
-fn position(lsn: &str) -> u64 {
-    let parts = lsn.split_once('/').and_then(|(high, low)| {
-        Some((
-            u64::from_str_radix(high, 16).ok()?,
-            u64::from_str_radix(low, 16).ok()?,
-        ))
-    });
-    parts.map_or(0, |(high, low)| (high << 32) | low)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn positions_are_numbers() {
-        assert_eq!(position("0/16B3748"), 0x016B_3748);
-        assert_eq!(position("16/B374D848"), 0x16_B374_D848);
-    }
-
-    #[test]
-    fn the_lower_half_of_a_number_is_what_rows_hold() {
-        let moment = Moment {
-            xmin: (3 << 32) + 7,
-            xmax: (3 << 32) + 12,
-            settled: vec![((3 << 32) + 8, (3 << 32) + 11)],
-            lsn: 0,
-        };
-        let age = |number| format!("(SELECT pg_catalog.age('{number}'::pg_catalog.xid))");
-        assert_eq!(
-            moment.has_row(),
-            format!(
-                "pg_catalog.age(xmin) NOT BETWEEN 0 AND {} OR pg_catalog.age(xmin) BETWEEN {} AND {}",
-                age(7),
-                age(10),
-                age(8)
-            )
-        );
-    }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::baseline::Moment;
 use crate::error::{self, Error};
 use crate::server::session::Session;
 
@@ -21,19 +22,6 @@ pub(crate) struct Origin {
     pub(super) started: String,
 }
 
-/// A moment in a server's history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Moment {
-    /// The lowest number of a transaction that was running.
-    pub(super) xmin: u64,
-    /// The first number that no transaction had yet.
-    pub(super) xmax: u64,
-    /// Between these two, ranges of numbers of transactions that had committed.
-    pub(super) settled: Vec<(u64, u64)>,
-    /// Position of the write-ahead log.
-    pub(super) lsn: u64,
-}
-
 impl Origin {
     /// Reads it; why not, where the server or the user's rights forbid it.
     pub(crate) async fn read(session: &Session) -> Result<Result<Self, String>, Error> {
@@ -45,27 +33,12 @@ impl Origin {
                 timeline: row.get("timeline"),
                 started: row.get("started"),
             })),
-            Err(error) if error.sqlstate().is_some() => Ok(Err(format!(
+            Err(error) if error.is_unanswerable() => Ok(Err(format!(
                 "the source does not tell which server it is: {}",
                 error::chain(&error)
             ))),
             Err(error) => Err(error),
         }
-    }
-}
-
-impl Moment {
-    /// Reads that of now, to compare an earlier one with.
-    pub(crate) async fn read(session: &Session) -> Result<Self, Error> {
-        let sql = include_str!("sql/moment.sql");
-        let row = session.query_one("ask for the moment", sql, &[]).await?;
-        let number = |column: &str| u64::try_from(row.get::<_, i64>(column)).unwrap_or_default();
-        Ok(Self {
-            xmin: number("xmin"),
-            xmax: number("xmax"),
-            settled: Vec::new(),
-            lsn: number("lsn"),
-        })
     }
 }
 

@@ -19,7 +19,7 @@ use crate::copy::pace::Pace;
 use crate::copy::rows::{Landed, Rows};
 use crate::copy::tasks::Task;
 use crate::error::Error;
-use crate::progress::{Phase, Progress};
+use crate::progress::{Phase, Progress, millis};
 use crate::server::session::Session;
 use crate::server::{ApplicationName, Server, Sides};
 use crate::snapshot;
@@ -440,7 +440,7 @@ impl<'a> Workers<'a> {
             tracing::info!(
                 phase = Phase::PostData.word(),
                 what,
-                elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                elapsed_ms = millis(started.elapsed()),
                 "built"
             );
         }

@@ -322,6 +322,13 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// Whether a server forbids a question, or has no answer to it, rather than being in trouble.
+    pub(crate) fn is_unanswerable(&self) -> bool {
+        // Insufficient privilege, undefined function, feature not supported, not in prerequisite state.
+        const CODES: [&str; 4] = ["42501", "42883", "0A000", "55000"];
+        self.sqlstate().is_some_and(|code| CODES.contains(&code))
+    }
+
     /// The SQLSTATE, where a server gave one.
     pub(crate) fn sqlstate(&self) -> Option<&str> {
         match self {

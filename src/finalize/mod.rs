@@ -19,7 +19,7 @@ use crate::finalize::tables::Unfrozen;
 use crate::ledger::{self, Deferred, LoadState};
 use crate::lock::{self, Lock, Sweep, sweep};
 use crate::preflight;
-use crate::progress::{Phase, Progress};
+use crate::progress::{Phase, Progress, millis};
 use crate::server::quoting::quote_ident;
 use crate::server::session::{Session, share_out};
 use crate::server::{ApplicationName, Server};
@@ -248,7 +248,7 @@ impl<'a> Run<'a> {
                 return Ok(Some((&table.relation, table.refused(error)?)));
             }
             drop(busy);
-            let elapsed_ms = millis(started);
+            let elapsed_ms = millis(started.elapsed());
             tracing::info!(
                 phase = Phase::PostData.word(),
                 table = name,
@@ -260,10 +260,6 @@ impl<'a> Run<'a> {
         .await?;
         Ok(denied.into_iter().flatten().collect())
     }
-}
-
-fn millis(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Does what is to be done with a key, and says so.
@@ -278,7 +274,7 @@ async fn timed(
     let busy = progress.busy(&format!("foreign key {name}"));
     work.await?;
     drop(busy);
-    let elapsed_ms = millis(started);
+    let elapsed_ms = millis(started.elapsed());
     tracing::info!(
         phase = Phase::PostData.word(),
         foreign_key = name,

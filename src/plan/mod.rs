@@ -100,12 +100,7 @@ pub(crate) async fn plan(
         progress.enter(Phase::Connect);
         let reached = Box::pin(reach(config)).await?;
         let sides = [Some(&reached.source), reached.target.as_ref()];
-        let sessions: Vec<(&Server, &Session)> = sides
-            .into_iter()
-            .flatten()
-            .map(|(server, session)| (server, session))
-            .collect();
-        let controls = watchdog::beside("plan", &sessions).await?;
+        let controls = watchdog::beside("plan", &sides).await?;
         let controls: Vec<&Control> = controls.iter().collect();
         tokio::select! {
             biased;

@@ -33,6 +33,7 @@ use crate::report::standing::{Left, Source, Standing, Target, Untouched};
 use crate::server::Server;
 use crate::server::session::Session;
 use crate::shutdown::Shutdown;
+use crate::watchdog::{self, Control};
 use crate::word::Word as _;
 
 /// Runs of which a spread is told.
@@ -167,11 +168,28 @@ pub(crate) async fn report(
     progress: &Progress,
     options: ReportOptions,
 ) -> Result<Report, Error> {
-    shutdown.guard(Box::pin(read(config, progress, options))).await
+    let made = async {
+        progress.enter(Phase::Connect);
+        let reached = Box::pin(reach(config)).await?;
+        let sides = [Some(&reached.target), reached.source.as_ref()];
+        let controls = watchdog::beside("report", &sides).await?;
+        let controls: Vec<&Control> = controls.iter().collect();
+        tokio::select! {
+            biased;
+            never = watchdog::watch(&controls, config, progress, shutdown) => match never {},
+            read = Box::pin(read(config, reached, progress, options)) => read,
+        }
+    };
+    shutdown.guard(Box::pin(made)).await
 }
 
-async fn read(config: &Config, progress: &Progress, options: ReportOptions) -> Result<Report, Error> {
-    progress.enter(Phase::Connect);
+/// Both servers where both are given.
+struct Reached {
+    target: (Server, Session),
+    source: Option<(Server, Session)>,
+}
+
+async fn reach(config: &Config) -> Result<Reached, Error> {
     let open = async |server: &Server| Session::open(server, "sf/report", config.lock_timeout).await;
     let source = async {
         if !config.source.is_given() {
@@ -181,9 +199,21 @@ async fn read(config: &Config, progress: &Progress, options: ReportOptions) -> R
             .await
             .map(Some)
     };
-    let ((server, target), source) =
+    let (target, source) =
         tokio::try_join!(credentials::connect(&config.target, Side::Target, open), source)?;
+    Ok(Reached { target, source })
+}
 
+async fn read(
+    config: &Config,
+    reached: Reached,
+    progress: &Progress,
+    options: ReportOptions,
+) -> Result<Report, Error> {
+    let Reached {
+        target: (server, target),
+        source,
+    } = reached;
     progress.enter(Phase::Preflight);
     let rows = ledger::attempts(&target).await?;
     let runs = runs::runs(&rows, &held(&target, &rows).await?);

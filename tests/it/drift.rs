@@ -2,9 +2,11 @@
 //! believe it.
 
 use serde_json::Value;
-use testbed::{Cluster, Output, Psql, Server};
+use testbed::proxy::Line;
+use testbed::{Cluster, Output, Proxy, Psql, Server};
 
 use crate::rig::{GRID, METHODS, Rig, assert_exit, text};
+use crate::slow::PATIENCE;
 
 /// Of a table of each case: what is there at the load, what is done since, and what is found. `{t}` is the table.
 const CASES: &[(&str, &str, &str, &str)] = &[
@@ -489,6 +491,28 @@ fn numbers_that_come_round_are_told_apart() {
         assert_eq!(text(found(&output, table), "found"), expected, "{table}");
     }
     cluster.stop_immediate();
+}
+
+#[test]
+fn a_server_in_trouble_is_not_one_that_does_not_tell() {
+    let rig = Rig::new(TABLE);
+    assert_exit(&rig.worker("s").run(), 0);
+    let source = format!("{}:{}", rig.source.host(), rig.source.port());
+    let proxy = Proxy::start(source.parse().unwrap(), Line::default());
+    proxy.hold_at(b"-- Which server and which database this is", "");
+    let running = rig
+        .worker("s")
+        .arg("drift")
+        .env("SOURCE_PORT", proxy.port().to_string())
+        .env("SOURCE_SSLMODE", "disable")
+        .spawn();
+    assert!(proxy.wait_until_said(PATIENCE).is_some());
+    rig.at_source(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name LIKE 'sf/%/preflight'",
+    );
+    proxy.release();
+    assert_exit(&running.wait(), 75);
 }
 
 #[test]

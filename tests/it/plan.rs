@@ -358,18 +358,26 @@ fn what_cannot_be_written_is_no_success() {
 }
 
 #[test]
-fn a_plan_to_which_nobody_answers_is_ended() {
+fn a_command_to_which_nobody_answers_is_ended() {
     let rig = Rig::new("CREATE SCHEMA s; CREATE TABLE s.t (a int)");
+    assert_exit(&rig.worker("s").run(), 0);
     let source = format!("{}:{}", rig.source.host(), rig.source.port());
-    let proxy = Proxy::start(source.parse().unwrap(), Line::default());
-    proxy.hold_at(b"-- What schemas hold.", "");
-    let output = rig
-        .worker("s")
-        .arg("plan")
-        .env("SOURCE_PORT", proxy.port().to_string())
-        .env("SOURCE_SSLMODE", "disable")
-        .env("STALL_TIMEOUT", "3s")
-        .run();
-    assert_exit(&output, 75);
-    assert!(output.stderr.contains("STALL_TIMEOUT"), "{}", output.stderr);
+    for (command, words) in [
+        ("plan", "-- What schemas hold."),
+        ("report", "-- The moment:"),
+        ("drift", "-- Tables of the unit"),
+    ] {
+        let proxy = Proxy::start(source.parse().unwrap(), Line::default());
+        proxy.hold_at(words.as_bytes(), "");
+        let output = rig
+            .worker("s")
+            .arg(command)
+            .env("SOURCE_PORT", proxy.port().to_string())
+            .env("SOURCE_SSLMODE", "disable")
+            .env("STALL_TIMEOUT", "3s")
+            .run();
+        assert_exit(&output, 75);
+        let said = output.stdout + &output.stderr;
+        assert!(said.contains("STALL_TIMEOUT"), "{command}: {said}");
+    }
 }
