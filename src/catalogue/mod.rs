@@ -35,6 +35,20 @@ pub(crate) async fn schema_oid(session: &Session, schema: &str) -> Result<Option
     Ok(rows.first().map(|row| row.get(0)))
 }
 
+/// Refuses where one of the schemas is not there.
+pub(crate) async fn refuse_missing(session: &Session, schemas: &Schemas) -> Result<(), Error> {
+    for schema in schemas {
+        if schema_oid(session, schema.as_str()).await?.is_none() {
+            return Err(Error::Refused(Refused::config(
+                session.side(),
+                format!("schema \"{schema}\" does not exist"),
+                "",
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// The names of all schemas of users, and of those that are listed, as far as they are there. Refuses a database that has none.
 pub(crate) async fn schemas(session: &Session, listed: &Schemas) -> Result<Vec<String>, Error> {
     let sql = include_str!("sql/schemas.sql");

@@ -37,6 +37,7 @@ async fn line(unit: &Unit<'_>, sessions: &Sides<Session>, progress: &Progress) -
     let (config, target) = (unit.config, &sessions.target);
     progress.enter(Phase::Lock);
     lock::refuse_held(target, &config.schemas).await?;
+    catalogue::refuse_missing(&sessions.source, &config.schemas).await?;
     let loads = loads(target, config).await?;
     let noted = loads.iter().find_map(Load::baseline);
     let unknown = || Noted::Unknown("it was loaded by an earlier release".to_owned());

@@ -7,7 +7,7 @@ use crate::catalogue;
 use crate::catalogue::activity;
 use crate::config::{Config, Privileges, SchemaName, Schemas, Verify};
 use crate::credentials;
-use crate::error::{Error, Problem, Refused, Side};
+use crate::error::{Error, Problem, Side};
 use crate::ledger::{self, LoadState};
 use crate::lock;
 use crate::privileges;
@@ -146,16 +146,10 @@ impl<'a> Verification<'a> {
     async fn loads(&self) -> Result<Vec<(SchemaName, Option<ledger::Load>)>, Error> {
         let target = &self.outside.target;
         let mut loads = Vec::new();
+        for session in [&self.outside.source, target] {
+            catalogue::refuse_missing(session, &self.config.schemas).await?;
+        }
         for schema in &self.config.schemas {
-            for session in [&self.outside.source, &self.outside.target] {
-                if catalogue::schema_oid(session, schema.as_str()).await?.is_none() {
-                    return Err(Error::Refused(Refused::config(
-                        session.side(),
-                        format!("schema \"{schema}\" does not exist"),
-                        "",
-                    )));
-                }
-            }
             let load = ledger::latest(target, schema.as_str()).await?;
             match &load {
                 None => tracing::warn!(schema = schema.as_str(), "no load of ours is known"),

@@ -525,6 +525,7 @@ fn a_load_that_has_noted_nothing_or_only_part_says_so() {
         assert!(reason.contains(words), "{reason}");
     };
     refused(&drift("s"), "was not loaded");
+    refused(&drift("nowhere"), "schema \"nowhere\" does not exist");
     let [_, pipe] = METHODS;
     let loaded = rig.worker("s").env("METHOD", pipe).run();
     assert_exit(&loaded, 0);
