@@ -112,11 +112,17 @@ pub(crate) fn order(entries: &[&Entry], facts: &PostData, batches: &HashMap<u32,
 /// reads nothing but relations, and what hangs on it.
 fn late(entries: &[&Entry], facts: &PostData) -> HashSet<i32> {
     let mut late = HashSet::new();
+    // Of a view that needs a key, or is needed by what it reads, pg_dump makes a shell before the rows: its query comes as a rule.
+    let rules = entries.iter().filter(|entry| entry.desc == "RULE");
+    let rules: HashSet<u32> = rules.map(|entry| entry.oid).collect();
     for entry in entries {
         let early = match entry.desc.as_str() {
             "INDEX" => facts.indexes.contains_key(&entry.oid),
             "CONSTRAINT" | "FK CONSTRAINT" => facts.constraints.contains_key(&entry.oid),
-            "MATERIALIZED VIEW DATA" => facts.matviews.contains_key(&entry.oid),
+            "MATERIALIZED VIEW DATA" => {
+                let reads = facts.matviews.get(&entry.oid);
+                reads.is_some_and(|reads| !reads.rules.iter().any(|rule| rules.contains(rule)))
+            }
             "INDEX ATTACH" => true,
             _ => false,
         };
@@ -306,7 +312,8 @@ impl Order<'_> {
     fn refresh(&mut self, entry: &Entry) {
         let mut needs = self.needs(entry, &[]);
         needs.insert(Prerequisite::AllRows);
-        let reads = self.facts.matviews.get(&entry.oid).into_iter().flatten();
+        let reads = self.facts.matviews.get(&entry.oid);
+        let reads = reads.into_iter().flat_map(|reads| &reads.relations);
         let mut locks = BTreeMap::new();
         let mut weight = 0;
         for relation in reads {
@@ -448,6 +455,7 @@ impl Order<'_> {
 mod tests {
     use super::*;
     use crate::archive::toc::Section;
+    use crate::catalogue::Reads;
 
     fn entry(dump_id: i32, desc: &str, dependencies: &[i32]) -> Entry {
         Entry {
@@ -563,7 +571,11 @@ mod tests {
         let (mut entries, mut facts) = two_tables();
         entries.push(entry(8, "MATERIALIZED VIEW DATA", &[]));
         entries.push(entry(9, "MATERIALIZED VIEW DATA", &[6]));
-        facts.matviews = HashMap::from([(6, vec![6, 200]), (9, vec![9, 6, 200])]);
+        let reads = |relations: &[u32]| Reads {
+            relations: relations.to_vec(),
+            rules: Vec::new(),
+        };
+        facts.matviews = HashMap::from([(6, reads(&[6, 200])), (9, reads(&[9, 6, 200]))]);
         let steps = ordered(&entries, &facts, &HashMap::new());
         assert_eq!(steps[6], step(&["MATERIALIZED VIEW DATA 6;"], &[3]));
         assert_eq!(steps[7], step(&["MATERIALIZED VIEW DATA 9;"], &[3, 6]));

@@ -165,6 +165,15 @@ pub(crate) struct ForeignKey {
     pub(crate) orphans: String,
 }
 
+/// What a materialized view reads, itself among it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Reads {
+    /// OIDs of the relations.
+    pub(crate) relations: Vec<u32>,
+    /// OIDs of the rules that hold the queries of those that are views.
+    pub(crate) rules: Vec<u32>,
+}
+
 /// What the archive does not say of its entries, by the OIDs that it does say.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PostData {
@@ -173,8 +182,8 @@ pub(crate) struct PostData {
     pub(crate) indexes: HashMap<u32, u32>,
     /// Indexes, and constraints with an index, that may read other tables than their own while they are built.
     pub(crate) all_rows: HashSet<u32>,
-    /// What materialized views read that call no functions of the user's own: OIDs of the relations.
-    pub(crate) matviews: HashMap<u32, Vec<u32>>,
+    /// What materialized views read that call no functions of the user's own.
+    pub(crate) matviews: HashMap<u32, Reads>,
     /// Heap and TOAST of each table, in bytes.
     pub(crate) sizes: HashMap<u32, u64>,
 }
@@ -208,7 +217,8 @@ impl Counted {
         }
     }
 
-    fn sql(&self) -> String {
+    /// As FROM names it.
+    pub(crate) fn sql(&self) -> String {
         match self {
             Self::Only(relation) => format!("ONLY {}", relation.quoted()),
             Self::Root(relation) => relation.quoted(),
@@ -343,7 +353,13 @@ pub(crate) async fn post_data(
             .collect(),
         matviews: matviews
             .iter()
-            .map(|row| (row.get("oid"), row.get("reads")))
+            .map(|row| {
+                let reads = Reads {
+                    relations: row.get("reads"),
+                    rules: row.get("rules"),
+                };
+                (row.get("oid"), reads)
+            })
             .collect(),
         sizes: tables.iter().map(|table| (table.oid, table.size_bytes)).collect(),
     })

@@ -1,6 +1,7 @@
 -- Populated materialized views of the unit that read nothing but tables, views and materialized views, each with all that it
 -- reads; those that call functions of the user's own, whatever these read, are left out.
 -- $1 text[]: schemas
+-- rules: of all that is read, the rules that hold the queries
 WITH RECURSIVE reads (top, oid) AS (
     SELECT c.oid, c.oid
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -15,7 +16,8 @@ WITH RECURSIVE reads (top, oid) AS (
         UNION ALL
         SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = r.oid) AS x (oid)
 )
-SELECT r.top AS oid, pg_catalog.array_agg(r.oid) AS reads
+SELECT r.top AS oid, pg_catalog.array_agg(r.oid) AS reads,
+       ARRAY(SELECT w.oid FROM pg_catalog.pg_rewrite w WHERE w.ev_class = ANY (pg_catalog.array_agg(r.oid))) AS rules
 FROM reads r
 JOIN pg_catalog.pg_class c ON c.oid = r.oid
 GROUP BY r.top
