@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::preflight::{self, Answers};
+use crate::preflight::{self, Answers, Purpose};
 use crate::progress::{Phase, Progress};
 use crate::shutdown::Shutdown;
 use crate::unit::Reached;
@@ -17,7 +17,7 @@ pub(crate) async fn check(
         let reached = Box::pin(Reached::connect(config, progress)).await?;
         let (unit, sessions) = Box::pin(reached.begin()).await?;
         progress.enter(Phase::Preflight);
-        let questions = unit.questions(&sessions, true);
+        let questions = unit.questions(&sessions, Purpose::Nothing);
         tokio::select! {
             biased;
             never = unit.watch(shutdown, progress) => match never {},

@@ -15,6 +15,9 @@ use crate::exit::Exit;
 pub(crate) enum Command {
     /// Move the schema (also when no command is given)
     Load,
+    /// Bring a loaded schema up to date: only what has changed on the source since travels, told exactly and table by table.
+    /// Where that cannot be told, or more than rows has changed, the whole schema is loaded (see REFRESH)
+    Refresh,
     /// Ask every question that a load asks first, and change nothing
     Check,
     /// Compare a loaded schema with the source as far as VERIFY says, and change nothing
@@ -101,6 +104,7 @@ impl Command {
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Load => "load",
+            Self::Refresh => "refresh",
             Self::Check => "check",
             Self::Verify { .. } => "verify",
             Self::Drift => "drift",
@@ -115,7 +119,7 @@ impl Command {
     /// Whether it changes what a schema holds on the target.
     pub(crate) fn changes(&self) -> bool {
         match self {
-            Self::Load | Self::Prepare | Self::Finalize { .. } => true,
+            Self::Load | Self::Refresh | Self::Prepare | Self::Finalize { .. } => true,
             Self::Check
             | Self::Verify { .. }
             | Self::Drift
@@ -130,6 +134,7 @@ impl Command {
         match self {
             Self::Plan { .. } | Self::Report { .. } => true,
             Self::Load
+            | Self::Refresh
             | Self::Check
             | Self::Verify { .. }
             | Self::Drift
@@ -142,7 +147,7 @@ impl Command {
     /// What of the environment it needs.
     pub(crate) fn needs(&self) -> Needs {
         match self {
-            Self::Load | Self::Check | Self::Verify { .. } | Self::Drift => Needs {
+            Self::Load | Self::Refresh | Self::Check | Self::Verify { .. } | Self::Drift => Needs {
                 source: Need::Required,
                 target: Need::Required,
                 schemas: Need::Required,
@@ -252,6 +257,7 @@ mod tests {
         assert_eq!(parsed(&["seal", "--undo", "--all"]), seal(true, true));
         assert_eq!(parsed(&["check", "--all"]), Err(64));
         assert_eq!(parsed(&["drift"]), Ok(Command::Drift));
+        assert_eq!(parsed(&["refresh"]), Ok(Command::Refresh));
         assert_eq!(parsed(&["prepare"]), Ok(Command::Prepare));
         let finalize = |freeze| Ok(Command::Finalize { freeze });
         assert_eq!(parsed(&["finalize"]), finalize(false));

@@ -1,33 +1,60 @@
 //! The line that a load follows, and nothing else.
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 
 use futures_util::future::maybe_done;
 
-use crate::archive::dump::Endpoint;
-use crate::archive::parts;
-use crate::baseline::Definitions;
-use crate::catalogue;
-use crate::clear;
-use crate::config::Config;
+use crate::archive::dump::{Archive, Dumping, Endpoint};
+use crate::archive::parts::{self, Division};
+use crate::baseline::{self, Definitions, Noted};
+use crate::catalogue::{self, ForeignKey};
+use crate::clear::{self, Room};
+use crate::config::{Config, Verify};
 use crate::copy::Contents;
 use crate::error::Error;
-use crate::ledger::{self, Standing};
+use crate::ledger::{self, Deferred, Standing};
 use crate::lock::Lock;
-use crate::preflight::{self, Answers};
-use crate::privileges;
+use crate::preflight::{self, Answers, Purpose};
+use crate::privileges::{self, Carried};
 use crate::progress::{Phase, Progress};
+use crate::refresh::{self, Refresh};
 use crate::server::Sides;
 use crate::server::session::Session;
 use crate::shutdown::Shutdown;
+use crate::snapshot::Snapshot;
 use crate::transfer::Transfer;
 use crate::unit::{self, Early, Unit};
 use crate::verify::loaded;
+use crate::verify::objects::Objects;
+
+/// How much of a unit is to move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// All of it.
+    Whole,
+    /// What has changed since it was loaded.
+    Changes,
+}
+
+impl Scope {
+    fn purpose(self) -> Purpose {
+        match self {
+            Self::Whole => Purpose::Load,
+            Self::Changes => Purpose::Refresh,
+        }
+    }
+}
 
 /// Moves the unit. However it ends, nothing of it goes on running on either server.
-pub(crate) async fn load(config: &Config, shutdown: &Shutdown, progress: &Progress) -> Result<(), Error> {
+pub(crate) async fn load(
+    config: &Config,
+    shutdown: &Shutdown,
+    progress: &Progress,
+    scope: Scope,
+) -> Result<(), Error> {
     let (lock, unit, sessions) = shutdown.guard(Box::pin(unit::locked(config, progress))).await?;
-    let line = Box::pin(line(&unit, sessions, &lock, progress));
+    let line = Box::pin(line(&unit, sessions, (&lock, scope), progress));
     match unit.guard(&lock, (shutdown, progress), line).await {
         Ok(()) => Ok(()),
         Err(error) => {
@@ -44,15 +71,17 @@ pub(crate) async fn load(config: &Config, shutdown: &Shutdown, progress: &Progre
 async fn permitted<'a>(
     unit: &'a Unit<'_>,
     sessions: &Sides<Session>,
+    purpose: Purpose,
     progress: &Progress,
 ) -> Result<(Answers, Sides<Endpoint<'a>>, Early), Error> {
     let endpoints = unit.endpoints(sessions).ok();
     if let Some(endpoints) = &endpoints
-        && let Some((answers, early)) = permitted_at_once(unit, sessions, &endpoints.source, progress).await?
+        && let Some((answers, early)) =
+            permitted_at_once(unit, (sessions, purpose), &endpoints.source, progress).await?
     {
         return Ok((answers, endpoints.clone(), early));
     }
-    let answers = preflight::permitted(&unit.questions(sessions, false), progress).await?;
+    let answers = preflight::permitted(&unit.questions(sessions, purpose), progress).await?;
     let endpoints = endpoints
         .ok_or_else(|| Error::Internal("preflight permitted a run without client programs".to_owned()))?;
     progress.enter(Phase::Snapshot);
@@ -63,11 +92,11 @@ async fn permitted<'a>(
 /// The same, if nothing has to be waited for.
 async fn permitted_at_once(
     unit: &Unit<'_>,
-    sessions: &Sides<Session>,
+    (sessions, purpose): (&Sides<Session>, Purpose),
     source: &Endpoint<'_>,
     progress: &Progress,
 ) -> Result<Option<(Answers, Early)>, Error> {
-    let questions = unit.questions(sessions, false);
+    let questions = unit.questions(sessions, purpose);
     let mut early = pin!(maybe_done(unit.read_early(source)));
     let ahead = async {
         early.as_mut().await;
@@ -85,11 +114,20 @@ async fn permitted_at_once(
     Ok(early.map(|early| (answers, early)))
 }
 
+/// What was read of the source beside its rows.
+struct Read {
+    archive: Archive,
+    parts: Division,
+    /// Foreign keys that leave the unit.
+    leaving: BTreeMap<u32, ForeignKey>,
+    carried: Carried,
+}
+
 /// The line.
 async fn line(
     unit: &Unit<'_>,
     sessions: Sides<Session>,
-    lock: &Lock,
+    (lock, scope): (&Lock, Scope),
     progress: &Progress,
 ) -> Result<(), Error> {
     let config = unit.config;
@@ -100,70 +138,177 @@ async fn line(
     }
 
     progress.enter(Phase::Preflight);
-    let (answers, endpoints, early) = permitted(unit, &sessions, progress).await?;
+    let (answers, endpoints, early) = permitted(unit, &sessions, scope.purpose(), progress).await?;
     let Early {
         source_activity,
         snapshot,
         dump: dumping,
     } = early;
-    let Sides { source, target } = sessions;
-    drop(source);
+    // The source's is not needed any more.
+    let Sides { target, .. } = sessions;
 
     progress.enter(Phase::Archive);
-    let mark = snapshot.mark.clone();
-    let dump = unit.dump(&mark.id);
-    // What the archive does not say is read while pg_dump writes it.
-    let (mut archive, leaving, contents, carried, objects) = tokio::try_join!(
-        dumping.finish(),
-        catalogue::leaving_foreign_keys(&snapshot.session, &config.schemas),
-        Contents::read(&snapshot.session, &target, config),
-        privileges::read(&snapshot.session, &config.schemas),
-        loaded::described(&snapshot.session, config)
-    )?;
-    archive.note_operators(&contents.operators);
-    let parts = parts::divide(&archive.entries, &leaving.keys().copied().collect());
-    progress.deferred(parts.deferred.iter().flat_map(|(_, one)| one.clone()).collect());
+    let reading = Box::pin(read(config, dumping, (&snapshot.session, &target)));
+    let (read, contents, objects) = reading.await?;
+    let deferred = read.parts.deferred.iter();
+    progress.deferred(deferred.flat_map(|(_, statements)| statements.clone()).collect());
+    let refresh = match scope {
+        Scope::Whole => None,
+        Scope::Changes => {
+            let asked = refresh::Asked {
+                unit,
+                archive: &read.archive,
+                parts: &read.parts,
+                target: &target,
+                snapshot: &snapshot,
+                contents: &contents,
+                progress,
+            };
+            refresh::decide(&asked).await?
+        }
+    };
 
     progress.enter(Phase::Clear);
-    let room = clear::make_room(&target, lock, (config, &unit.entry), &parts.schema_comments).await?;
-    progress.not_carried(room.not_carried);
+    let comments = &read.parts.schema_comments;
+    let room = if let Some(refresh) = &refresh {
+        refresh.open(&target, lock).await?
+    } else {
+        clear::make_room(&target, lock, (config, &unit.entry), comments).await?
+    };
     preflight::create_extensions(&target, &answers.extensions).await?;
 
-    progress.enter(Phase::PreData);
-    let transfer = Transfer {
+    let mark = snapshot.mark.clone();
+    let filling = Filling {
         unit,
-        endpoints,
-        dump,
-        archive: &archive,
-        parts: &parts,
-        target: &target,
-        contents,
-        carried: &carried,
-        loads: &room.loads,
         lock,
         progress,
+        read: &read,
+        target: &target,
+        room: &room,
+        refresh: refresh.as_ref(),
     };
-    let filled = async {
-        let (comparison, noted, loaders) = transfer.run(snapshot).await?.against(objects);
-        let standing = Standing::read(&target, &loaders, &unit.names, &room.loads).await?;
-        let examined = comparison.examine(config, (&target, loaders), &room.adopted, progress);
-        examined.await?;
-        progress.enter(Phase::Privileges);
-        progress.not_carried(privileges::apply(&target, &carried, &room.adopted, config).await?);
-        Ok((standing.with_access(&target, &room.loads).await?, noted))
-    };
+    let filled = Box::pin(filling.fill(snapshot, endpoints, contents, objects));
     let (standing, noted) = ledger::alive(lock, &room.loads, filled).await?;
 
     progress.enter(Phase::Complete);
+    let (loads, deferred) = (filling.landed_under(), filling.deferred().await?);
     drop(target);
     let completion = ledger::Completion {
         standing,
-        baseline: noted.with(Definitions::of(&archive)),
+        baseline: noted.with(Definitions::of(&read.archive), loads.clone()),
+        loads,
         snapshot_at: mark.taken_at,
         snapshot_lsn: mark.lsn,
         source_activity,
-        deferred: ledger::Deferred::of(leaving, &parts.deferred),
+        deferred,
         summary: progress.summary_with_builds(),
     };
     unit.complete(lock, &room.loads, completion).await
+}
+
+/// Reads what the archive does not say while pg_dump writes it.
+async fn read(
+    config: &Config,
+    dumping: Dumping,
+    (source, target): (&Session, &Session),
+) -> Result<(Read, Contents, Option<Objects>), Error> {
+    let (mut archive, leaving, contents, carried, objects) = tokio::try_join!(
+        dumping.finish(),
+        catalogue::leaving_foreign_keys(source, &config.schemas),
+        Contents::read(source, target, config),
+        privileges::read(source, &config.schemas),
+        loaded::described(source, config)
+    )?;
+    archive.note_operators(&contents.operators);
+    let parts = parts::divide(&archive.entries, &leaving.keys().copied().collect());
+    let read = Read {
+        archive,
+        parts,
+        leaving,
+        carried,
+    };
+    Ok((read, contents, objects))
+}
+
+/// What takes part in filling the schemas, which there is room for.
+struct Filling<'a> {
+    unit: &'a Unit<'a>,
+    lock: &'a Lock,
+    progress: &'a Progress,
+    read: &'a Read,
+    /// The session for what is done one after the other.
+    target: &'a Session,
+    room: &'a Room,
+    /// What has changed, where the rest stays.
+    refresh: Option<&'a Refresh<'a>>,
+}
+
+impl Filling<'_> {
+    /// Moves definitions and rows, and compares.
+    async fn fill(
+        &self,
+        snapshot: Snapshot,
+        endpoints: Sides<Endpoint<'_>>,
+        contents: Contents,
+        objects: Option<Objects>,
+    ) -> Result<(Standing, Noted<baseline::Contents>), Error> {
+        let (unit, target, progress) = (self.unit, self.target, self.progress);
+        let (config, loads, adopted) = (unit.config, &self.room.loads, &self.room.adopted);
+        progress.not_carried(self.room.not_carried.clone());
+        progress.enter(Phase::PreData);
+        let (missing, contents) = match self.refresh {
+            None => (None, contents),
+            Some(refresh) => (
+                Some(refresh.missing(target).await?),
+                contents.reduced_to(&refresh.kept),
+            ),
+        };
+        let id = snapshot.mark.id.clone();
+        let transfer = Transfer {
+            unit,
+            endpoints,
+            dump: unit.dump(&id),
+            archive: &self.read.archive,
+            parts: missing.as_ref().unwrap_or(&self.read.parts),
+            target,
+            contents,
+            carried: &self.read.carried,
+            loads,
+            lock: self.lock,
+            progress,
+            kept: self.refresh.map(|refresh| &refresh.kept),
+        };
+        let (comparison, noted, loaders) = transfer.run(snapshot).await?.against(objects);
+        if let Some(refresh) = self.refresh {
+            refresh.restore(target).await?;
+        }
+        let standing = Standing::read(target, &loaders, &unit.names, loads).await?;
+        comparison
+            .examine(config, (target, loaders), adopted, progress)
+            .await?;
+        if let Some(refresh) = self.refresh.filter(|_| config.verify != Verify::None) {
+            Error::unless_equal(refresh.strangers(target, &self.landed_under(), progress).await?)?;
+        }
+        progress.enter(Phase::Privileges);
+        let are_there = self.refresh.is_some();
+        let given = privileges::apply(target, &self.read.carried, (adopted, are_there), config);
+        progress.not_carried(given.await?);
+        Ok((standing.with_access(target, loads).await?, noted))
+    }
+
+    /// The rows of the ledger under which has landed what is there in the end.
+    fn landed_under(&self) -> Vec<i64> {
+        let before = self.refresh.map(Refresh::loads).unwrap_or_default();
+        let own = self.room.loads.first().map(|load| load.id);
+        before.iter().copied().chain(own).collect()
+    }
+
+    /// The foreign keys that leave the unit. Those that a refresh has left where they are, are made.
+    async fn deferred(&self) -> Result<Vec<Deferred>, Error> {
+        let deferred = Deferred::of(self.read.leaving.clone(), &self.read.parts.deferred);
+        match self.refresh {
+            Some(_) => ledger::still_made(self.target, deferred).await,
+            None => Ok(deferred),
+        }
+    }
 }

@@ -31,6 +31,7 @@ mod preflight;
 mod prepare;
 mod privileges;
 mod progress;
+mod refresh;
 mod report;
 mod rings;
 mod seal;
@@ -56,6 +57,7 @@ use crate::cli::{Command, Format, ReportFormat};
 use crate::config::Config;
 use crate::error::{Error, Stop};
 use crate::exit::Exit;
+use crate::load::Scope;
 use crate::progress::Progress;
 use crate::report::ReportOptions;
 use crate::seal::SealOptions;
@@ -145,7 +147,8 @@ async fn work(command: Command, config: &Config, progress: &Progress) -> Result<
     };
     let asked = async {
         match command {
-            Command::Load => load::load(config, &shutdown, progress).await,
+            Command::Load => load::load(config, &shutdown, progress, Scope::Whole).await,
+            Command::Refresh => load::load(config, &shutdown, progress, Scope::Changes).await,
             Command::Check => {
                 let answers = check::check(config, &shutdown, progress).await?;
                 if log::is_terminal() {

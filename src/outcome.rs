@@ -43,8 +43,8 @@ pub(crate) fn conclude(ended: &Result<(), Error>, changes: bool, progress: &Prog
         _ => None,
     };
     let summary = progress.summary();
-    let part = |name: &str| summary.get(name).map(Value::to_string);
-    let drift = summary.get("drift").and_then(Value::as_str);
+    let known = |name: &str| summary.get(name).filter(|value| !value.is_null());
+    let part = |name: &str| known(name).map(Value::to_string);
     let lost_records = Some(log::writer::lost()).filter(|lost| *lost > 0);
     if let (Some(Error::Usage(text)), true) = (error, log::is_terminal()) {
         log::print(text);
@@ -67,7 +67,8 @@ pub(crate) fn conclude(ended: &Result<(), Error>, changes: bool, progress: &Prog
                 slowest = part("slowest"),
                 not_carried = part("not_carried"),
                 not_frozen = part("not_frozen"),
-                drift,
+                drift = known("drift").and_then(|reason| reason.as_str()),
+                refreshed = part("refreshed"),
                 deferred = part("deferred"),
                 lost_records,
                 mail = progress.mailed(),

@@ -8,7 +8,7 @@ use crate::credentials;
 use crate::error::{Error, Side};
 use crate::ledger::{self, NewLoad};
 use crate::lock::Lock;
-use crate::preflight::{self, Questions};
+use crate::preflight::{self, Purpose, Questions};
 use crate::progress::{Phase, Progress};
 use crate::server::Sides;
 use crate::server::session::Session;
@@ -65,7 +65,7 @@ async fn line(
     clear::settled(target, lock, config).await?;
     let questions = Questions {
         config,
-        ..unit.questions(&sessions, false)
+        ..unit.questions(&sessions, Purpose::Load)
     };
     let mut answers = preflight::ask_target(&questions).await?;
     let order = clear::order(target, config, &answers.decisions, &kept).await?;

@@ -36,6 +36,8 @@ pub(crate) enum Phase {
     Preflight,
     Snapshot,
     Archive,
+    /// What has changed since the load, before a refresh.
+    Scan,
     Clear,
     PreData,
     Rows,
@@ -90,6 +92,8 @@ struct State {
     not_frozen: BTreeSet<String>,
     /// Why `drift` will not be able to tell, or not for long.
     drift: Option<String>,
+    /// What a refresh has left where it was, and what it moves.
+    refreshed: Option<Value>,
     rows: Option<u64>,
     not_carried: Vec<String>,
     deferred: Vec<String>,
@@ -127,6 +131,7 @@ impl Progress {
                 builds: BTreeMap::new(),
                 not_frozen: BTreeSet::new(),
                 drift: None,
+                refreshed: None,
                 rows: None,
                 not_carried: Vec::new(),
                 deferred: Vec::new(),
@@ -296,6 +301,11 @@ impl Progress {
         self.state().drift = Some(reason);
     }
 
+    /// Notes what a refresh has decided.
+    pub(crate) fn refreshed(&self, told: Value) {
+        self.state().refreshed = Some(told);
+    }
+
     /// Names a table whose rows were not frozen.
     pub(crate) fn not_frozen(&self, table: String) {
         self.state().not_frozen.insert(table);
@@ -387,6 +397,7 @@ impl Progress {
             "not_carried": state.not_carried,
             "not_frozen": state.not_frozen,
             "drift": state.drift,
+            "refreshed": state.refreshed,
             "deferred": state.deferred,
         })
     }

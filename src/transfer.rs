@@ -9,7 +9,7 @@ use crate::build::statements::{self, Statement};
 use crate::catalogue::Analyzable;
 use crate::catalogue::code::SearchPath;
 use crate::config::{Method, Verify};
-use crate::copy::{Contents, Copy, Moved};
+use crate::copy::{Contents, Copy, Kept, Moved};
 use crate::error::Error;
 use crate::ledger::Begun;
 use crate::lock::Lock;
@@ -40,6 +40,8 @@ pub(crate) struct Transfer<'a> {
     pub(crate) loads: &'a [Begun],
     pub(crate) lock: &'a Lock,
     pub(crate) progress: &'a Progress,
+    /// The tables are there, with what has not changed of them.
+    pub(crate) kept: Option<&'a Kept>,
 }
 
 /// What the source holds, and who has loaded it.
@@ -166,6 +168,7 @@ impl<'a> Transfer<'a> {
                     loads: self.loads,
                     lock: self.lock,
                     progress: self.progress,
+                    kept: self.kept,
                 };
                 copy.run(snapshot, self.contents).await
             }

@@ -15,7 +15,7 @@ use crate::error::{self, Error, Refused, Side, Stop};
 use crate::exit::{self, Exit, Stage};
 use crate::ledger;
 use crate::lock::{Lock, Sweep, sweep};
-use crate::preflight::{self, Questions, Seen};
+use crate::preflight::{self, Purpose, Questions, Seen};
 use crate::progress::{Phase, Progress};
 use crate::server::passfile::{Passfile, RunDir};
 use crate::server::session::Session;
@@ -168,14 +168,14 @@ impl Unit<'_> {
     }
 
     /// What preflight asks about, before a load or instead of one.
-    pub(crate) fn questions<'b>(&'b self, sessions: &'b Sides<Session>, only_asked: bool) -> Questions<'b> {
+    pub(crate) fn questions<'b>(&'b self, sessions: &'b Sides<Session>, purpose: Purpose) -> Questions<'b> {
         Questions {
             config: self.config,
             sessions,
             servers: &self.servers,
             clients: &self.clients,
             entry: &self.entry,
-            only_asked,
+            purpose,
             seen: Seen::nothing(),
         }
     }

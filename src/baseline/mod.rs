@@ -6,6 +6,8 @@
 
 mod moment;
 mod origin;
+pub(crate) mod scan;
+pub(crate) mod verdict;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,6 +23,7 @@ use crate::snapshot::Mark;
 
 pub(crate) use moment::Moment;
 pub(crate) use origin::{Origin, Place};
+pub(crate) use verdict::{Rows, Verdict};
 
 /// How many bytes of a definition's hash are kept.
 const HASH_BYTES: usize = 16;
@@ -43,12 +46,13 @@ impl Noted<Contents> {
         }
     }
 
-    /// With the definitions, the whole.
-    pub(crate) fn with(self, definitions: Definitions) -> Noted<Baseline> {
+    /// With the definitions, and the rows of the ledger under which all of it has landed, the whole.
+    pub(crate) fn with(self, definitions: Definitions, loads: Vec<i64>) -> Noted<Baseline> {
         match self {
             Self::Known(contents) => Noted::Known(Baseline {
                 contents,
                 definitions,
+                loads,
             }),
             Self::Unknown(reason) => Noted::Unknown(reason),
         }
@@ -61,6 +65,9 @@ pub(crate) struct Baseline {
     #[serde(flatten)]
     pub(crate) contents: Contents,
     pub(crate) definitions: Definitions,
+    /// Rows of the ledger: the load that has made the tables, and what has refreshed them since. None by an earlier release.
+    #[serde(default)]
+    pub(crate) loads: Vec<i64>,
 }
 
 /// Tables and sequences, and where in the source's history.
@@ -80,6 +87,25 @@ pub(crate) struct Table {
     pub(crate) fingerprint: String,
     /// Rows of it alone that were loaded.
     pub(crate) rows: u64,
+    /// They were given to its partitioned root, and may be in any of its leaves.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) by_root: bool,
+    /// Where in the source's history, if it is another place than the whole unit's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) place: Option<Place>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as it is called")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// What was loaded of a table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Loaded {
+    pub(crate) rows: u64,
+    /// They were given to its partitioned root.
+    pub(crate) by_root: bool,
 }
 
 /// Everything that pg_dump says but rows.
@@ -102,17 +128,17 @@ impl Early {
     /// Reads it of some tables, on a session that holds the snapshot.
     pub(crate) async fn read(session: &Session, tables: &[u32]) -> Result<Self, Error> {
         Ok(Self {
-            origin: asked(session, Origin::read(session)).await??,
+            origin: origin(session).await?,
             fingerprints: fingerprints(session, tables).await?,
         })
     }
 
-    /// Adds what is known when the last row has landed: the rows of each table by its OID, where sequences stand, and whether
+    /// Adds what is known when the last row has landed: what was loaded of each table by its OID, where sequences stand, and whether
     /// what the snapshot has seen is on disk.
     pub(crate) fn complete(
         self,
         mark: &Mark,
-        rows: &BTreeMap<u32, u64>,
+        loaded: &BTreeMap<u32, Loaded>,
         sequences: Vec<SequenceState>,
         durable: bool,
     ) -> Noted<Contents> {
@@ -120,11 +146,16 @@ impl Early {
             Ok(origin) => origin,
             Err(reason) => return Noted::Unknown(reason),
         };
-        let tables = self.fingerprints.into_iter().map(|one| Table {
-            oid: one.oid,
-            rows: rows.get(&one.oid).copied().unwrap_or_default(),
-            relation: one.relation,
-            fingerprint: one.hash,
+        let tables = self.fingerprints.into_iter().map(|one| {
+            let loaded = loaded.get(&one.oid).copied().unwrap_or_default();
+            Table {
+                oid: one.oid,
+                rows: loaded.rows,
+                by_root: loaded.by_root,
+                place: None,
+                relation: one.relation,
+                fingerprint: one.hash,
+            }
         });
         let moment = Moment::of(mark);
         Noted::Known(Contents {
@@ -140,6 +171,15 @@ impl Early {
 }
 
 impl Definitions {
+    /// Those that no load has to make anew when they change: grants are brought in line with whatever is there.
+    pub(crate) fn without_grants(&self) -> Self {
+        let entries = self.entries.iter().filter(|(name, _)| !name.starts_with("ACL "));
+        Self {
+            client: self.client,
+            entries: entries.map(|(name, hash)| (name.clone(), hash.clone())).collect(),
+        }
+    }
+
     /// Those of an archive.
     pub(crate) fn of(archive: &Archive) -> Self {
         let mut texts: BTreeMap<String, Sha256> = BTreeMap::new();
@@ -205,6 +245,11 @@ pub(crate) async fn is_durable(session: &Session, mark: &Mark) -> Result<bool, E
         Err(error) if error.is_unanswerable() => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Asks which server this is in a session's transaction, which goes on whatever the answer is; why it does not tell, where it does not.
+pub(crate) async fn origin(session: &Session) -> Result<Result<Origin, String>, Error> {
+    asked(session, Origin::read(session)).await?
 }
 
 /// A question that may be refused, in a transaction that goes on; all of it is on its way at once.

@@ -52,6 +52,15 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// That of a snapshot, of which is not known yet whether it outlives a crash.
+    pub(crate) fn at(origin: Origin, moment: Moment) -> Self {
+        Self {
+            origin,
+            moment,
+            durable: false,
+        }
+    }
+
     /// Why what is seen at a later place tells nothing of what has happened since this one; `None` if it does.
     pub(crate) fn estranged(&self, origin: &Origin, moment: &Moment) -> Option<&'static str> {
         let (before, then) = (&self.origin, &self.moment);

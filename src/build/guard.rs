@@ -13,7 +13,7 @@ use crate::server::session::Session;
 const DIVISION_BY_ZERO: &str = "22012";
 
 /// A statement that fails unless these tables stand in the schemas of these loads, whatever those are called by now, and they
-/// and their partitions are the user's own, without triggers and rules. To be run under a lock on them.
+/// and their partitions are the user's own, without triggers and rules but such as are disabled. To be run under a lock on them.
 pub(crate) fn statement<'a>(tables: impl Iterator<Item = &'a Relation>, loads: &[Begun]) -> String {
     let schema = |table: &Relation| {
         let load = loads.iter().find(|load| load.schema.as_str() == table.schema);

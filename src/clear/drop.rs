@@ -265,7 +265,7 @@ fn refuse_changes(schema: &SchemaName, changes: &[String]) -> Result<(), Error> 
 }
 
 /// Refuses a schema for what was done to it.
-pub(super) fn changed(schema: &SchemaName, changes: &[String]) -> Error {
+pub(crate) fn changed(schema: &SchemaName, changes: &[String]) -> Error {
     occupied(
         format!(
             "schema \"{schema}\" was changed since our load: {}",

@@ -8,13 +8,15 @@ mod drop;
 mod settle;
 
 pub(crate) use down::{order, settled};
+pub(crate) use drop::changed;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_postgres::Row;
 
 use crate::catalogue;
-use crate::clear::drop::{Emptying, Member, changed};
+use crate::clear::drop::{Emptying, Member};
+
 use crate::config::{Config, OnExisting, SchemaName, listed};
 use crate::error::{Error, Refused, Side};
 use crate::ledger::{self, Begun, Load, LoadState, NewLoad};

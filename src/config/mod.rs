@@ -88,6 +88,16 @@ pub(crate) enum OnExisting {
     Replace,
 }
 
+/// What `refresh` does where it cannot tell table by table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
+pub(crate) enum Refresh {
+    /// Loads everything.
+    Auto,
+    /// Refuses.
+    Only,
+}
+
 /// Where a side's password comes from.
 #[derive(Debug, Clone)]
 pub(crate) enum PasswordSource {
@@ -163,6 +173,7 @@ pub(crate) struct Config {
     /// Role on the source, role on the target.
     pub(crate) role_map: Vec<(String, String)>,
     pub(crate) on_existing: OnExisting,
+    pub(crate) refresh: Refresh,
     pub(crate) accept: BTreeSet<Hazard>,
     /// Who has accepted them and why.
     pub(crate) accept_reason: Option<String>,
@@ -234,6 +245,7 @@ impl Config {
             let privileges = reader.required(given!(own.privileges), Privileges::named);
             let role_map = reader.optional(given!(own.role_map), parse::role_map);
             let on_existing = reader.required(given!(own.on_existing), OnExisting::named);
+            let refresh = reader.required(given!(own.refresh), Refresh::named);
             let accept = reader.optional(given!(own.accept), parse::accept);
             let accept_reason = reader.optional(given!(own.accept_reason), parse::reason);
             let report_bucket = reader.optional(given!(own.report_bucket), parse::bucket);
@@ -259,6 +271,7 @@ impl Config {
                 privileges: privileges?,
                 role_map: role_map.unwrap_or_default(),
                 on_existing: on_existing?,
+                refresh: refresh?,
                 accept: accept.unwrap_or_default(),
                 accept_reason,
                 run_id: own.run_id.clone(),
@@ -304,6 +317,7 @@ impl Config {
             "PRIVILEGES": self.privileges.word(),
             "ROLE_MAP": self.role_map.iter().map(|(old, new)| format!("{old}={new}")).collect::<Vec<_>>(),
             "ON_EXISTING": self.on_existing.word(),
+            "REFRESH": self.refresh.word(),
             "ACCEPT": self.accept.iter().map(|hazard| hazard.word()).collect::<Vec<_>>(),
             "ACCEPT_REASON": self.accept_reason,
             "RUN_ID": self.run_id,

@@ -116,6 +116,12 @@ pub(crate) const VARIABLES: &[Variable] = &[
          RUN_ID; replace: whatever is there",
     ),
     variable(
+        "REFRESH",
+        "auto",
+        "refresh: what happens where a schema cannot be brought up to date table by table: auto (all of it is loaded), only \
+         (the run ends with 73)",
+    ),
+    variable(
         "ACCEPT",
         "none",
         "hazards to accept, by name, separated by commas",

@@ -1,6 +1,7 @@
 //! METHOD=copy: many streams under one snapshot, and everything else by our own sessions.
 
 mod board;
+mod kept;
 mod pace;
 mod pieces;
 mod rows;
@@ -10,11 +11,12 @@ mod tasks;
 mod workers;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
 
 use crate::archive::dump::Archive;
 use crate::archive::parts::Division;
 use crate::archive::toc::Section;
-use crate::baseline::{self, Noted};
+use crate::baseline::{self, Loaded, Noted};
 use crate::build::{guard, pre_data};
 use crate::catalogue::code::Code;
 use crate::catalogue::memory::{self, BuildMemory};
@@ -36,6 +38,8 @@ use crate::snapshot::Snapshot;
 use crate::verify::Expected;
 use crate::word::Word as _;
 
+pub(crate) use kept::Kept;
+
 /// Everything that takes part in the move.
 pub(crate) struct Copy<'a> {
     pub(crate) config: &'a Config,
@@ -49,6 +53,8 @@ pub(crate) struct Copy<'a> {
     pub(crate) loads: &'a [Begun],
     pub(crate) lock: &'a Lock,
     pub(crate) progress: &'a Progress,
+    /// The tables are there, with what has not changed of them.
+    pub(crate) kept: Option<&'a Kept>,
 }
 
 /// What was moved.
@@ -71,7 +77,8 @@ impl Copy<'_> {
         };
         self.explain(&contents);
         let entries = self.archive.restored(Section::PostData, self.parts);
-        let pieces = Pieces::new(&contents, &entries, terms);
+        let waves = self.kept.map(|kept| &kept.waves);
+        let pieces = Pieces::new(&contents, &entries, (terms, waves));
         let rows = Rows {
             schemas: &self.config.schemas,
             tables: &contents.tables,
@@ -83,6 +90,8 @@ impl Copy<'_> {
             loads: self.loads,
             lock: self.lock,
             progress: self.progress,
+            kept: self.kept,
+            left: Mutex::new(pieces.parts()),
         };
         let id = snapshot.mark.id.clone();
         let servers = Servers {
@@ -105,7 +114,9 @@ impl Copy<'_> {
             workers.open_readers(),
             pre_data::run(&sessions, &entries, &contents.code.path)
         )?;
-        privileges::close(self.session, self.carried, self.config).await?;
+        if self.kept.is_none() {
+            privileges::close(self.session, self.carried, self.config).await?;
+        }
         let begin = guard::begin(self.loads);
         self.session.batch("hold the schemas' names", &begin).await?;
 
@@ -116,8 +127,12 @@ impl Copy<'_> {
             self.finish_source(&workers, snapshot, tables),
             workers.work(loaders)
         )?;
-        let counted = counted(tables, &workers);
+        let mut counted = counted(tables, &workers);
         self.progress.counted(&counted);
+        if self.kept.is_some() {
+            // All tables are counted, by who has written their rows.
+            counted.clear();
+        }
         Ok(Moved {
             expected: Expected { counted, sequences },
             noted,
@@ -133,11 +148,13 @@ impl Copy<'_> {
         tables: &[Table],
     ) -> Result<(Vec<SequenceState>, Noted<baseline::Contents>), Error> {
         let source = &snapshot.session;
-        let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
+        let moving: Vec<u32> = tables.iter().map(|table| table.oid).collect();
+        let all = self.kept.map(|kept| kept.tables.keys().copied().collect());
+        let all = all.unwrap_or_else(|| moving.clone());
         let landed = async {
             tokio::try_join!(
                 workers.rows_landed(self.lock.session()),
-                baseline::Early::read(source, &oids)
+                baseline::Early::read(source, &all)
             )
         };
         let ((), early) = tokio::select! {
@@ -150,13 +167,8 @@ impl Copy<'_> {
             catalogue::sequences(source, &self.config.schemas),
             baseline::is_durable(source, &snapshot.mark)
         )?;
-        let mut rows: BTreeMap<u32, u64> = BTreeMap::new();
-        for (index, count) in workers.landed() {
-            if let Some(oid) = oids.get(index) {
-                *rows.entry(*oid).or_default() += count;
-            }
-        }
-        let noted = early.complete(&snapshot.mark, &rows, sequences.clone(), durable);
+        let loaded = self.loaded(workers, tables)?;
+        let noted = early.complete(&snapshot.mark, &loaded, sequences.clone(), durable);
         snapshot.release().await?;
         self.session
             .batch("hold the schemas' names no longer", "ROLLBACK")
@@ -164,6 +176,29 @@ impl Copy<'_> {
         catalogue::set_sequences(self.session, &sequences).await?;
         self.progress.enter(Phase::PostData);
         Ok((sequences, noted))
+    }
+
+    /// What is loaded of each table when all rows have landed, of those too that did not move.
+    fn loaded(&self, workers: &Workers<'_>, tables: &[Table]) -> Result<BTreeMap<u32, Loaded>, Error> {
+        let rooted = workers.rooted();
+        let given = tables.iter().enumerate().map(|(index, table)| {
+            let by_root = table.by_root || rooted.contains(&index);
+            (table.oid, Loaded { rows: 0, by_root })
+        });
+        let mut loaded: BTreeMap<u32, Loaded> = given.collect();
+        for (index, rows) in workers.landed() {
+            let table = tables.get(index).and_then(|table| loaded.get_mut(&table.oid));
+            if let Some(table) = table {
+                table.rows += rows;
+            }
+        }
+        let Some(kept) = self.kept else { return Ok(loaded) };
+        kept.confirm(&loaded)?;
+        let all = kept.tables.values().map(|table| {
+            let (rows, by_root) = (table.rows, table.by_root);
+            (table.oid, Loaded { rows, by_root })
+        });
+        Ok(all.collect())
     }
 
     /// Says why tables do not travel in binary form.
@@ -245,6 +280,29 @@ impl Contents {
             not_analyzed,
             operators,
         })
+    }
+}
+
+impl Contents {
+    /// Leaves out what does not move, and what was built on it.
+    pub(crate) fn reduced_to(mut self, kept: &Kept) -> Self {
+        self.tables.retain(|table| kept.moving.contains_key(&table.oid));
+        for table in &mut self.tables {
+            let moves = kept.moving.get(&table.oid);
+            table.size_bytes = moves.map_or(table.size_bytes, |(_, bytes)| *bytes);
+        }
+        let is_concerned = |one: &Analyzable| {
+            let mut tables = one
+                .below
+                .iter()
+                .filter(|oid| kept.tables.contains_key(oid))
+                .peekable();
+            // Of materialized views all rows are new.
+            tables.peek().is_none() || tables.any(|oid| kept.moving.contains_key(oid))
+        };
+        self.analyzable.retain(is_concerned);
+        self.validated.clear();
+        self
     }
 }
 

@@ -23,10 +23,17 @@ pub(crate) struct Pieces<'a> {
 }
 
 impl<'a> Pieces<'a> {
-    /// Of what the source holds, and the entries of post-data.
-    pub(crate) fn new(contents: &'a Contents, entries: &[&Entry], terms: Terms) -> Self {
+    /// Of what the source holds, and the entries of post-data. `later`: tables that have to wait for others anyway.
+    pub(crate) fn new(
+        contents: &'a Contents,
+        entries: &[&Entry],
+        (terms, later): (Terms, Option<&HashMap<u32, usize>>),
+    ) -> Self {
         let tables = &contents.tables;
-        let waves = contents.code.waves(tables);
+        let mut waves = contents.code.waves(tables);
+        for (table, wave) in later.into_iter().flatten() {
+            *waves.entry(*table).or_default() += wave;
+        }
         let tasks = tasks::divide(tables, &contents.formats, (&waves, &contents.measured), terms);
         Self {
             tables,

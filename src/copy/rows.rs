@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -15,10 +16,11 @@ use crate::build::guard;
 use crate::catalogue::code::Code;
 use crate::catalogue::{Format, Relation, Table};
 use crate::config::{Schemas, ToastCompression};
+use crate::copy::kept::Kept;
 use crate::copy::statements;
 use crate::copy::tasks::{TableIndex, Task, TidRange};
 use crate::error::{Error, Stop};
-use crate::ledger::Begun;
+use crate::ledger::{self, Begun};
 use crate::lock::Lock;
 use crate::progress::Progress;
 use crate::server::reframe::Copying;
@@ -43,6 +45,10 @@ pub(crate) struct Rows<'a> {
     pub(crate) loads: &'a [Begun],
     pub(crate) lock: &'a Lock,
     pub(crate) progress: &'a Progress,
+    /// The tables are there, with what has not changed of them.
+    pub(crate) kept: Option<&'a Kept>,
+    /// How many pieces of each table have not landed yet, by its index.
+    pub(crate) left: Mutex<HashMap<TableIndex, usize>>,
 }
 
 /// The two sessions of a transfer, and what passes on them from its beginning on.
@@ -89,7 +95,7 @@ impl Rows<'_> {
                     begin: BEGIN_IMPATIENT,
                     range: None,
                     into: table.destination(),
-                    freeze: !table.by_root,
+                    freeze: !table.by_root && self.added(table).is_none(),
                 };
                 let rows = self.alone((source, target), *index, options).await?;
                 Ok(vec![(*index, rows)])
@@ -108,7 +114,7 @@ impl Rows<'_> {
     }
 
     /// Moves the rows of one table once more, after others, with the source's search path if a name was not found; rows
-    /// of a leaf are given to its root, which is told too.
+    /// of a leaf are given to its root, which is told too, unless the tables were there before.
     pub(crate) async fn again(
         &self,
         (source, target): (&Session, &Session),
@@ -117,6 +123,8 @@ impl Rows<'_> {
         named: bool,
     ) -> Result<(u64, bool), Error> {
         let (table, _) = self.table(index)?;
+        // What has not changed of the other leaves is not known by its leaf any more then.
+        let root = table.root.as_ref().filter(|_| self.kept.is_none());
         let mut begin = "BEGIN".to_owned();
         if named {
             write!(begin, "; SET LOCAL search_path = {}", self.code.path.list()?).ok();
@@ -124,11 +132,11 @@ impl Rows<'_> {
         let options = CopyOptions {
             begin: &begin,
             range,
-            into: table.root.as_ref().unwrap_or(&table.relation),
+            into: root.unwrap_or(&table.relation),
             freeze: false,
         };
         let rows = self.alone((source, target), index, options).await?;
-        Ok((rows, table.root.is_some()))
+        Ok((rows, root.is_some()))
     }
 
     /// One table, or a range of it.
@@ -166,7 +174,7 @@ impl Rows<'_> {
             .map(|(action, sql)| (*action, sql.as_str()))
             .collect();
         let reading = async {
-            let sql = statements::copy_out(table, format, range);
+            let sql = statements::copy_out(table, format, (range, self.added(table)));
             source.copy_out(&format!("read the rows of {name}"), &sql).await
         };
         let writing = async {
@@ -178,7 +186,7 @@ impl Rows<'_> {
         let streams = Streams::new(source, target);
         let (stream, sink) = tokio::try_join!(reading, writing)?;
         let rows = self.relay(&streams, (stream, sink), &name).await?;
-        self.commit(source, target, once).await?;
+        self.commit((source, target), once, &[(index, rows)]).await?;
         self.progress.end(&name, Some(rows));
         if !freeze {
             self.progress.not_frozen(name);
@@ -207,7 +215,9 @@ impl Rows<'_> {
             }
             Ok::<_, Error>(prepared)
         };
-        let reading = prepare(source, &|table, format| statements::copy_out(table, format, None));
+        let read =
+            |table: &Table, format: &Format| statements::copy_out(table, format, (None, self.added(table)));
+        let reading = prepare(source, &read);
         let writing = async {
             let into = || tables.iter().map(|(_, table, ..)| table.destination());
             let (lock, guard) = (guard::lock(into(), false), guard::statement(into(), self.loads));
@@ -239,7 +249,7 @@ impl Rows<'_> {
             landed.push((*index, rows));
         }
         let into = tables.iter().map(|(_, table, ..)| table.destination());
-        self.commit(source, target, into).await?;
+        self.commit((source, target), into, &landed).await?;
         for ((_, _, _, name), (_, rows)) in tables.iter().zip(&landed) {
             self.progress.end(name, Some(*rows));
         }
@@ -310,21 +320,71 @@ impl Rows<'_> {
         }
     }
 
-    /// Commits, unless something else was read than what was locked, the lock may have gone to another worker meanwhile, or
-    /// names have come to stand for other tables than those that are locked.
+    /// Which rows of a table have to be added to those that are there; `None` for all of one that holds none.
+    fn added(&self, table: &Table) -> Option<&str> {
+        let kept = self.kept?;
+        kept.added.get(&table.oid).map(String::as_str)
+    }
+
+    /// Commits, and tells the ledger what has landed; unless something else was read than what was locked, the lock may have gone to
+    /// another worker meanwhile, or names have come to stand for other tables than those that are locked.
     async fn commit<'a>(
         &self,
-        source: &Session,
-        target: &Session,
+        (source, target): (&Session, &Session),
         into: impl Iterator<Item = &'a Relation>,
+        landed: &[(TableIndex, u64)],
     ) -> Result<(), Error> {
         snapshot::refuse_strangers(source, self.schemas).await?;
         if !self.lock.is_held() {
             return Err(Error::Stopped(Stop::LockLost("no heartbeat".to_owned())));
         }
-        let sql = format!("{}; COMMIT", guard::statement(into, self.loads));
-        let committed = target.batch("commit rows", &sql).await;
-        committed.map_err(|error| guard::explained(error, target))
+        let (guard, note) = (guard::statement(into, self.loads), self.note(landed, 1)?);
+        let statements = [
+            ("look at the table", guard.as_str()),
+            (ledger::WRITE, &note),
+            ("commit rows", "COMMIT"),
+        ];
+        let committed = target.pipeline(&statements).await;
+        committed.map_err(|error| ledger::explained(guard::explained(error, target), target))?;
+        let whole = self.whole_by(landed);
+        if whole.is_empty() {
+            return Ok(());
+        }
+        // All pieces of these are committed.
+        let note = self.note(&whole, usize::MAX)?;
+        target.batch(ledger::WRITE, &note).await
+    }
+
+    /// The statement that tells the ledger what has landed. Of tables of so many `pieces` it is all that they have missed.
+    fn note(&self, landed: &[(TableIndex, u64)], pieces: usize) -> Result<String, Error> {
+        let mut noted = Vec::with_capacity(landed.len());
+        for (index, rows) in landed {
+            let oid = self.table(*index)?.0.oid;
+            let is_whole = self.pieces.get(index).copied().unwrap_or(1) <= pieces;
+            let kept = self.kept.filter(|_| is_whole);
+            noted.push(ledger::Landed {
+                table: oid,
+                rows: *rows,
+                baseline: kept.and_then(|kept| kept.tables.get(&oid)),
+            });
+        }
+        ledger::note(self.loads, &noted)
+    }
+
+    /// Tables that came in several pieces, of which these were the last, in a unit that is told table by table.
+    fn whole_by(&self, landed: &[(TableIndex, u64)]) -> Landed {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut whole = Landed::new();
+        for (index, _) in landed {
+            if let Some(left) = left.get_mut(index) {
+                *left = left.saturating_sub(1);
+                let in_pieces = self.pieces.get(index).is_some_and(|pieces| *pieces > 1);
+                if *left == 0 && in_pieces && self.kept.is_some() {
+                    whole.push((*index, 0));
+                }
+            }
+        }
+        whole
     }
 }
 

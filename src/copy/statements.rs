@@ -6,19 +6,28 @@ use crate::copy::tasks::{Tid, TidRange};
 use crate::server::quoting::quote_ident;
 use crate::server::settings;
 
-/// The statement that reads rows: of the table alone, its children left out.
-pub(crate) fn copy_out(table: &Table, format: &Format, range: Option<TidRange>) -> String {
+/// The statement that reads rows: of the table alone, its children left out. `only`: SQL that picks some of them.
+pub(crate) fn copy_out(
+    table: &Table,
+    format: &Format,
+    (range, only): (Option<TidRange>, Option<&str>),
+) -> String {
     let name = table.relation.quoted();
     let columns = column_list(&format.columns);
     let options = form(format);
-    let Some((from, to)) = range else {
+    let tid = |(block, row): Tid| format!("'({block},{row})'::pg_catalog.tid");
+    let mut conditions = Vec::new();
+    if let Some((from, to)) = range {
+        conditions.push(format!("ctid >= {}", tid(from)));
+        conditions.extend(to.map(|to| format!("ctid < {}", tid(to))));
+    }
+    conditions.extend(only.map(|only| format!("({only})")));
+    if conditions.is_empty() {
         let list = parenthesized(&columns);
         return format!("COPY {name}{list} TO STDOUT{options}");
-    };
-    let tid = |(block, row): Tid| format!("'({block},{row})'::pg_catalog.tid");
-    let below = to.map_or_else(String::new, |to| format!(" AND ctid < {}", tid(to)));
-    let from = tid(from);
-    format!("COPY (SELECT {columns} FROM ONLY {name} WHERE ctid >= {from}{below}) TO STDOUT{options}")
+    }
+    let conditions = conditions.join(" AND ");
+    format!("COPY (SELECT {columns} FROM ONLY {name} WHERE {conditions}) TO STDOUT{options}")
 }
 
 /// The statement that writes rows into `into`.
@@ -96,19 +105,23 @@ mod tests {
             ..Format::default()
         };
         assert_eq!(
-            copy_out(table, format, None),
+            copy_out(table, format, (None, None)),
             r#"COPY "s"."t0" ("a", "B""") TO STDOUT (FORMAT binary)"#
         );
         assert_eq!(
-            copy_out(table, format, Some(((3, 0), Some((9, 17))))),
+            copy_out(table, format, (Some(((3, 0), Some((9, 17)))), None)),
             r#"COPY (SELECT "a", "B""" FROM ONLY "s"."t0" WHERE ctid >= '(3,0)'::pg_catalog.tid AND ctid < '(9,17)'::pg_catalog.tid) TO STDOUT (FORMAT binary)"#
+        );
+        assert_eq!(
+            copy_out(table, format, (Some(((3, 0), None)), Some("a OR b"))),
+            r#"COPY (SELECT "a", "B""" FROM ONLY "s"."t0" WHERE ctid >= '(3,0)'::pg_catalog.tid AND (a OR b)) TO STDOUT (FORMAT binary)"#
         );
         let text = Format {
             unsafe_type: Some("regclass".to_owned()),
             columns: Vec::new(),
             ..format.clone()
         };
-        assert_eq!(copy_out(table, &text, None), r#"COPY "s"."t0" TO STDOUT"#);
+        assert_eq!(copy_out(table, &text, (None, None)), r#"COPY "s"."t0" TO STDOUT"#);
         assert_eq!(
             copy_in(&table.relation, &text, true),
             r#"COPY "s"."t0" FROM STDIN (FREEZE)"#

@@ -387,7 +387,7 @@ impl<'a> Workers<'a> {
     /// or under another search path: functions may look into other tables, and collations may sort otherwise than on the
     /// source.
     fn may_land_later(&self, error: &Error, tables: &[usize]) -> bool {
-        let of_order = matches!(error.sqlstate(), Some("23514" | "55P03" | "40P01"));
+        let of_order = matches!(error.sqlstate(), Some("23503" | "23514" | "55P03" | "40P01"));
         statements::may_depend_on_order(error)
             && (of_order || statements::is_name_not_found(error) || self.rows.call_code(tables))
     }

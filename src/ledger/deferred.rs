@@ -36,6 +36,22 @@ impl Deferred {
     }
 }
 
+/// With those that are there noted as made.
+pub(crate) async fn still_made(
+    target: &Session,
+    mut deferred: Vec<Deferred>,
+) -> Result<Vec<Deferred>, Error> {
+    let sql = include_str!("sql/still_made.sql");
+    for one in &mut deferred {
+        let key = &one.foreign_key;
+        let rows = target
+            .query("look for the foreign key", sql, &[&key.table.quoted(), &key.name])
+            .await?;
+        one.oid = rows.first().map(|row| row.get(0));
+    }
+    Ok(deferred)
+}
+
 /// All statements of some.
 pub(crate) fn statements<'a>(deferred: impl IntoIterator<Item = &'a Deferred>) -> Vec<String> {
     let statements = deferred.into_iter().flat_map(|one| &one.statements);

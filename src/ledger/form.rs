@@ -6,9 +6,30 @@ use crate::error::{Error, Refused};
 use crate::server::session::Session;
 
 /// The layout that this release makes, as the table's comment says. One without such a comment is of layout 1.
-const LAYOUT: i32 = 3;
+const LAYOUT: i32 = 4;
 
-/// A column of the table.
+/// A table of the ledger.
+struct Table {
+    name: &'static str,
+    columns: &'static [Column],
+    /// What it is searched by.
+    key: [&'static str; 2],
+}
+
+const LOADS: Table = Table {
+    name: "load",
+    columns: &LOAD,
+    key: ["schema_name", "id"],
+};
+
+/// What has landed in each transaction of the loads.
+const ROWS: Table = Table {
+    name: "landed",
+    columns: &LANDED,
+    key: ["load_id", "table_oid"],
+};
+
+/// A column of a table.
 #[derive(Clone, Copy)]
 struct Column {
     name: &'static str,
@@ -38,7 +59,7 @@ const fn filled(filler: &'static str, column: Column) -> Column {
 const NOW: &str = "NOT NULL DEFAULT pg_catalog.clock_timestamp()";
 
 /// With these values for what was lost, nothing is replaced that would not have been.
-const COLUMNS: [Column; 19] = [
+const LOAD: [Column; 19] = [
     column("id", "bigint", "GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
     filled("''", column("schema_name", "text", "NOT NULL")),
     column("schema_oid", "oid", ""),
@@ -73,6 +94,14 @@ const COLUMNS: [Column; 19] = [
     column("updated_at", "timestamp with time zone", NOW),
 ];
 
+const LANDED: [Column; 5] = [
+    filled("0", column("load_id", "bigint", "NOT NULL")),
+    filled("0", column("table_oid", "oid", "NOT NULL")),
+    filled("0", column("rows", "bigint", "NOT NULL")),
+    filled("'0'", column("xid", "xid8", "NOT NULL")),
+    column("baseline", "jsonb", ""),
+];
+
 impl Column {
     fn clause(&self) -> String {
         format!("{} {}", self.type_name, self.constraints)
@@ -103,46 +132,90 @@ impl Form {
     }
 }
 
-/// Looks at the ledger, and refuses one that cannot be relied on or may not be read.
+/// Looks at the loads, and refuses a ledger that cannot be relied on or may not be read.
 pub(super) async fn look(target: &Session) -> Result<Form, Error> {
-    let names: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
-    let types: Vec<&str> = COLUMNS.iter().map(|column| column.type_name).collect();
-    let clauses: Vec<String> = COLUMNS.iter().map(Column::added_clause).collect();
-    let since: Vec<i32> = COLUMNS.iter().map(|column| column.since).collect();
-    let sql = include_str!("sql/form.sql");
-    let row = target
-        .query_one("look for the ledger", sql, &[&names, &types, &clauses, &since])
-        .await?;
-    let side = target.side();
-    let (defects, cures): (Vec<String>, Vec<String>) = (row.get("defects"), row.get("cures"));
-    let is_foreign: bool = row.get("is_foreign");
-    let layout = row.get::<_, Option<i32>>("layout").unwrap_or(LAYOUT);
-    let refused = if !is_foreign && !row.get::<_, bool>("may_read") {
-        Refused::denied(
-            side,
-            "the ledger may not be read",
-            row.get::<_, String>("read_hint"),
+    LOADS.look(target).await
+}
+
+/// The same of what has landed, which only ledgers of this layout have.
+pub(super) async fn look_at_landed(target: &Session) -> Result<Form, Error> {
+    ROWS.look(target).await
+}
+
+impl Table {
+    async fn look(&self, target: &Session) -> Result<Form, Error> {
+        let names: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
+        let types: Vec<&str> = self.columns.iter().map(|column| column.type_name).collect();
+        let clauses: Vec<String> = self.columns.iter().map(Column::added_clause).collect();
+        let since: Vec<i32> = self.columns.iter().map(|column| column.since).collect();
+        let sql = include_str!("sql/form.sql").replace("{TABLE}", self.name);
+        let row = target
+            .query_one("look for the ledger", &sql, &[&names, &types, &clauses, &since])
+            .await?;
+        let side = target.side();
+        let (defects, cures): (Vec<String>, Vec<String>) = (row.get("defects"), row.get("cures"));
+        let is_foreign: bool = row.get("is_foreign");
+        let layout = row.get::<_, Option<i32>>("layout").unwrap_or(LAYOUT);
+        let refused = if !is_foreign && !row.get::<_, bool>("may_read") {
+            Refused::denied(
+                side,
+                "the ledger may not be read",
+                row.get::<_, String>("read_hint"),
+            )
+        } else if !is_foreign && layout > LAYOUT {
+            Refused::config(
+                side,
+                format!("the ledger has layout {layout} of a later release; this one knows {LAYOUT}"),
+                "run that release",
+            )
+        } else if !defects.is_empty() {
+            Refused::config(
+                side,
+                format!("the ledger cannot be relied on: {}", defects.join(", ")),
+                cures.join("; "),
+            )
+        } else {
+            return Ok(Form {
+                is_there: row.get("is_there"),
+                layout,
+                may_alter: row.get("may_alter"),
+            });
+        };
+        Err(Error::Refused(refused))
+    }
+
+    fn creation(&self) -> String {
+        let columns: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| format!("{} {}", column.name, column.clause()))
+            .collect();
+        let (name, key) = (self.name, self.key);
+        format!(
+            "CREATE TABLE IF NOT EXISTS schemaferry.{name} ({}); \
+             CREATE INDEX IF NOT EXISTS {name}_{} ON schemaferry.{name} ({})",
+            columns.join(", "),
+            key[0],
+            key.join(", ")
         )
-    } else if !is_foreign && layout > LAYOUT {
-        Refused::config(
-            side,
-            format!("the ledger has layout {layout} of a later release; this one knows {LAYOUT}"),
-            "run that release",
-        )
-    } else if !defects.is_empty() {
-        Refused::config(
-            side,
-            format!("the ledger cannot be relied on: {}", defects.join(", ")),
-            cures.join("; "),
-        )
-    } else {
-        return Ok(Form {
-            is_there: row.get("is_there"),
-            layout,
-            may_alter: row.get("may_alter"),
-        });
-    };
-    Err(Error::Refused(refused))
+    }
+
+    /// Takes away what default privileges of the database have given on a new one.
+    async fn keep_to_ourselves(&self, target: &Session) -> Result<(), Error> {
+        let name = format!("schemaferry.{}", self.name);
+        let sql = "SELECT DISTINCT coalesce(pg_catalog.quote_ident(r.rolname), 'PUBLIC') AS grantee \
+                   FROM pg_catalog.pg_class c CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) g \
+                   LEFT JOIN pg_catalog.pg_roles r ON r.oid = g.grantee \
+                   WHERE c.oid = pg_catalog.to_regclass($1) AND g.grantee <> c.relowner";
+        for row in target.query("look who may use the ledger", sql, &[&name]).await? {
+            let sql = format!(
+                "REVOKE ALL ON {name} FROM {} CASCADE",
+                row.get::<_, String>("grantee")
+            );
+            target.batch("keep the ledger to its owner", &sql).await?;
+        }
+        Ok(())
+    }
 }
 
 /// What keeps a load from bringing the ledger up to date, with the statement that does it.
@@ -156,7 +229,7 @@ pub(crate) async fn outdated(target: &Session) -> Result<Option<Refused>, Error>
         Refused::denied(
             target.side(),
             "the ledger is an earlier release's, and the user may not alter it",
-            upgrade(),
+            format!("as its owner: {}; {}", ROWS.creation(), upgrade()),
         )
     }))
 }
@@ -164,41 +237,33 @@ pub(crate) async fn outdated(target: &Session) -> Result<Option<Refused>, Error>
 /// Creates the ledger where it is missing, and adds what an earlier release's lacks. Concurrent `CREATE … IF NOT
 /// EXISTS` collide in the catalogue, so this is serialised by an advisory lock of its own.
 pub(crate) async fn open(target: &Session) -> Result<(), Error> {
-    let form = look(target).await?;
-    if !form.is_outdated() {
+    let (loads, landed) = (look(target).await?, look_at_landed(target).await?);
+    if !loads.is_outdated() && landed.is_there {
         return Ok(());
     }
     let sql = format!(
-        "BEGIN; SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('schemaferry ledger', 0)); {}; {}",
-        creation(),
+        "BEGIN; SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('schemaferry ledger', 0)); \
+         CREATE SCHEMA IF NOT EXISTS schemaferry; {}; {}; {}",
+        LOADS.creation(),
+        ROWS.creation(),
         upgrade()
     );
     target.batch("create the ledger", &sql).await?;
-    if !form.is_there {
-        keep_to_ourselves(target).await?;
+    for (form, table) in [(loads, LOADS), (landed, ROWS)] {
+        if !form.is_there {
+            table.keep_to_ourselves(target).await?;
+        }
     }
     target.batch("create the ledger", "COMMIT").await?;
     // Somebody may have made one meanwhile.
-    look(target).await.map(|_| ())
-}
-
-fn creation() -> String {
-    let columns: Vec<String> = COLUMNS
-        .iter()
-        .map(|column| format!("{} {}", column.name, column.clause()))
-        .collect();
-    format!(
-        "CREATE SCHEMA IF NOT EXISTS schemaferry; \
-         CREATE TABLE IF NOT EXISTS schemaferry.load ({}); \
-         CREATE INDEX IF NOT EXISTS load_schema_name ON schemaferry.load (schema_name, id)",
-        columns.join(", ")
-    )
+    look(target).await?;
+    look_at_landed(target).await.map(|_| ())
 }
 
 /// Statements that make the newest layout of any earlier one.
 fn upgrade() -> String {
     let mut sql = String::new();
-    for column in COLUMNS.iter().filter(|column| column.since > 1) {
+    for column in LOAD.iter().filter(|column| column.since > 1) {
         write!(
             sql,
             "ALTER TABLE schemaferry.load ADD COLUMN IF NOT EXISTS {} {}; ",
@@ -209,20 +274,4 @@ fn upgrade() -> String {
     }
     write!(sql, "COMMENT ON TABLE schemaferry.load IS 'layout {LAYOUT}'").ok();
     sql
-}
-
-/// Takes away what default privileges of the database have given on a new ledger.
-async fn keep_to_ourselves(target: &Session) -> Result<(), Error> {
-    let sql = "SELECT DISTINCT coalesce(pg_catalog.quote_ident(r.rolname), 'PUBLIC') AS grantee \
-               FROM pg_catalog.pg_class c CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) g \
-               LEFT JOIN pg_catalog.pg_roles r ON r.oid = g.grantee \
-               WHERE c.oid = pg_catalog.to_regclass('schemaferry.load') AND g.grantee <> c.relowner";
-    for row in target.query("look who may use the ledger", sql, &[]).await? {
-        let sql = format!(
-            "REVOKE ALL ON schemaferry.load FROM {} CASCADE",
-            row.get::<_, String>("grantee")
-        );
-        target.batch("keep the ledger to its owner", &sql).await?;
-    }
-    Ok(())
 }

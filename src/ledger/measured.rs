@@ -46,7 +46,7 @@ pub(crate) async fn measured(target: &Session, schemas: &Schemas) -> Result<Meas
         return Ok(Measured::default());
     }
     let sql = "SELECT l.summary FROM schemaferry.load l \
-               WHERE l.schema_name = ANY ($1) AND l.summary ? 'builds' ORDER BY l.id DESC LIMIT 1";
+               WHERE l.schema_name = ANY ($1) AND l.summary ? 'builds' AND pg_catalog.jsonb_typeof(l.summary -> 'refreshed') IS DISTINCT FROM 'object' ORDER BY l.id DESC LIMIT 1";
     let rows = target.query("read the ledger", sql, &[&schemas.names()]).await?;
     Ok(rows
         .first()

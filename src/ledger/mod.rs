@@ -5,13 +5,15 @@ mod deferred;
 mod form;
 mod history;
 mod inventory;
+mod landed;
 mod measured;
 mod standing;
 
 pub(crate) use attempts::{Attempt, attempts, changed_between};
-pub(crate) use deferred::{Deferred, awaited, defer_again, foreign_keys, note_made, statements};
+pub(crate) use deferred::{Deferred, awaited, defer_again, foreign_keys, note_made, statements, still_made};
 pub(crate) use form::{open, outdated};
 pub(crate) use history::{Past, history};
+pub(crate) use landed::{Landed, note, refreshed, transactions};
 pub(crate) use measured::{Measured, measured};
 pub(crate) use standing::Standing;
 
@@ -41,6 +43,9 @@ const SIGN_INTERVAL: Duration = Duration::from_mins(1);
 /// Why hazards were accepted, and the user of the target who has: kept among the variables, and no part of what a load makes.
 const ACCEPT_REASON: &str = "ACCEPT_REASON";
 const USER: &str = "USER";
+
+/// What statements that write the ledger are at.
+pub(crate) const WRITE: &str = "write the ledger";
 
 /// Differences that a row names.
 const DIFFERENCES_MAX: usize = 50;
@@ -221,6 +226,13 @@ impl Load {
     /// What in the schema is no longer as the load left it, apart from foreign keys that `finalize` has made; empty if
     /// nothing. Counters that were lost to a crash or a reset are unknown and do not count.
     pub(crate) async fn changes(&self, target: &Session, schema_oid: u32) -> Result<Vec<String>, Error> {
+        let mut changes = self.altered(target).await?;
+        changes.extend(self.writes(target, schema_oid, None).await?);
+        Ok(changes)
+    }
+
+    /// The same, apart from rows and positions.
+    pub(crate) async fn altered(&self, target: &Session) -> Result<Vec<String>, Error> {
         let Some(left) = &self.inventory else {
             return Ok(vec![
                 "what its load, one of an earlier release, has left is not known".to_owned(),
@@ -231,9 +243,7 @@ impl Load {
         now.append(&mut inventory::access(target, &self.schema).await?);
         let now = Value::Object(now);
         let counts = |kind: &str| !self.adopted || !inventory::is_about_the_schema(kind);
-        let mut changes = inventory::differences(left, &now, counts);
-        changes.extend(self.writes(target, schema_oid, None).await?);
-        Ok(changes)
+        Ok(inventory::differences(left, &now, counts))
     }
 
     /// Tables and sequences of those that are still there, or among some `objects`, that were written to since.
@@ -270,6 +280,46 @@ pub(crate) async fn latest(target: &Session, schema: &str) -> Result<Option<Load
                FROM schemaferry.load l WHERE schema_name = $1 ORDER BY id DESC LIMIT 1";
     let rows = target.query("read the ledger", sql, &[&schema]).await?;
     Ok(rows.first().map(Load::from_row))
+}
+
+/// Why a unit is not what the ledger knows of its schemas, and what can be done about it.
+#[derive(Debug)]
+pub(crate) struct NoUnit {
+    pub(crate) reason: String,
+    pub(crate) hint: String,
+}
+
+/// The latest load of each schema of a unit, if it is one that `is_usable`, and they were moved together, and nothing else with them.
+pub(crate) async fn of_unit(
+    target: &Session,
+    schemas: &Schemas,
+    is_usable: impl Fn(&Load) -> bool,
+) -> Result<Result<Vec<Load>, NoUnit>, Error> {
+    let mut loads: Vec<Load> = Vec::new();
+    for schema in schemas {
+        let Some(load) = latest(target, schema.as_str()).await?.filter(&is_usable) else {
+            return Ok(Err(NoUnit {
+                reason: format!("schema \"{schema}\" was not loaded, or its last load did not complete"),
+                hint: "load it first".to_owned(),
+            }));
+        };
+        if load.unit() != *schemas {
+            return Ok(Err(NoUnit {
+                reason: format!(
+                    "schema \"{schema}\" was not moved together with these schemas, or not with them alone"
+                ),
+                hint: format!("look at what was moved together: SCHEMA_NAME={}", load.unit()),
+            }));
+        }
+        if loads.first().is_some_and(|first| first.attempt != load.attempt) {
+            return Ok(Err(NoUnit {
+                reason: "these schemas were moved together, but by several loads".to_owned(),
+                hint: format!("load them together: SCHEMA_NAME={schemas}"),
+            }));
+        }
+        loads.push(load);
+    }
+    Ok(Ok(loads))
 }
 
 /// The sealed schema that has another name since, if this OID is its own and no schema has taken its name: an upgraded
@@ -341,6 +391,12 @@ pub(crate) async fn loading(target: &Session, id: i64, schema_oid: u32) -> Resul
     write(target, sql, &[&id, &schema_oid], 1).await
 }
 
+/// Keeps in a row what is known of its unit before any of it is brought up to date. Runs in the caller's transaction.
+pub(crate) async fn refreshing(target: &Session, id: i64, baseline: &Noted<Baseline>) -> Result<(), Error> {
+    let sql = "UPDATE schemaferry.load SET baseline = $2 WHERE id = $1 AND state = 'loading'";
+    write(target, sql, &[&id, &json!(baseline)], 1).await
+}
+
 /// Says in a row in state `clearing` that nothing is left of what was there. Runs in the caller's transaction.
 pub(crate) async fn taken_down(target: &Session, id: i64) -> Result<(), Error> {
     let sql = "UPDATE schemaferry.load SET summary = $2, updated_at = pg_catalog.clock_timestamp() \
@@ -350,18 +406,30 @@ pub(crate) async fn taken_down(target: &Session, id: i64) -> Result<(), Error> {
 
 /// Runs a statement that is about so many rows of the run's own, and refuses to go on if they are not there as it left them.
 async fn write(target: &Session, sql: &str, params: &[&dyn Param], rows: u64) -> Result<(), Error> {
-    // Undefined table, schema, column: the ledger was there and as it should be when the run began.
-    const GONE: [&str; 3] = ["42P01", "3F000", "42703"];
-    match target.execute("write the ledger", sql, params).await {
-        Ok(touched) if touched == rows => return Ok(()),
-        Err(error) if !error.sqlstate().is_some_and(|code| GONE.contains(&code)) => return Err(error),
-        Ok(_) | Err(_) => {}
+    match target.execute(WRITE, sql, params).await {
+        Ok(touched) if touched == rows => Ok(()),
+        Ok(_) => Err(missed(target)),
+        Err(error) => Err(explained(error, target)),
     }
-    Err(Error::Refused(Refused::occupied(
+}
+
+/// What the failure of a statement that writes the ledger, which was as it should be when the run began, means.
+pub(crate) fn explained(error: Error, target: &Session) -> Error {
+    // Undefined table, schema, column.
+    const GONE: [&str; 3] = ["42P01", "3F000", "42703"];
+    let is_gone = error.sqlstate().is_some_and(|code| GONE.contains(&code));
+    if is_gone && matches!(&error, Error::Postgres { action, .. } if action == WRITE) {
+        return missed(target);
+    }
+    error
+}
+
+fn missed(target: &Session) -> Error {
+    Error::Refused(Refused::occupied(
         target.side(),
-        "somebody has changed or removed the run's own rows of the ledger, schemaferry.load",
+        "somebody has changed or removed the run's own rows of the ledger, schemaferry.load, or schemaferry.landed",
         "leave them to the loads; set ON_EXISTING=replace for one load if it finds the schema to be no longer its own",
-    )))
+    ))
 }
 
 /// What a complete load leaves in its row.
@@ -373,6 +441,8 @@ pub(crate) struct Completion {
     pub(crate) snapshot_at: String,
     pub(crate) snapshot_lsn: String,
     pub(crate) source_activity: Activity,
+    /// The rows under which has landed what is there.
+    pub(crate) loads: Vec<i64>,
     /// Foreign keys that leave the unit.
     pub(crate) deferred: Vec<Deferred>,
     pub(crate) summary: Value,
@@ -422,6 +492,7 @@ pub(crate) async fn complete(
         ];
         write(target, sql, &params, 1).await?;
     }
+    landed::forget(target, loads, &completion.loads).await?;
     target.batch("complete the ledger", "COMMIT").await
 }
 

@@ -30,6 +30,7 @@ use crate::log::writer::Worth;
 /// Fields whose text is itself JSON: tracing's fields hold no structure.
 const STRUCTURED: &[&str] = &[
     "totals",
+    "refreshed",
     "phases",
     "slowest",
     "not_carried",

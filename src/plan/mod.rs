@@ -21,7 +21,7 @@ use crate::ledger::{self, Past};
 use crate::plan::forecast::{Basis, Bound, Forecast, Measured, Weight};
 use crate::plan::size::Size;
 use crate::plan::source::{Holds, Source};
-use crate::preflight::{self, Answers, Finding, Questions, Seen};
+use crate::preflight::{self, Answers, Finding, Purpose, Questions, Seen};
 use crate::progress::{Phase, Progress};
 use crate::rings;
 use crate::server::session::Session;
@@ -314,7 +314,7 @@ async fn ask(
             servers: &servers,
             clients: &clients,
             entry: &ledger::NewLoad::new(config, servers.source.address(), names.attempt().to_owned()),
-            only_asked: true,
+            purpose: Purpose::Nothing,
             seen: Seen::nothing(),
         };
         preflight::ask(&questions).await

@@ -50,6 +50,16 @@ pub(crate) enum Verdict {
     Refused(Refused),
 }
 
+/// What follows if nothing stands in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Nothing,
+    /// What is there is replaced.
+    Load,
+    /// What is there is brought up to date, or replaced.
+    Refresh,
+}
+
 /// What the questions are asked about.
 pub(crate) struct Questions<'a> {
     pub(crate) config: &'a Config,
@@ -58,8 +68,7 @@ pub(crate) struct Questions<'a> {
     /// The installed client programs.
     pub(crate) clients: &'a [Client],
     pub(crate) entry: &'a ledger::NewLoad,
-    /// No load follows.
-    pub(crate) only_asked: bool,
+    pub(crate) purpose: Purpose,
     /// What earlier questions of this run have seen.
     pub(crate) seen: Seen,
 }

@@ -9,7 +9,7 @@ use crate::ledger;
 use crate::lock;
 use crate::preflight::outlook::{Needed, Outlook};
 use crate::preflight::references::references;
-use crate::preflight::{Answers, Questions};
+use crate::preflight::{Answers, Purpose, Questions};
 use crate::word;
 
 const CHECK: &str = "other schemas";
@@ -81,7 +81,7 @@ async fn answer(
             let named = word::some_of(&objects, NAMED_MAX, ", ");
             (true, format!("{needed} lacks {named}"))
         }
-        (Outlook::Promised, _) if questions.only_asked => {
+        (Outlook::Promised, _) if questions.purpose == Purpose::Nothing => {
             answers.fine(CHECK, format!("{schema} is yet to be brought by this run"));
             return Ok(());
         }

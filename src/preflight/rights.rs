@@ -6,7 +6,7 @@ use crate::clear::{self, Decision};
 use crate::config::{Config, Privileges, SchemaName};
 use crate::error::{Error, Refused, Side};
 use crate::ledger;
-use crate::preflight::{Answers, Questions};
+use crate::preflight::{Answers, Purpose, Questions};
 use crate::privileges::{self, Requirement};
 use crate::server::parameter::Param;
 use crate::server::session::Session;
@@ -28,7 +28,10 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     }
     answers.extend(readable);
     decide(questions, &mut answers).await?;
-    dependents(questions, &mut answers).await?;
+    // What is brought up to date takes nothing with it.
+    if questions.purpose != Purpose::Refresh {
+        dependents(questions, &mut answers).await?;
+    }
     target(questions, &mut answers).await?;
     if let Some(carried) = carried {
         roles(questions, carried, &mut answers).await?;
@@ -116,7 +119,13 @@ async fn decide(questions: &Questions<'_>, answers: &mut Answers) -> Result<(), 
         .await
         {
             Ok(decision) => {
-                answers.fine(TARGET_SCHEMA, format!("schema \"{schema}\" {}", decision.words()));
+                let kept = questions.purpose == Purpose::Refresh && decision.cleared().is_some();
+                let words = if kept {
+                    "will be brought up to date"
+                } else {
+                    decision.words()
+                };
+                answers.fine(TARGET_SCHEMA, format!("schema \"{schema}\" {words}"));
                 answers.decisions.push((schema.clone(), decision));
             }
             Err(Error::Refused(refused)) => answers.refuse(TARGET_SCHEMA, refused),
@@ -157,7 +166,7 @@ async fn dependents(questions: &Questions<'_>, answers: &mut Answers) -> Result<
     let Some(refused) = refuse(&unit).await? else {
         return Ok(());
     };
-    if questions.only_asked {
+    if questions.purpose == Purpose::Nothing {
         let mut run = unit.clone();
         run.extend(ledger::ours(target, &questions.config.run_schemas.names()).await?);
         if refuse(&run).await?.is_none() {

@@ -323,12 +323,12 @@ impl OwnedObject {
     }
 
     pub(super) fn set_owner(&self) -> String {
+        self.set_owner_to(&self.owner)
+    }
+
+    pub(super) fn set_owner_to(&self, owner: &str) -> String {
         let word = catalogue::statement_word(&self.kind);
-        format!(
-            "ALTER {word} {} OWNER TO {}",
-            self.identity,
-            quote_ident(&self.owner)
-        )
+        format!("ALTER {word} {} OWNER TO {}", self.identity, quote_ident(owner))
     }
 
     pub(super) fn key(&self) -> (&str, &str, Option<&str>) {

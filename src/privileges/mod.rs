@@ -45,11 +45,28 @@ pub(crate) async fn close(target: &Session, carried: &Carried, config: &Config) 
     run(target, "close the tables", &acts).await
 }
 
-/// Gives everything to whom it belongs, and compares. Returns what was left out.
+/// Takes everything in the schemas for the user, as a load has it until its end, and lets tables' owners write all rows. The user has
+/// the rights of every owner.
+pub(crate) async fn take(target: &Session, schemas: &Schemas) -> Result<(), Error> {
+    let found = read(target, schemas).await?;
+    let given = found.objects.iter().filter(|object| {
+        object.kind != "schema" && !object.follows && object.column.is_none() && object.owner != found.reader
+    });
+    let mut acts: Vec<Act> = given
+        .map(|object| Act {
+            role: None,
+            statement: object.set_owner_to(&found.reader),
+        })
+        .collect();
+    acts.extend(policies::row_security(&found, "NO FORCE", |_| None));
+    run(target, "take the objects", &acts).await
+}
+
+/// Gives everything to whom it belongs, and compares. Policies that are `there` are not made. Returns what was left out.
 pub(crate) async fn apply(
     target: &Session,
     carried: &Carried,
-    adopted: &BTreeSet<SchemaName>,
+    (adopted, there): (&BTreeSet<SchemaName>, bool),
     config: &Config,
 ) -> Result<Vec<String>, Error> {
     let carried = carried.clone().mapped(&config.role_map);
@@ -62,7 +79,7 @@ pub(crate) async fn apply(
                 .get(0);
             let take_back = lend(target, &carried, &config.schemas).await?;
             give(target, &carried, adopted, config, &user).await?;
-            let left_out = secure(target, &carried, &config.schemas, false).await?;
+            let left_out = secure(target, &carried, &config.schemas, (false, there)).await?;
             // As long as the schemas are ours.
             let found = read(target, &config.schemas).await?;
             let mut differing = differing_policies(target, &carried, &found).await?;
@@ -72,7 +89,7 @@ pub(crate) async fn apply(
             Error::unless_equal(differing)?;
             Ok(left_out)
         }
-        Privileges::Skip => secure(target, &carried, &config.schemas, true).await,
+        Privileges::Skip => secure(target, &carried, &config.schemas, (true, there)).await,
     }
 }
 

@@ -12,13 +12,13 @@ use crate::privileges::carried::{Carried, EVERYONE, Policy, RowSecurity, grantee
 use crate::server::quoting::{quote_ident, quote_literal};
 use crate::server::session::Session;
 
-/// Policies with their comments, and row security, each as the table's owner. With `only_existing`, policies lose
+/// Policies with their comments, unless they are `there`, and row security, each as the table's owner. With `only_existing`, policies lose
 /// the roles that the target does not have, and those that lose all of them are left out, which are returned.
 pub(super) async fn secure(
     target: &Session,
     carried: &Carried,
     schemas: &Schemas,
-    only_existing: bool,
+    (only_existing, there): (bool, bool),
 ) -> Result<Vec<String>, Error> {
     let sql = include_str!("sql/table_owners.sql");
     let rows = target.query("list owners", sql, &[&schemas.names()]).await?;
@@ -43,6 +43,9 @@ pub(super) async fn secure(
                 policy.name,
                 policy.table.plain()
             ));
+            continue;
+        }
+        if there {
             continue;
         }
         acts.extend(policy.statements().map(|statement| Act {

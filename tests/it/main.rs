@@ -29,6 +29,7 @@ mod prepare;
 mod privileges;
 mod queries;
 mod records;
+mod refresh;
 mod report;
 mod reruns;
 mod signals;

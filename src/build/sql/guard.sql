@@ -1,5 +1,5 @@
 -- Fails with a division by zero unless tables stand in the schemas that they were made in, and they and their partitions are
--- the user's own, without triggers and rules. Nobody else can have put a table of the user's into a schema.
+-- the user's own, without triggers and rules but such as are disabled. Nobody else can have put a table of the user's into a schema.
 -- TABLES: their names as literals, separated by commas; SCHEMAS: the OID of the schema of each
 SELECT 1 / CASE WHEN EXISTS (
     SELECT 1
@@ -11,6 +11,6 @@ SELECT 1 / CASE WHEN EXISTS (
     JOIN pg_catalog.pg_class c ON c.oid = p.oid
     WHERE c.relowner <> (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)
        OR c.oid = w.oid AND c.relnamespace <> w.schema
-       OR EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
-       OR EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid)
+       OR EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D')
+       OR EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_enabled <> 'D')
 ) THEN 0 ELSE 1 END

@@ -2,22 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::baseline::{Definitions, Fingerprint, Table};
+use crate::baseline::{Definitions, Table};
 use crate::catalogue::{Relation, SequenceState};
 use crate::verify::rows::position;
 
 /// The rows of a table that are there now, by when they were written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     /// Before the load's snapshot.
-    pub(super) old: u64,
+    pub(crate) old: u64,
     /// After it, or by a transaction that ran beside one that it has not seen the end of.
-    pub(super) new: u64,
+    pub(crate) new: u64,
 }
 
 /// What has become of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Unchanged,
     /// Rows were added, and nothing else.
     Appended(u64),
@@ -37,11 +37,11 @@ pub(super) enum Verdict {
 
 impl Verdict {
     /// That of a table, by what it is and holds now.
-    pub(super) fn of(before: &Table, now: Option<(&Fingerprint, Rows)>) -> Self {
+    pub(crate) fn of(before: &Table, now: Option<(&str, Rows)>) -> Self {
         let Some((fingerprint, rows)) = now else {
             return Self::Gone;
         };
-        if fingerprint.hash != before.fingerprint {
+        if fingerprint != before.fingerprint {
             Self::Redefined
         } else if rows.old != before.rows {
             Self::Changed {
@@ -56,7 +56,7 @@ impl Verdict {
     }
 
     /// The word of records.
-    pub(super) fn word(&self) -> &'static str {
+    pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Unchanged => "unchanged",
             Self::Appended(_) => "appended",
@@ -68,7 +68,7 @@ impl Verdict {
     }
 
     /// What is said of the table; nothing of one that has not changed.
-    pub(super) fn text(&self, table: &Relation) -> Option<String> {
+    pub(crate) fn text(&self, table: &Relation) -> Option<String> {
         let name = table.quoted();
         Some(match self {
             Self::Unchanged => return None,
@@ -85,7 +85,7 @@ impl Verdict {
     }
 
     /// About how many bytes of a table of this size would have to travel.
-    pub(super) fn bytes(&self, size_bytes: u64, rows: Rows) -> u64 {
+    pub(crate) fn bytes(&self, size_bytes: u64, rows: Rows) -> u64 {
         match self {
             Self::Unchanged | Self::Gone => 0,
             Self::Appended(new) => {
@@ -99,7 +99,7 @@ impl Verdict {
 }
 
 /// Sequences that stand elsewhere than at the load.
-pub(super) fn sequences(before: &[SequenceState], now: &[SequenceState]) -> Vec<String> {
+pub(crate) fn sequences(before: &[SequenceState], now: &[SequenceState]) -> Vec<String> {
     let then: BTreeMap<&Relation, &SequenceState> =
         before.iter().map(|state| (&state.relation, state)).collect();
     let moved = now.iter().filter_map(|now| {
@@ -115,7 +115,7 @@ pub(super) fn sequences(before: &[SequenceState], now: &[SequenceState]) -> Vec<
 }
 
 /// Definitions that are others than at the load. A sequence or a table that came or went is one too.
-pub(super) fn definitions(before: &Definitions, now: &Definitions) -> Vec<String> {
+pub(crate) fn definitions(before: &Definitions, now: &Definitions) -> Vec<String> {
     if before.client != now.client {
         return vec![format!(
             "definitions cannot be compared: the load read them by pg_dump {}, this is {}",
@@ -146,14 +146,6 @@ mod tests {
         }
     }
 
-    fn fingerprint(text: &str) -> Fingerprint {
-        Fingerprint {
-            oid: 5,
-            relation: relation(),
-            hash: text.to_owned(),
-        }
-    }
-
     #[test]
     fn as_many_old_rows_as_were_loaded_prove_that_none_was_touched() {
         let before = Table {
@@ -161,18 +153,18 @@ mod tests {
             relation: relation(),
             fingerprint: "f".to_owned(),
             rows: 10,
+            by_root: false,
+            place: None,
         };
-        let same = fingerprint("f");
-        let judge = |old, new| Verdict::of(&before, Some((&same, Rows { old, new })));
+        let judge = |old, new| Verdict::of(&before, Some(("f", Rows { old, new })));
         assert_eq!(judge(10, 0), Verdict::Unchanged);
         assert_eq!(judge(10, 3), Verdict::Appended(3));
         assert_eq!(judge(9, 1), Verdict::Changed { lost: 1, new: 1 });
         assert_eq!(judge(0, 0), Verdict::Changed { lost: 10, new: 0 });
         // Cannot be, and is nothing to rely on.
         assert_eq!(judge(11, 0), Verdict::Changed { lost: 0, new: 0 });
-        let other = fingerprint("g");
         assert_eq!(
-            Verdict::of(&before, Some((&other, Rows { old: 10, new: 0 }))),
+            Verdict::of(&before, Some(("g", Rows { old: 10, new: 0 }))),
             Verdict::Redefined
         );
         assert_eq!(Verdict::of(&before, None), Verdict::Gone);

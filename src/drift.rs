@@ -1,14 +1,12 @@
 //! The command `drift`: what the source has written since the load of a unit, told exactly by what that has noted.
 
-mod scan;
-mod verdict;
-
 use std::collections::BTreeMap;
 
-use crate::baseline::{self, Baseline, Definitions, Fingerprint, Moment, Noted, Origin};
+use crate::baseline::{
+    self, Baseline, Definitions, Fingerprint, Moment, Noted, Origin, Rows, Verdict, scan, verdict,
+};
 use crate::catalogue::{self, Table};
 use crate::config::Config;
-use crate::drift::verdict::{Rows, Verdict};
 use crate::error::{Error, Refused, Side};
 use crate::ledger::{self, Load, LoadState};
 use crate::lock;
@@ -38,7 +36,9 @@ async fn line(unit: &Unit<'_>, sessions: &Sides<Session>, progress: &Progress) -
     progress.enter(Phase::Lock);
     lock::refuse_held(target, &config.schemas).await?;
     catalogue::refuse_missing(&sessions.source, &config.schemas).await?;
-    let loads = loads(target, config).await?;
+    let is_whole = |load: &Load| matches!(load.state, LoadState::Complete | LoadState::Sealed);
+    let loads = ledger::of_unit(target, &config.schemas, is_whole).await?;
+    let loads = loads.map_err(|why| Error::Refused(Refused::config(Side::Target, why.reason, why.hint)))?;
     let noted = loads.iter().find_map(Load::baseline);
     let unknown = || Noted::Unknown("it was loaded by an earlier release".to_owned());
     let baseline = match noted.unwrap_or_else(unknown) {
@@ -71,38 +71,6 @@ async fn line(unit: &Unit<'_>, sessions: &Sides<Session>, progress: &Progress) -
     Error::unless_equal(differences)
 }
 
-/// What the ledger holds of each schema, which have to have been moved together, and nothing else with them.
-async fn loads(target: &Session, config: &Config) -> Result<Vec<Load>, Error> {
-    let refused = |reason: String, hint: String| Error::Refused(Refused::config(Side::Target, reason, hint));
-    let mut loads: Vec<Load> = Vec::new();
-    for schema in &config.schemas {
-        let load = ledger::latest(target, schema.as_str()).await?;
-        let is_whole = |load: &Load| matches!(load.state, LoadState::Complete | LoadState::Sealed);
-        let Some(load) = load.filter(is_whole) else {
-            return Err(refused(
-                format!("schema \"{schema}\" was not loaded, or its last load did not complete"),
-                "load it first".to_owned(),
-            ));
-        };
-        if load.unit() != config.schemas {
-            return Err(refused(
-                format!(
-                    "schema \"{schema}\" was not moved together with these schemas, or not with them alone"
-                ),
-                format!("look at what was moved together: SCHEMA_NAME={}", load.unit()),
-            ));
-        }
-        if loads.first().is_some_and(|first| first.attempt != load.attempt) {
-            return Err(refused(
-                "these schemas were moved together, but by several loads".to_owned(),
-                format!("load them together: SCHEMA_NAME={}", config.schemas),
-            ));
-        }
-        loads.push(load);
-    }
-    Ok(loads)
-}
-
 /// Everything that differs from what the load has noted, under one snapshot.
 async fn compare(
     (unit, sessions): (&Unit<'_>, &Sides<Session>),
@@ -132,9 +100,10 @@ async fn compare(
     let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
     let known: BTreeMap<u32, &baseline::Table> =
         before.tables.iter().map(|table| (table.oid, table)).collect();
-    let scanned: Vec<&Table> = tables
+    let scanned: Vec<(&Table, &Moment)> = tables
         .iter()
         .filter(|table| known.contains_key(&table.oid))
+        .map(|table| (table, &before.place.moment))
         .collect();
     let readers = snapshot
         .readers(&unit.servers.source, &unit.names, unit.config)
@@ -142,7 +111,7 @@ async fn compare(
     let sessions: Vec<&Session> = std::iter::once(source).chain(&readers).collect();
     let (fingerprints, rows, archive) = tokio::try_join!(
         baseline::fingerprints(source, &oids),
-        scan::rows(&sessions, &scanned, &before.place.moment, progress),
+        scan::rows(&sessions, &scanned, progress),
         dump.finish()
     )?;
     let now = Definitions::of(&archive);
@@ -178,7 +147,7 @@ impl Found<'_> {
             let rows = self.rows.get(&table.oid).copied().unwrap_or_default();
             let verdict = known.get(&table.oid).map_or(Verdict::New, |before| {
                 let now = self.fingerprints.get(&table.oid);
-                Verdict::of(before, now.map(|fingerprint| (*fingerprint, rows)))
+                Verdict::of(before, now.map(|fingerprint| (fingerprint.hash.as_str(), rows)))
             });
             let moves = verdict.bytes(table.size_bytes, rows);
             record(&table.relation.plain(), &verdict, rows.new, moves);

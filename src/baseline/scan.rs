@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::baseline::Moment;
+use crate::baseline::{Moment, Rows};
 use crate::catalogue::Table;
-use crate::drift::verdict::Rows;
 use crate::error::Error;
 use crate::progress::Progress;
 use crate::server::session::{self, Session};
@@ -17,23 +16,23 @@ const RANGE_BLOCKS: u64 = 16 << 10;
 /// The first release that reads a range of blocks without reading those before it.
 const RANGES_SINCE: u32 = 14;
 
-/// The rows of each table by its OID, counted by every session that is given; each count that ends is progress.
-pub(super) async fn rows(
+/// The rows of each table by its OID, counted by every session that is given; each count that ends is progress. Each has
+/// the moment that its rows are told apart by.
+pub(crate) async fn rows(
     sessions: &[&Session],
-    tables: &[&Table],
-    moment: &Moment,
+    tables: &[(&Table, &Moment)],
     progress: &Progress,
 ) -> Result<BTreeMap<u32, Rows>, Error> {
     let Some(first) = sessions.first() else {
         return Err(Error::Internal("no session is there to scan".to_owned()));
     };
-    let (small, large): (Vec<&Table>, Vec<&Table>) = tables
+    let (small, large): (Vec<_>, Vec<_>) = tables
         .iter()
         .copied()
-        .partition(|table| table.size_bytes <= SMALL_BYTES);
-    let blocks = heaps(first, &large).await?;
+        .partition(|(table, _)| table.size_bytes <= SMALL_BYTES);
+    let blocks = heaps(first, large.iter().map(|(table, _)| table.oid).collect()).await?;
     let mut statements: Vec<Vec<String>> = Vec::new();
-    for table in large {
+    for (table, moment) in large {
         let blocks = blocks
             .get(&table.oid)
             .copied()
@@ -41,7 +40,12 @@ pub(super) async fn rows(
         statements.extend(ranges(blocks.unwrap_or(0)).map(|range| vec![count(table, moment, &range)]));
     }
     for group in small.chunks(GROUP_MAX) {
-        statements.push(group.iter().map(|table| count(table, moment, "")).collect());
+        statements.push(
+            group
+                .iter()
+                .map(|(table, moment)| count(table, moment, ""))
+                .collect(),
+        );
     }
     let counted = session::share_out(sessions, statements, async |session, parts| {
         let rows = session
@@ -70,8 +74,7 @@ pub(super) async fn rows(
 }
 
 /// Blocks of the heaps of some tables.
-async fn heaps(session: &Session, tables: &[&Table]) -> Result<BTreeMap<u32, u64>, Error> {
-    let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
+async fn heaps(session: &Session, oids: Vec<u32>) -> Result<BTreeMap<u32, u64>, Error> {
     let sql = "SELECT t.oid, pg_catalog.pg_relation_size(t.oid) / pg_catalog.current_setting('block_size')::bigint AS blocks \
                FROM pg_catalog.unnest($1::oid[]) AS t (oid)";
     let rows = session.query("ask how large heaps are", sql, &[&oids]).await?;

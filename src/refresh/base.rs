@@ -1,0 +1,105 @@
+//! What a refresh goes out from: what was loaded, and what an interrupted refresh has brought up since.
+
+use std::collections::BTreeMap;
+
+use crate::baseline::{Baseline, Noted, Place, Table};
+use crate::catalogue::{self, Relation};
+use crate::clear;
+use crate::config::{Config, OnExisting, SchemaName};
+use crate::error::Error;
+use crate::ledger::{self, Load, LoadState};
+use crate::refresh::{Hindrance, NAMED_MAX};
+use crate::server::session::Session;
+use crate::word;
+
+/// What was loaded.
+pub(super) struct Base {
+    /// The latest of each schema.
+    pub(super) loads: Vec<Load>,
+    /// What the target holds; tables that an interrupted refresh has moved have places of their own.
+    pub(super) baseline: Baseline,
+}
+
+impl Base {
+    /// Reads it.
+    pub(super) async fn read(target: &Session, config: &Config) -> Result<Self, Hindrance> {
+        let whole = |reason: &str| Err(Hindrance::Whole(reason.to_owned()));
+        let is_usable = |load: &Load| matches!(load.state, LoadState::Complete | LoadState::Loading);
+        let loads = ledger::of_unit(target, &config.schemas, is_usable).await?;
+        let loads = loads.map_err(|why| Hindrance::Whole(why.reason))?;
+        refuse_altered(target, config, &loads).await?;
+        let mut noted = loads.iter().filter_map(|load| Some((load, load.baseline()?)));
+        let (mut baseline, unfinished) = match noted.next() {
+            Some((load, Noted::Known(baseline))) if !baseline.loads.is_empty() => {
+                (baseline, (load.state == LoadState::Loading).then_some(load.id))
+            }
+            Some((_, Noted::Unknown(reason))) => return whole(&reason),
+            None if loads.iter().any(|load| load.state == LoadState::Loading) => {
+                return whole("its last load did not complete");
+            }
+            Some((_, Noted::Known(_))) | None => return whole("it was loaded by an earlier release"),
+        };
+        if let Some(unfinished) = unfinished {
+            let moved = ledger::refreshed(target, unfinished).await?;
+            let mut moved: BTreeMap<u32, Table> = moved.into_iter().map(|table| (table.oid, table)).collect();
+            for table in &mut baseline.contents.tables {
+                if let Some(moved) = moved.remove(&table.oid) {
+                    *table = moved;
+                }
+            }
+            baseline.loads.push(unfinished);
+        }
+        Ok(Self { loads, baseline })
+    }
+
+    /// Its tables by their OIDs on the source.
+    pub(super) fn tables(&self) -> BTreeMap<u32, &Table> {
+        let tables = self.baseline.contents.tables.iter();
+        tables.map(|table| (table.oid, table)).collect()
+    }
+
+    /// Whether the last run at the unit has ended well.
+    pub(super) fn is_whole(&self) -> bool {
+        self.loads.iter().all(|load| load.state == LoadState::Complete)
+    }
+
+    /// Where in the source's history a table is known.
+    pub(super) fn place_of<'a>(&'a self, table: &'a Table) -> &'a Place {
+        table.place.as_ref().unwrap_or(&self.baseline.contents.place)
+    }
+
+    /// All places that tables are known at.
+    pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
+        let own = self.baseline.contents.tables.iter();
+        std::iter::once(&self.baseline.contents.place).chain(own.filter_map(|table| table.place.as_ref()))
+    }
+
+    /// The refusal of a table that somebody else has written to, unless whatever is there may go.
+    pub(super) fn refuse_strangers(&self, config: &Config, table: &Relation) -> Option<Error> {
+        let may_go = config.on_existing == OnExisting::Replace || !self.is_whole();
+        let schema = SchemaName::of_ledger(table.schema.clone());
+        (!may_go).then(|| clear::changed(&schema, &[format!("rows of {} were written", table.quoted())]))
+    }
+}
+
+/// Refuses where a schema is not the one that was loaded, or somebody has altered what is in it.
+async fn refuse_altered(target: &Session, config: &Config, loads: &[Load]) -> Result<(), Hindrance> {
+    for (schema, load) in config.schemas.iter().zip(loads) {
+        if load.schema_oid != catalogue::schema_oid(target, schema.as_str()).await? {
+            return Err(Hindrance::Whole(format!(
+                "schema \"{schema}\" is no longer the one that was loaded"
+            )));
+        }
+        // Of one that was interrupted the end is compared with the source.
+        if load.state == LoadState::Complete {
+            let altered = load.altered(target).await?;
+            if !altered.is_empty() {
+                let altered = word::some_of(&altered, NAMED_MAX, ", ");
+                return Err(Hindrance::Whole(format!(
+                    "schema \"{schema}\" was altered on the target: {altered}"
+                )));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! Whether the rows of tables on the target are those that loads of ours have written, by the numbers of the transactions: exact, and
+//! it outlives a crash and a reset of counters.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::try_join_all;
+
+use crate::baseline;
+use crate::build::statements;
+use crate::catalogue::{self, Counted};
+use crate::error::Error;
+use crate::ledger;
+use crate::progress::Progress;
+use crate::server::session::{self, Session};
+use crate::unit::Unit;
+use crate::watchdog;
+
+/// Tables of up to so many rows are counted together, up to so many of them.
+const SMALL_ROWS: u64 = 100_000;
+const GROUP_MAX: usize = 50;
+
+/// What is counted as one.
+struct Part {
+    counted: Counted,
+    tables: Vec<u32>,
+    rows: u64,
+    xids: Vec<u32>,
+}
+
+/// Names the tables, by their OIDs on the source, whose rows are not exactly those that `loads` have written and that are expected of
+/// `tables`.
+pub(super) async fn strangers(
+    (unit, target): (&Unit<'_>, &Session),
+    tables: &[(&catalogue::Table, &baseline::Table)],
+    loads: &[i64],
+    progress: &Progress,
+) -> Result<BTreeSet<u32>, Error> {
+    let landed = ledger::transactions(target, loads).await?;
+    let parts = parts(tables, &landed);
+    let limit = watchdog::lock_timeout(unit.config.lock_timeout);
+    let role = unit.names.role("count");
+    let open = (0..unit.config.jobs).map(|_| Session::open(&unit.servers.target, &role, limit));
+    let sessions = try_join_all(open).await?;
+    let (large, small): (Vec<Part>, Vec<Part>) = parts.into_iter().partition(|part| part.rows > SMALL_ROWS);
+    let mut groups: Vec<Vec<Part>> = large.into_iter().map(|part| vec![part]).collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.first().map(|part| part.rows)));
+    let mut small = small.into_iter().peekable();
+    while small.peek().is_some() {
+        groups.push(small.by_ref().take(GROUP_MAX).collect());
+    }
+    let sessions: Vec<&Session> = sessions.iter().collect();
+    let found = session::share_out(&sessions, groups, async |session, group| {
+        let counted = count(session, &group).await?;
+        progress.step();
+        let strange = group
+            .into_iter()
+            .zip(counted)
+            .filter(|(part, counted)| *counted != (part.rows, part.rows));
+        Ok(strange.flat_map(|(part, _)| part.tables).collect::<Vec<u32>>())
+    })
+    .await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// Tables by what they are counted under: a root that leaves' rows were given to is counted whole.
+fn parts(tables: &[(&catalogue::Table, &baseline::Table)], landed: &BTreeMap<u32, Vec<u32>>) -> Vec<Part> {
+    let listed: Vec<catalogue::Table> = tables.iter().map(|(table, _)| (*table).clone()).collect();
+    let by_root = tables.iter().enumerate().filter(|(_, (_, known))| known.by_root);
+    let units = catalogue::units(&listed, &by_root.map(|(index, _)| index).collect());
+    let mut parts: BTreeMap<Counted, Part> = BTreeMap::new();
+    for (counted, (table, known)) in units.into_iter().zip(tables) {
+        let part = parts.entry(counted.clone()).or_insert_with(|| Part {
+            counted,
+            tables: Vec::new(),
+            rows: 0,
+            xids: Vec::new(),
+        });
+        part.tables.push(table.oid);
+        part.rows += known.rows;
+        part.xids.extend(landed.get(&table.oid).into_iter().flatten());
+    }
+    parts.into_values().collect()
+}
+
+/// Of each part, how many rows are ours, and how many there are.
+async fn count(session: &Session, parts: &[Part]) -> Result<Vec<(u64, u64)>, Error> {
+    let counts = parts.iter().enumerate().map(|(index, part)| {
+        let xids: Vec<String> = part.xids.iter().map(u32::to_string).collect();
+        format!(
+            "SELECT {index} AS index, pg_catalog.count(*) FILTER (WHERE xmin = ANY ('{{{}}}'::pg_catalog.xid[])) AS ours, \
+             pg_catalog.count(*) AS rows FROM {}",
+            xids.join(","),
+            part.counted.sql()
+        )
+    });
+    let sql = format!(
+        "{} ORDER BY index",
+        counts.collect::<Vec<String>>().join(" UNION ALL ")
+    );
+    let rows = match session.query("look who has written the rows", &sql, &[]).await {
+        Ok(rows) => rows,
+        // Whoever has dropped one of them: none of these is known.
+        Err(error) if statements::is_name_not_found(&error) => return Ok(vec![(0, u64::MAX); parts.len()]),
+        Err(error) => return Err(error),
+    };
+    let number = |row: &tokio_postgres::Row, name| u64::try_from(row.get::<_, i64>(name)).unwrap_or_default();
+    Ok(rows
+        .iter()
+        .map(|row| (number(row, "ours"), number(row, "rows")))
+        .collect())
+}

@@ -1,0 +1,352 @@
+//! The command `refresh`: of a unit that was loaded, only what has changed on the source travels. What that is, is told exactly; where
+//! it cannot be told, or more than rows has changed, the whole unit is loaded.
+//!
+//! Nothing is undone after an interruption: whatever has landed was told to the ledger in its own transaction, and the next attempt
+//! goes on from there, under a snapshot of its own.
+
+mod action;
+mod base;
+mod keys;
+mod landed;
+mod open;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::archive::dump::Archive;
+use crate::archive::parts::Division;
+use crate::baseline::{self, Definitions, Moment, Place, Rows, Verdict, scan, verdict};
+use crate::catalogue::code::SearchPath;
+use crate::catalogue::{self, Table};
+use crate::config::{self, Method};
+use crate::copy::{Contents, Kept};
+use crate::error::{Error, Refused};
+use crate::progress::{Phase, Progress};
+use crate::refresh::action::Action;
+use crate::refresh::base::Base;
+use crate::refresh::keys::{Key, Keys};
+use crate::refresh::open::{Firing, Leaving};
+use crate::server::session::Session;
+use crate::snapshot::Snapshot;
+use crate::unit::Unit;
+use crate::word::{self, Word as _};
+
+/// Reasons named in a record.
+const NAMED_MAX: usize = 3;
+
+/// What a decision is made from.
+pub(crate) struct Asked<'a, 'b> {
+    pub(crate) unit: &'a Unit<'a>,
+    pub(crate) archive: &'a Archive,
+    pub(crate) parts: &'a Division,
+    pub(crate) target: &'b Session,
+    pub(crate) snapshot: &'b Snapshot,
+    pub(crate) contents: &'b Contents,
+    pub(crate) progress: &'b Progress,
+}
+
+/// What is to be done with a unit, and what that was decided from.
+pub(crate) struct Refresh<'a> {
+    unit: &'a Unit<'a>,
+    archive: &'a Archive,
+    parts: &'a Division,
+    base: Base,
+    /// All tables with rows of their own.
+    tables: Vec<Table>,
+    pub(crate) kept: Kept,
+    moving: BTreeMap<u32, Action>,
+    /// OIDs on the source of the foreign keys that go meanwhile.
+    going: BTreeSet<u32>,
+    /// Foreign keys to and from other schemas that are deferred again.
+    leaving: Vec<Leaving>,
+    /// What fires on the source.
+    firing: Vec<Firing>,
+    facts: catalogue::PostData,
+    path: SearchPath,
+}
+
+/// What keeps a unit from being brought up to date table by table.
+#[derive(Debug)]
+enum Hindrance {
+    /// All of it has to be loaded.
+    Whole(String),
+    /// Nothing can be done.
+    Failed(Error),
+}
+
+impl From<Error> for Hindrance {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Decides table by table, and says so; `None` where the whole unit has to be loaded, unless that is not wanted. Nothing is changed.
+pub(crate) async fn decide<'a>(asked: &Asked<'a, '_>) -> Result<Option<Refresh<'a>>, Error> {
+    let phase = Phase::Scan.word();
+    let reason = match Box::pin(decided(asked)).await {
+        Ok(refresh) => {
+            let told = refresh.told();
+            tracing::info!(phase, refreshed = told.to_string(), "refresh decided");
+            asked.progress.refreshed(told);
+            return Ok(Some(refresh));
+        }
+        Err(Hindrance::Failed(error)) => return Err(error),
+        Err(Hindrance::Whole(reason)) => reason,
+    };
+    match asked.unit.config.refresh {
+        config::Refresh::Auto => {
+            tracing::warn!(phase, reason, "the whole unit is loaded");
+            Ok(None)
+        }
+        config::Refresh::Only => Err(Error::Refused(Refused::occupied(
+            asked.target.side(),
+            format!("it cannot be brought up to date table by table: {reason}"),
+            "load it, or set REFRESH=auto",
+        ))),
+    }
+}
+
+async fn decided<'a>(asked: &Asked<'a, '_>) -> Result<Refresh<'a>, Hindrance> {
+    let (unit, target) = (asked.unit, asked.target);
+    if unit.config.method == Method::Pipe {
+        return Err(Hindrance::Whole("METHOD=pipe moves everything".to_owned()));
+    }
+    let base = Base::read(target, unit.config).await?;
+    let place = asked.place(&base).await?;
+    asked.progress.enter(Phase::Scan);
+    let tables = &asked.contents.tables;
+    let found = Found::read(asked, &base).await?;
+    let (kept, moving) = found.judge(tables, &base, &place)?;
+    let Keys { going, waves } = Keys::of(&found.keys, &moving);
+    let changed = tables.iter().filter_map(|table| {
+        let action = moving.get(&table.oid)?;
+        Some((&table.relation, action.is_reload()))
+    });
+    let leaving = open::leaving(target, &unit.config.schemas, changed).await?;
+    Ok(Refresh {
+        unit,
+        archive: asked.archive,
+        parts: asked.parts,
+        base,
+        tables: tables.clone(),
+        kept: Kept { waves, ..kept },
+        moving,
+        going,
+        leaving,
+        firing: found.firing,
+        facts: asked.contents.facts.clone(),
+        path: asked.contents.code.path.clone(),
+    })
+}
+
+impl Asked<'_, '_> {
+    /// Where in the source's history the snapshot is, if from there can be told what has happened since the load, and only rows have
+    /// changed.
+    async fn place(&self, base: &Base) -> Result<Place, Hindrance> {
+        let now = Definitions::of(self.archive);
+        let before = &base.baseline.definitions;
+        let changed = verdict::definitions(&before.without_grants(), &now.without_grants());
+        if !changed.is_empty() {
+            return Err(Hindrance::Whole(word::some_of(&changed, NAMED_MAX, ", ")));
+        }
+        let moment = Moment::of(&self.snapshot.mark);
+        let origin = baseline::origin(&self.snapshot.session).await?;
+        let origin = origin.map_err(Hindrance::Whole)?;
+        if let Some(reason) = base
+            .places()
+            .find_map(|before| before.estranged(&origin, &moment))
+        {
+            return Err(Hindrance::Whole(reason.to_owned()));
+        }
+        open::refuse_strange_owners(self.target, &self.unit.config.schemas).await?;
+        Ok(Place::at(origin, moment))
+    }
+}
+
+/// What was found of a unit's tables on both sides, by their OIDs on the source.
+struct Found {
+    fingerprints: BTreeMap<u32, String>,
+    rows: BTreeMap<u32, Rows>,
+    /// Those whose rows on the target are not the ones that were loaded.
+    strange: BTreeSet<u32>,
+    keys: Vec<Key>,
+    firing: Vec<Firing>,
+}
+
+impl Found {
+    async fn read(asked: &Asked<'_, '_>, base: &Base) -> Result<Self, Hindrance> {
+        let (unit, source) = (asked.unit, &asked.snapshot.session);
+        let tables = &asked.contents.tables;
+        let known = base.tables();
+        let mut both = Vec::new();
+        for table in tables {
+            let Some(known) = known.get(&table.oid) else {
+                return Err(Hindrance::Whole(format!(
+                    "{} was not there at the load",
+                    table.relation.quoted()
+                )));
+            };
+            both.push((table, *known));
+        }
+        let scanned: Vec<(&Table, &Moment)> = both
+            .iter()
+            .map(|(table, known)| (*table, &base.place_of(known).moment))
+            .collect();
+        let readers = asked
+            .snapshot
+            .readers(&unit.servers.source, &unit.names, unit.config)
+            .await?;
+        let sessions: Vec<&Session> = std::iter::once(source).chain(&readers).collect();
+        let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
+        let (fingerprints, rows, strange, keys, firing) = tokio::try_join!(
+            baseline::fingerprints(source, &oids),
+            scan::rows(&sessions, &scanned, asked.progress),
+            landed::strangers((unit, asked.target), &both, &base.baseline.loads, asked.progress),
+            keys(source, unit),
+            open::firing(source, &unit.config.schemas)
+        )?;
+        let stranger = tables.iter().find(|table| strange.contains(&table.oid));
+        let refused = stranger.and_then(|table| base.refuse_strangers(unit.config, &table.relation));
+        if let Some(refused) = refused {
+            return Err(Hindrance::Failed(refused));
+        }
+        Ok(Self {
+            fingerprints: fingerprints.into_iter().map(|one| (one.oid, one.hash)).collect(),
+            rows,
+            strange,
+            keys,
+            firing,
+        })
+    }
+
+    /// What is done with each table that moves, and what all of them are at this place.
+    fn judge(
+        &self,
+        tables: &[Table],
+        base: &Base,
+        place: &Place,
+    ) -> Result<(Kept, BTreeMap<u32, Action>), Hindrance> {
+        let (mut kept, mut moving) = (Kept::default(), BTreeMap::new());
+        let known = base.tables();
+        for table in tables {
+            let (Some(known), Some(fingerprint)) = (known.get(&table.oid), self.fingerprints.get(&table.oid))
+            else {
+                return Err(Hindrance::Whole(format!(
+                    "{} is no longer there",
+                    table.relation.quoted()
+                )));
+            };
+            let rows = self.rows.get(&table.oid).copied().unwrap_or_default();
+            let verdict = Verdict::of(known, Some((fingerprint, rows)));
+            let action = Action::of(&verdict, rows, !self.strange.contains(&table.oid));
+            record(table, &verdict, rows, action);
+            let now = baseline::Table {
+                oid: table.oid,
+                relation: table.relation.clone(),
+                fingerprint: fingerprint.clone(),
+                rows: rows.old + rows.new,
+                by_root: known.by_root,
+                place: Some(place.clone()),
+            };
+            kept.tables.insert(table.oid, now);
+            let Some(action) = action else { continue };
+            if table.by_root || known.by_root {
+                return Err(Hindrance::Whole(format!(
+                    "{} has changed, whose rows can only be given to its partitioned root",
+                    table.relation.quoted()
+                )));
+            }
+            let moves = match action {
+                Action::Append { new, .. } => {
+                    let old = base.place_of(known).moment.has_row();
+                    kept.added.insert(table.oid, format!("NOT ({old})"));
+                    (new, verdict.bytes(table.size_bytes, rows))
+                }
+                Action::Reload => (rows.old + rows.new, table.size_bytes),
+            };
+            kept.moving.insert(table.oid, moves);
+            moving.insert(table.oid, action);
+        }
+        Ok((kept, moving))
+    }
+}
+
+/// The unit's foreign keys, with both ends.
+async fn keys(source: &Session, unit: &Unit<'_>) -> Result<Vec<Key>, Error> {
+    let sql = include_str!("sql/ends.sql");
+    let rows = source
+        .query("list foreign keys", sql, &[&unit.config.schemas.names()])
+        .await?;
+    let set = |row: &tokio_postgres::Row, name: &str| row.get::<_, Vec<u32>>(name).into_iter().collect();
+    Ok(rows
+        .iter()
+        .map(|row| Key {
+            oid: row.get("oid"),
+            children: set(row, "children"),
+            parents: set(row, "parents"),
+        })
+        .collect())
+}
+
+fn record(table: &Table, verdict: &Verdict, rows: Rows, action: Option<Action>) {
+    let (phase, found, action_word) = (Phase::Scan.word(), verdict.word(), Action::word(action));
+    let (name, bytes) = (table.relation.plain(), verdict.bytes(table.size_bytes, rows));
+    match action {
+        None => tracing::debug!(phase, table = name, found, action = action_word, "table compared"),
+        Some(_) => {
+            tracing::info!(
+                phase,
+                table = name,
+                found,
+                action = action_word,
+                rows = rows.new,
+                bytes,
+                "table compared"
+            );
+        }
+    }
+}
+
+impl Refresh<'_> {
+    /// The rows of the ledger under which has landed what was there before.
+    pub(crate) fn loads(&self) -> &[i64] {
+        &self.base.baseline.loads
+    }
+
+    /// Tells how much moves, and how much does not.
+    pub(crate) fn told(&self) -> serde_json::Value {
+        let count =
+            |test: &dyn Fn(&Action) -> bool| self.moving.values().filter(|action| test(action)).count();
+        serde_json::json!({
+            "kept": self.tables.len() - self.moving.len(),
+            "appended_to": count(&|action| !action.is_reload()),
+            "loaded_again": count(&Action::is_reload),
+            "rows": self.kept.moving.values().map(|(rows, _)| rows).sum::<u64>(),
+            "bytes": self.kept.moving.values().map(|(_, bytes)| bytes).sum::<u64>(),
+            "size": self.tables.iter().map(|table| table.size_bytes).sum::<u64>(),
+            "interrupted": !self.base.is_whole(),
+        })
+    }
+
+    /// Names the tables whose rows are not exactly those that are to be there, written under these rows of the ledger.
+    pub(crate) async fn strangers(
+        &self,
+        target: &Session,
+        loads: &[i64],
+        progress: &Progress,
+    ) -> Result<Vec<String>, Error> {
+        let tables = self.tables.iter();
+        let both: Vec<(&Table, &baseline::Table)> = tables
+            .filter_map(|table| Some((table, self.kept.tables.get(&table.oid)?)))
+            .collect();
+        let strange = landed::strangers((self.unit, target), &both, loads, progress).await?;
+        let named = both.iter().filter(|(table, _)| strange.contains(&table.oid));
+        Ok(named
+            .map(|(table, _)| {
+                format!(
+                    "{} does not hold the source's rows, or somebody else has written to it",
+                    table.relation.quoted()
+                )
+            })
+            .collect())
+    }
+}

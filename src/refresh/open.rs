@@ -1,0 +1,426 @@
+//! Makes a unit ready for the rows that have changed: as its user's, with nothing that fires, without the keys and indexes that come
+//! back afterwards; and takes that back. Each step may have been done by an attempt that was interrupted.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write as _;
+
+use crate::archive::parts::Division;
+use crate::archive::statement;
+use crate::archive::toc::{Entry, Section};
+use crate::baseline::Noted;
+use crate::build::statements::{self, Statement};
+use crate::catalogue::Relation;
+use crate::clear::{self, Room};
+use crate::config::{Config, OnExisting, Schemas};
+use crate::error::{Error, Stop};
+use crate::ledger::{self, Begun, LoadState};
+use crate::lock::Lock;
+use crate::privileges;
+use crate::progress::Phase;
+use crate::refresh::action::Action;
+use crate::refresh::{Hindrance, Refresh};
+use crate::server::quoting::quote_ident;
+use crate::server::session::Session;
+use crate::word::Word as _;
+
+/// Tables that are made ready in one transaction: each takes some seven locks with its keys and TOAST.
+const CHUNK: usize = 50;
+
+/// A trigger or a rule of a table.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Firing {
+    oid: u32,
+    /// As SQL writes it.
+    table: String,
+    /// `TRIGGER` or `RULE`.
+    word: String,
+    name: String,
+    /// `tgenabled` or `ev_enabled`: O, D, R or A.
+    letter: String,
+}
+
+/// A foreign key between the unit and other schemas, as it stands on the target.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    /// As SQL writes it.
+    table: String,
+    name: String,
+}
+
+/// What stands on the unit's tables on the target.
+#[derive(Debug, Default)]
+struct Standing {
+    /// By schema and name.
+    indexes: HashMap<(String, String), String>,
+    /// By table, as SQL writes it, and name; whether it is validated.
+    constraints: HashMap<(String, String), bool>,
+}
+
+/// Refuses where the unit's objects cannot be taken for the user.
+pub(super) async fn refuse_strange_owners(target: &Session, schemas: &Schemas) -> Result<(), Hindrance> {
+    let sql = include_str!("sql/strange_owners.sql");
+    let rows = target
+        .query("look who owns what", sql, &[&schemas.names()])
+        .await?;
+    match rows.first() {
+        None => Ok(()),
+        Some(row) => Err(Hindrance::Whole(row.get(0))),
+    }
+}
+
+/// Reads what fires when rows of the tables are written.
+pub(super) async fn firing(session: &Session, schemas: &Schemas) -> Result<Vec<Firing>, Error> {
+    let sql = include_str!("sql/firing.sql");
+    let rows = session
+        .query("list triggers and rules", sql, &[&schemas.names()])
+        .await?;
+    let one = |row: &tokio_postgres::Row| Firing {
+        oid: row.get("oid"),
+        table: row.get("table"),
+        word: row.get("word"),
+        name: row.get("name"),
+        letter: row.get("letter"),
+    };
+    Ok(rows.iter().map(one).collect())
+}
+
+/// Foreign keys between the unit and others that are in the way of the tables that move: their own, and those of others to such as
+/// are emptied.
+pub(super) async fn leaving<'a>(
+    target: &Session,
+    schemas: &Schemas,
+    moving: impl Iterator<Item = (&'a Relation, bool)>,
+) -> Result<Vec<Leaving>, Hindrance> {
+    let (mut all, mut emptied) = (BTreeSet::new(), BTreeSet::new());
+    for (relation, is_emptied) in moving {
+        all.insert(relation.plain());
+        if is_emptied {
+            emptied.insert(relation.plain());
+        }
+    }
+    let sql = include_str!("sql/leaving.sql");
+    let rows = target
+        .query("list foreign keys that leave the unit", sql, &[&schemas.names()])
+        .await?;
+    let ours = ledger::foreign_keys(target).await?;
+    let mut leaving = Vec::new();
+    for row in &rows {
+        let key = Leaving {
+            table: row.get("table"),
+            name: row.get("name"),
+        };
+        let members: Vec<String> = row.get("members");
+        let concerned = if row.get("is_child") { &all } else { &emptied };
+        if !members.iter().any(|member| concerned.contains(member)) {
+            continue;
+        }
+        let (is_ours, may_drop) = (ours.contains(&row.get("oid")), row.get::<_, bool>("may_drop"));
+        if !is_ours || !may_drop {
+            let whose = if is_ours {
+                "its table is another role's"
+            } else {
+                "finalize has not made it"
+            };
+            let Leaving { table, name } = key;
+            return Err(Hindrance::Whole(format!(
+                "foreign key {name} of {table} is in the way, and {whose}"
+            )));
+        }
+        leaving.push(key);
+    }
+    Ok(leaving)
+}
+
+impl Firing {
+    fn with(&self, act: &str) -> String {
+        format!(
+            "ALTER TABLE ONLY {} {act} {} {}",
+            self.table,
+            self.word,
+            quote_ident(&self.name)
+        )
+    }
+
+    /// The statement that has it fire when its letter says.
+    fn restored(&self) -> String {
+        match self.letter.as_str() {
+            "A" => self.with("ENABLE ALWAYS"),
+            "R" => self.with("ENABLE REPLICA"),
+            "D" => self.with("DISABLE"),
+            _ => self.with("ENABLE"),
+        }
+    }
+}
+
+/// What of the archive is built again after the rows.
+#[derive(Debug, Default)]
+struct Plan<'a> {
+    /// Those that go, each with the statement that takes it down, foreign keys first.
+    going: Vec<(&'a Entry, String)>,
+    /// Indexes that no entry speaks of: an interrupted attempt was about to make keys of them.
+    leftovers: Vec<String>,
+}
+
+impl Standing {
+    async fn read(target: &Session, schemas: &Schemas) -> Result<Self, Error> {
+        let sql = include_str!("sql/standing.sql");
+        let rows = target
+            .query("list indexes and constraints", sql, &[&schemas.names()])
+            .await?;
+        let mut standing = Self::default();
+        for row in &rows {
+            let (name, table): (String, String) = (row.get("name"), row.get("table"));
+            match row.get::<_, Option<String>>("schema") {
+                Some(schema) => {
+                    standing.indexes.insert((schema, name), table);
+                }
+                None => {
+                    standing.constraints.insert((table, name), row.get("validated"));
+                }
+            }
+        }
+        Ok(standing)
+    }
+}
+
+impl<'a> Refresh<'a> {
+    /// Tells the ledger that the unit is being refreshed, and makes it ready.
+    pub(crate) async fn open(&self, target: &Session, lock: &Lock) -> Result<Room, Error> {
+        let (config, schemas) = (self.unit.config, &self.unit.config.schemas);
+        ledger::open(target).await?;
+        target
+            .batch("begin", "BEGIN; SET LOCAL synchronous_commit = on")
+            .await?;
+        let loads = self.begin(target, config).await?;
+        if !lock.is_held() {
+            return Err(Error::Stopped(Stop::LockLost("no heartbeat".to_owned())));
+        }
+        target.batch("commit", "COMMIT").await?;
+        privileges::take(target, schemas).await?;
+        self.take_down(target, schemas).await?;
+        self.empty(target).await?;
+        let adopted = loads.iter().filter(|load| load.adopted);
+        Ok(Room {
+            adopted: adopted.map(|load| load.schema.clone()).collect(),
+            not_carried: Vec::new(),
+            loads,
+        })
+    }
+
+    /// Writes the rows of the ledger, unless somebody has changed a schema meanwhile.
+    async fn begin(&self, target: &Session, config: &Config) -> Result<Vec<Begun>, Error> {
+        let mut begun = Vec::new();
+        for (schema, load) in config.schemas.iter().zip(&self.base.loads) {
+            let Some(oid) = load.schema_oid else {
+                return Err(Error::Internal(format!(
+                    "the ledger does not know the schema \"{schema}\""
+                )));
+            };
+            if load.state == LoadState::Complete && config.on_existing == OnExisting::Own {
+                let changes = load.changes(target, oid).await?;
+                if !changes.is_empty() {
+                    return Err(clear::changed(schema, &changes));
+                }
+            }
+            let id = ledger::begin(target, &self.unit.entry, schema, (Some(oid), load.adopted)).await?;
+            ledger::loading(target, id, oid).await?;
+            begun.push(Begun {
+                id,
+                schema: schema.clone(),
+                schema_oid: oid,
+                adopted: load.adopted,
+            });
+        }
+        if let Some(first) = begun.first() {
+            ledger::refreshing(target, first.id, &Noted::Known(self.base.baseline.clone())).await?;
+        }
+        Ok(begun)
+    }
+
+    /// Takes down the keys and indexes that come back after the rows, as far as nothing hangs on them.
+    async fn take_down(&self, target: &Session, schemas: &Schemas) -> Result<(), Error> {
+        for key in &self.leaving {
+            let sql = format!(
+                "BEGIN; ALTER TABLE {} DROP CONSTRAINT {}",
+                key.table,
+                quote_ident(&key.name)
+            );
+            target
+                .batch(&format!("take down foreign key {}", key.name), &sql)
+                .await?;
+            ledger::defer_again(target).await?;
+            target.batch("commit", "COMMIT").await?;
+        }
+        let standing = Standing::read(target, schemas).await?;
+        let plan = self.plan(&standing);
+        let entries = plan.going.iter().map(|(_, sql)| sql);
+        for statement in entries.chain(&plan.leftovers) {
+            match target.batch("take down what is built again", statement).await {
+                // Something hangs on it that is not built again, a view or the index of a partitioned table: it stays.
+                Err(error) if matches!(error.sqlstate(), Some("2BP01" | "42P16")) => {
+                    tracing::debug!(phase = Phase::Clear.word(), statement, "it stays");
+                }
+                ended => ended?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What goes of what stands.
+    fn plan(&self, standing: &Standing) -> Plan<'a> {
+        let entries = self.entries();
+        let attached: BTreeSet<i32> = entries
+            .iter()
+            .filter(|entry| entry.desc == "INDEX ATTACH")
+            .flat_map(|entry| entry.dependencies.iter().copied())
+            .collect();
+        let rebuilds = |table: u32| self.moving.get(&table).is_some_and(Action::rebuilds);
+        let (mut keys, mut others, mut named) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for entry in entries {
+            if let Some(constraint) = self.facts.constraints.get(&entry.oid) {
+                let place = (constraint.table_name.clone(), constraint.name.clone());
+                let Some(validated) = standing.constraints.get(&place) else {
+                    continue;
+                };
+                let sql = format!(
+                    "ALTER TABLE {} DROP CONSTRAINT {}",
+                    constraint.table_name,
+                    quote_ident(&constraint.name)
+                );
+                if entry.desc == "FK CONSTRAINT" {
+                    if self.going.contains(&entry.oid) || *validated != constraint.validated {
+                        keys.push((entry, sql));
+                    }
+                } else if rebuilds(constraint.table) && !attached.contains(&entry.dump_id) {
+                    others.push((entry, sql));
+                }
+            } else if let Some(table) = self.facts.indexes.get(&entry.oid) {
+                let name = (entry.namespace.clone(), entry.tag.clone());
+                if standing.indexes.contains_key(&name)
+                    && rebuilds(*table)
+                    && !attached.contains(&entry.dump_id)
+                {
+                    others.push((entry, drop_index(&name)));
+                }
+                named.insert(name);
+            }
+        }
+        keys.append(&mut others);
+        let unknown = standing
+            .indexes
+            .keys()
+            .filter(|name| !self.base.is_whole() && !named.contains(*name));
+        Plan {
+            going: keys,
+            leftovers: unknown.map(drop_index).collect(),
+        }
+    }
+
+    /// Entries of what is built on tables.
+    fn entries(&self) -> Vec<&'a Entry> {
+        self.archive.restored(Section::PostData, self.parts)
+    }
+
+    /// What of the archive is missing on the target, and every materialized view's rows.
+    pub(crate) async fn missing(&self, target: &Session) -> Result<Division, Error> {
+        let standing = Standing::read(target, &self.unit.config.schemas).await?;
+        let entries = self.entries();
+        let is_missing = |entry: &&&Entry| {
+            if let Some(constraint) = self.facts.constraints.get(&entry.oid) {
+                let place = (constraint.table_name.clone(), constraint.name.clone());
+                !standing.constraints.contains_key(&place)
+            } else if self.facts.indexes.contains_key(&entry.oid) {
+                !standing
+                    .indexes
+                    .contains_key(&(entry.namespace.clone(), entry.tag.clone()))
+            } else {
+                entry.desc == "MATERIALIZED VIEW DATA"
+            }
+        };
+        let mut restored: BTreeSet<i32> = entries
+            .iter()
+            .filter(is_missing)
+            .map(|entry| entry.dump_id)
+            .collect();
+        // What stands may be an interrupted attempt's, which has not come to its comment.
+        let built = entries
+            .iter()
+            .filter(|entry| self.is_built(entry) && !self.base.is_whole());
+        let commented: BTreeSet<i32> = built
+            .map(|entry| entry.dump_id)
+            .chain(restored.iter().copied())
+            .collect();
+        let comments = entries.iter().filter(|entry| {
+            entry.desc == "COMMENT" && entry.dependencies.iter().any(|id| commented.contains(id))
+        });
+        restored.extend(comments.map(|entry| entry.dump_id));
+        Ok(Division {
+            restored,
+            ..Division::default()
+        })
+    }
+
+    /// Has nothing fire on the tables that move, and empties those that are loaded again.
+    async fn empty(&self, target: &Session) -> Result<(), Error> {
+        let mut fired: BTreeMap<u32, Vec<&Firing>> = BTreeMap::new();
+        for one in &self.firing {
+            fired.entry(one.oid).or_default().push(one);
+        }
+        let moving: Vec<_> = self
+            .tables
+            .iter()
+            .filter_map(|table| Some((table, self.moving.get(&table.oid)?)))
+            .collect();
+        for chunk in moving.chunks(CHUNK) {
+            let mut sql = String::from("BEGIN");
+            for (table, action) in chunk {
+                for one in fired.get(&table.oid).into_iter().flatten() {
+                    write!(sql, ";\n{}", one.with("DISABLE")).ok();
+                }
+                if action.is_reload() {
+                    write!(sql, ";\nTRUNCATE ONLY {}", table.relation.quoted()).ok();
+                }
+            }
+            sql.push_str(";\nCOMMIT");
+            target.batch("make tables ready", &sql).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether an entry is an index or a constraint.
+    fn is_built(&self, entry: &Entry) -> bool {
+        self.facts.constraints.contains_key(&entry.oid) || self.facts.indexes.contains_key(&entry.oid)
+    }
+
+    /// Has everything fire again as on the source, and ends what an interrupted attempt had begun to say of an index.
+    pub(crate) async fn restore(&self, target: &Session) -> Result<(), Error> {
+        if !self.base.is_whole() {
+            let built = self.entries().into_iter().filter(|entry| self.is_built(entry));
+            let marks: Vec<Statement> = built
+                .filter_map(|entry| {
+                    let marks = statement::split(&entry.definition).get(1..)?.join("; ");
+                    (!marks.is_empty()).then(|| Statement::part(entry, marks))
+                })
+                .collect();
+            statements::run(target, &marks, &self.path).await?;
+        }
+        let place = |one: &Firing| (one.table.clone(), one.word.clone(), one.name.clone());
+        let now = firing(target, &self.unit.config.schemas).await?;
+        let now: HashMap<_, String> = now.into_iter().map(|one| (place(&one), one.letter)).collect();
+        let differing: Vec<&Firing> = self
+            .firing
+            .iter()
+            .filter(|one| now.get(&place(one)).is_some_and(|letter| *letter != one.letter))
+            .collect();
+        for chunk in differing.chunks(CHUNK) {
+            let acts: Vec<String> = chunk.iter().map(|one| one.restored()).collect();
+            let sql = format!("BEGIN;\n{};\nCOMMIT", acts.join(";\n"));
+            target.batch("have triggers fire again", &sql).await?;
+        }
+        Ok(())
+    }
+}
+
+fn drop_index((schema, name): &(String, String)) -> String {
+    format!("DROP INDEX {}.{}", quote_ident(schema), quote_ident(name))
+}

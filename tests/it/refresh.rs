@@ -1,0 +1,297 @@
+//! Only what has changed travels, and afterwards the target holds what the source held: whatever hangs on the tables, whoever has
+//! written, wherever a run was cut off.
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use testbed::proxy::Line;
+use testbed::{Output, Proxy, warehouse};
+
+use crate::rig::{GRID, Rig, assert_exit, text};
+use crate::slow::PATIENCE;
+
+/// Tables with everything that can hang on them. None of it fires while rows come.
+const SCHEMA: &str = "
+    CREATE SCHEMA s;
+    CREATE FUNCTION s.fire() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO log.fired VALUES (TG_TABLE_NAME); RETURN NEW; END';
+    CREATE TABLE s.region (k int PRIMARY KEY, v text UNIQUE);
+    CREATE TABLE s.customer (k int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, region int REFERENCES s.region, v text, twice text GENERATED ALWAYS AS (v || v) STORED);
+    CREATE TABLE s.sale (k bigserial PRIMARY KEY, customer int NOT NULL REFERENCES s.customer, amount numeric(10, 2), note text);
+    CREATE INDEX sale_customer ON s.sale (customer); CREATE INDEX sale_note ON s.sale (note) WHERE amount > 5;
+    COMMENT ON INDEX s.sale_customer IS 'by customer'; COMMENT ON CONSTRAINT sale_pkey ON s.sale IS 'key';
+    COMMENT ON CONSTRAINT sale_customer_fkey ON s.sale IS 'who';
+    ALTER TABLE s.sale CLUSTER ON sale_customer; ALTER INDEX s.sale_note SET (fillfactor = 70);
+    CREATE TABLE s.tree (k int PRIMARY KEY, parent int REFERENCES s.tree DEFERRABLE);
+    CREATE TABLE s.left_one (k int PRIMARY KEY, other int); CREATE TABLE s.right_one (k int PRIMARY KEY, other int REFERENCES s.left_one);
+    ALTER TABLE s.left_one ADD FOREIGN KEY (other) REFERENCES s.right_one DEFERRABLE INITIALLY DEFERRED;
+    CREATE TABLE s.parent (k int, v text); CREATE TABLE s.child (w int) INHERITS (s.parent); CREATE INDEX ON s.child (w);
+    CREATE TABLE s.event (k int, at date, PRIMARY KEY (k, at)) PARTITION BY RANGE (at);
+    CREATE TABLE s.event_1 PARTITION OF s.event FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+    CREATE TABLE s.event_2 PARTITION OF s.event FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+    CREATE INDEX event_at ON s.event (at); CREATE INDEX event_1_own ON s.event_1 (k);
+    CREATE TABLE s.seen (k int, at date, FOREIGN KEY (k, at) REFERENCES s.event);
+    CREATE TABLE s.small (k int PRIMARY KEY); CREATE TABLE s.nothing (); CREATE TABLE s.empty (k int UNIQUE);
+    CREATE TABLE s.document (k int PRIMARY KEY, body text); ALTER TABLE s.document REPLICA IDENTITY FULL;
+    CREATE TABLE s.secret (k int PRIMARY KEY, who text); ALTER TABLE s.secret ENABLE ROW LEVEL SECURITY; ALTER TABLE s.secret FORCE ROW LEVEL SECURITY;
+    CREATE POLICY own ON s.secret USING (who = current_user);
+    CREATE TABLE s.fired (k int PRIMARY KEY, v text); CREATE TABLE s.ruled (k int);
+    CREATE TRIGGER a_normal BEFORE INSERT ON s.fired FOR EACH ROW EXECUTE FUNCTION s.fire();
+    CREATE TRIGGER b_always BEFORE INSERT ON s.fired FOR EACH ROW EXECUTE FUNCTION s.fire(); ALTER TABLE s.fired ENABLE ALWAYS TRIGGER b_always;
+    CREATE TRIGGER c_replica BEFORE INSERT ON s.fired FOR EACH ROW EXECUTE FUNCTION s.fire(); ALTER TABLE s.fired ENABLE REPLICA TRIGGER c_replica;
+    CREATE TRIGGER d_off BEFORE INSERT ON s.fired FOR EACH ROW EXECUTE FUNCTION s.fire(); ALTER TABLE s.fired DISABLE TRIGGER d_off;
+    CREATE TRIGGER of_events AFTER INSERT ON s.event FOR EACH ROW EXECUTE FUNCTION s.fire();
+    CREATE RULE quiet AS ON INSERT TO s.ruled DO ALSO NOTHING;
+    CREATE VIEW s.by_customer AS SELECT c.k, c.v, sum(a.amount) FROM s.customer c JOIN s.sale a ON a.customer = c.k GROUP BY c.k;
+    CREATE MATERIALIZED VIEW s.totals AS SELECT k, sum FROM s.by_customer; CREATE UNIQUE INDEX ON s.totals (k);
+    CREATE MATERIALIZED VIEW s.never AS SELECT 1 AS a WITH NO DATA;
+    CREATE STATISTICS s.both ON customer, note FROM s.sale;
+    INSERT INTO s.region SELECT i, 'region ' || i FROM generate_series(1, 9) i;
+    INSERT INTO s.customer (region, v) SELECT i % 9 + 1, 'customer ' || i FROM generate_series(1, 500) i;
+    INSERT INTO s.sale (customer, amount, note) SELECT i % 500 + 1, i % 40, 'note ' || i FROM generate_series(1, 20000) i;
+    INSERT INTO s.tree SELECT i, nullif(i / 2, 0) FROM generate_series(1, 100) i;
+    BEGIN; INSERT INTO s.left_one SELECT i, i FROM generate_series(1, 100) i; INSERT INTO s.right_one SELECT i, i FROM generate_series(1, 100) i; COMMIT;
+    INSERT INTO s.parent VALUES (1, 'p'); INSERT INTO s.child VALUES (2, 'c', 3);
+    INSERT INTO s.event SELECT i, '2025-06-01'::date + i FROM generate_series(1, 400) i;
+    INSERT INTO s.seen SELECT k, at FROM s.event WHERE k % 2 = 0;
+    INSERT INTO s.small SELECT generate_series(1, 9); INSERT INTO s.nothing SELECT FROM generate_series(1, 3);
+    INSERT INTO s.document SELECT i, repeat(md5(i::text), 400) FROM generate_series(1, 300) i;
+    INSERT INTO s.secret VALUES (1, 'postgres'), (2, 'refresh_owner'); INSERT INTO s.fired SELECT i, 'f' FROM generate_series(1, 100) i; INSERT INTO s.ruled VALUES (1);
+    REFRESH MATERIALIZED VIEW s.totals; TRUNCATE log.fired;
+    ALTER TABLE s.sale OWNER TO refresh_owner; ALTER TABLE s.secret OWNER TO refresh_owner; ALTER VIEW s.by_customer OWNER TO refresh_owner;
+    ALTER MATERIALIZED VIEW s.totals OWNER TO refresh_owner; GRANT USAGE, CREATE ON SCHEMA s TO refresh_owner;
+    GRANT SELECT ON s.customer TO refresh_owner; GRANT SELECT ON s.sale, s.region TO refresh_reader;";
+
+/// What both sides have of their own.
+const BESIDE: &str = "
+    DO $$BEGIN CREATE ROLE refresh_owner; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END$$;
+    DO $$BEGIN CREATE ROLE refresh_reader; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END$$;
+    CREATE SCHEMA log; CREATE TABLE log.fired (t text);";
+
+/// What is done between two moves, and what becomes of which table.
+const WEEKS: &[(&str, &[(&str, &str)])] = &[
+    ("SELECT 1", &[]),
+    (
+        "INSERT INTO s.region VALUES (10, 'new'); INSERT INTO s.customer (region, v) VALUES (10, 'new');
+         INSERT INTO s.sale (customer, amount, note) SELECT max(k), 3, 'new' FROM s.customer, generate_series(1, 50);
+         INSERT INTO s.tree VALUES (101, 102), (102, 1); INSERT INTO s.fired VALUES (200, 'g'); INSERT INTO s.secret VALUES (3, 'x');
+         INSERT INTO s.event VALUES (900, '2026-05-05'); INSERT INTO s.parent VALUES (9, 'q'); INSERT INTO s.nothing DEFAULT VALUES;
+         INSERT INTO s.empty VALUES (1)",
+        &[
+            ("region", "appended to"),
+            ("customer", "appended to"),
+            ("sale", "appended to"),
+            ("tree", "appended to"),
+            ("fired", "appended to"),
+            ("secret", "appended to"),
+            ("event_2", "appended to"),
+            ("parent", "appended to"),
+            ("nothing", "appended to"),
+            ("empty", "appended to"),
+        ],
+    ),
+    // More than a fiftieth, and more than half.
+    (
+        "INSERT INTO s.sale (customer, amount) SELECT 1, 1 FROM generate_series(1, 9000)",
+        &[("sale", "appended to")],
+    ),
+    (
+        "INSERT INTO s.sale (customer, amount) SELECT 1, 1 FROM generate_series(1, 40000);
+         BEGIN; INSERT INTO s.left_one VALUES (102, 102); INSERT INTO s.right_one VALUES (102, 102); COMMIT",
+        &[
+            ("sale", "appended to"),
+            ("left_one", "appended to"),
+            ("right_one", "appended to"),
+        ],
+    ),
+    (
+        "UPDATE s.sale SET note = 'other' WHERE k = 5; DELETE FROM s.seen; DELETE FROM s.event_1 WHERE k = 3;
+         BEGIN; UPDATE s.left_one SET other = 1; INSERT INTO s.left_one VALUES (101, 101); INSERT INTO s.right_one VALUES (101, 101); COMMIT",
+        &[
+            ("sale", "loaded again"),
+            ("seen", "loaded again"),
+            ("event_1", "loaded again"),
+            ("left_one", "loaded again"),
+            ("right_one", "appended to"),
+        ],
+    ),
+    (
+        "UPDATE s.region SET v = 'renamed' WHERE k = 2; UPDATE s.customer SET v = 'renamed' WHERE k = 3; UPDATE s.ruled SET k = 2;
+         UPDATE s.fired SET v = 'h' WHERE k = 1; DELETE FROM s.secret WHERE k = 1; UPDATE s.child SET w = 4;
+         UPDATE s.tree SET parent = 1 WHERE k = 77; DELETE FROM s.small; UPDATE s.document SET body = body || '!' WHERE k = 9",
+        &[
+            ("region", "loaded again"),
+            ("customer", "loaded again"),
+            ("ruled", "loaded again"),
+            ("fired", "loaded again"),
+            ("secret", "loaded again"),
+            ("child", "loaded again"),
+            ("tree", "loaded again"),
+            ("small", "loaded again"),
+            ("document", "loaded again"),
+        ],
+    ),
+    // Neither moves a row.
+    (
+        "SELECT nextval('s.sale_k_seq'); GRANT SELECT ON s.small TO refresh_reader; REVOKE SELECT ON s.region FROM refresh_reader;
+         VACUUM FULL s.sale; VACUUM (FREEZE) s.customer; CLUSTER s.sale",
+        &[],
+    ),
+];
+
+/// Tables with what was done with them.
+fn actions(output: &Output) -> Vec<(&str, &str)> {
+    let records = output.records.iter();
+    let compared = records.filter(|record| text(record, "msg") == "table compared");
+    let mut actions: Vec<(&str, &str)> = compared
+        .map(|record| {
+            (
+                text(record, "table").trim_start_matches("s."),
+                text(record, "action"),
+            )
+        })
+        .collect();
+    actions.sort_unstable();
+    actions
+}
+
+/// What a refresh has told in its last record.
+fn refreshed(output: &Output) -> &Value {
+    &output.last()["refreshed"]
+}
+
+fn assert_same(rig: &Rig, when: &str) {
+    rig.at_source("REFRESH MATERIALIZED VIEW s.totals");
+    let contents = |cluster| warehouse::contents(cluster, &rig.database, "s");
+    assert_eq!(contents(rig.source), contents(rig.target), "{when}");
+}
+
+#[test]
+fn week_after_week_only_what_has_changed_travels() {
+    for (_, make) in GRID.into_iter().filter(|(method, _)| *method == "copy") {
+        let rig = make(BESIDE);
+        rig.at_source(SCHEMA);
+        rig.at_target(BESIDE);
+        let worker = rig.worker("s");
+        assert_exit(&worker.run(), 0);
+        let refresh = worker.clone().arg("refresh").env("REFRESH", "only");
+        for (done, expected) in WEEKS {
+            rig.at_source(done);
+            let files = "SELECT relname, relfilenode FROM pg_class WHERE relnamespace = 's'::regnamespace AND relkind = 'r' ORDER BY 1";
+            let before = rig.at_target(files);
+            let output = refresh.run();
+            assert_exit(&output, 0);
+            let mut expected = expected.to_vec();
+            expected.sort_unstable();
+            assert_eq!(actions(&output), expected, "{done}");
+            let after = rig.at_target(files);
+            for (before, after) in before
+                .lines()
+                .zip(after.lines())
+                .filter(|(before, after)| before != after)
+            {
+                let loaded_again = |(table, action): &(&str, &str)| {
+                    *action == "loaded again" && before.starts_with(&format!("{table}|"))
+                };
+                assert!(expected.iter().any(loaded_again), "{done}: {before}, {after}");
+            }
+            assert_same(&rig, done);
+            assert_eq!(rig.at_target("SELECT count(*) FROM log.fired"), "0", "{done}");
+            assert_eq!(refreshed(&output)["interrupted"], false);
+        }
+        assert_exit(&worker.clone().arg("verify").env("VERIFY", "hash").run(), 0);
+        assert_exit(&worker.arg("drift").run(), 0);
+    }
+}
+
+/// Words of a session on the target at whose sending a refresh is killed, in the order in which they come.
+const CUTS: &[(&str, &str)] = &[
+    ("INSERT INTO schemaferry.load", "/work"),
+    ("UPDATE schemaferry.load SET baseline", "/work"),
+    (r#"OWNER TO "postgres""#, "/work"),
+    (r#"DROP CONSTRAINT "sale"#, "/work"),
+    (r#"DROP INDEX "s""#, "/work"),
+    ("TRUNCATE ONLY", "/work"),
+    ("INSERT INTO schemaferry.landed", "/copy"),
+    (r#"COPY "s"."sale""#, "/copy"),
+    (r#"COPY "s"."big""#, "/copy"),
+    ("-- Fails with a division by zero", "/copy"),
+    ("CREATE INDEX", "/build"),
+    ("ADD CONSTRAINT", "/build"),
+    ("NOT VALID", "/build"),
+    ("VALIDATE CONSTRAINT", "/build"),
+    ("REFRESH MATERIALIZED VIEW", "/build"),
+    (" CLUSTER ON ", "/build"),
+    ("COMMENT ON INDEX", "/build"),
+    ("pg_catalog.setval", "/work"),
+    ("ENABLE REPLICA TRIGGER", "/work"),
+    (r#"OWNER TO "refresh_owner""#, "/work"),
+    (r#""secret" FORCE ROW LEVEL SECURITY"#, "/work"),
+    ("UPDATE schemaferry.load SET state = 'complete'", "/lock"),
+];
+
+/// Attempts that are cut off follow on each other in so many rows.
+const CHAINS: usize = 5;
+
+/// Of every kind a little, and one table that is loaded in several pieces. `{n}` is another number each time.
+const MUCH: &str = "
+    UPDATE s.region SET v = 'renamed {n}' WHERE k = 1; INSERT INTO s.customer (region, v) VALUES (1, 'customer {n}');
+    UPDATE s.sale SET note = '{n}' WHERE k = {n}; INSERT INTO s.sale (customer, amount) SELECT 1 + {n} % 7, 1 FROM generate_series(1, 300);
+    UPDATE s.big SET k = k WHERE k = {n}; UPDATE s.child SET w = {n}; INSERT INTO s.parent VALUES ({n}, 'q');
+    INSERT INTO s.fired VALUES (1000 + {n}, 'g'); UPDATE s.ruled SET k = {n}; UPDATE s.secret SET who = '{n}';
+    UPDATE s.event SET at = at WHERE k = 17; INSERT INTO s.seen VALUES (17, (SELECT at FROM s.event WHERE k = 17));
+    DELETE FROM s.small; INSERT INTO s.small VALUES ({n}); INSERT INTO s.document VALUES (1000 + {n}, 'new')";
+
+#[test]
+fn wherever_a_refresh_is_cut_off_the_next_one_ends_it() {
+    let rig = Rig::new(BESIDE);
+    rig.at_source(SCHEMA);
+    rig.at_source(
+        "CREATE TABLE s.big (k int, v text); ALTER TABLE s.big ALTER v SET STORAGE EXTERNAL;
+         INSERT INTO s.big SELECT i, repeat(md5(i::text), 250) FROM generate_series(1, 9000) i; CREATE INDEX ON s.big (k)",
+    );
+    rig.at_target(BESIDE);
+    let target = format!("{}:{}", rig.target.host(), rig.target.port());
+    let proxy = Proxy::start(target.parse().unwrap(), Line::default());
+    let worker = rig.worker("s").env("SPLIT", "always");
+    let refresh = worker.clone().arg("refresh").env("REFRESH", "only");
+    let cut_off = |(words, role): (&str, &str)| {
+        proxy.hold_at(words.as_bytes(), role);
+        let running = refresh
+            .clone()
+            .env("TARGET_PORT", proxy.port().to_string())
+            .env("TARGET_SSLMODE", "disable")
+            .spawn();
+        assert!(proxy.wait_until_said(PATIENCE).is_some(), "{words}");
+        running.signal(Signal::SIGKILL);
+        let _killed = running.wait();
+        proxy.release();
+    };
+    assert_exit(&worker.run(), 0);
+    let mut number = 0;
+    let mut write = || {
+        number += 1;
+        rig.at_source(&MUCH.replace("{n}", &number.to_string()));
+    };
+    for first in 0..CHAINS {
+        // Somebody goes on writing, and each attempt is cut off later than the one before.
+        for cut in CUTS.iter().skip(first).step_by(CHAINS) {
+            write();
+            cut_off(*cut);
+        }
+        let output = refresh.run();
+        assert_exit(&output, 0);
+        assert_eq!(refreshed(&output)["interrupted"], true);
+        if (CUTS.len() - 1) % CHAINS == first {
+            // All of it had landed.
+            assert_eq!(actions(&output), []);
+        }
+        assert_same(&rig, &format!("chain {first}"));
+        assert_exit(&worker.clone().arg("verify").run(), 0);
+        assert_eq!(rig.at_target("SELECT count(*) FROM log.fired"), "0");
+    }
+    // A load makes all of it again.
+    write();
+    cut_off(("VALIDATE CONSTRAINT", "/build"));
+    assert_exit(&worker.run(), 0);
+    assert_same(&rig, "a load");
+    assert_exit(&refresh.run(), 0);
+}
