@@ -282,7 +282,9 @@ impl Filling<'_> {
         if let Some(refresh) = self.refresh {
             refresh.restore(target).await?;
         }
-        let standing = Standing::read(target, &loaders, &unit.names, loads).await?;
+        let deferred = self.deferred().await?;
+        let made = deferred.iter().filter_map(|one| one.oid).collect();
+        let standing = Standing::read(target, &loaders, &unit.names, (loads, made)).await?;
         comparison
             .examine(config, (target, loaders), adopted, progress)
             .await?;

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::baseline::{Definitions, Table};
 use crate::catalogue::{Relation, SequenceState};
-use crate::verify::rows::position;
 
 /// The rows of a table that are there now, by when they were written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -107,8 +106,8 @@ pub(crate) fn sequences(before: &[SequenceState], now: &[SequenceState]) -> Vec<
         let name = now.relation.quoted();
         Some(format!(
             "sequence {name} stands at {} and stood at {}",
-            position(now),
-            position(then)
+            now.position(),
+            then.position()
         ))
     });
     moved.collect()

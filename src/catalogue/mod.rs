@@ -234,6 +234,14 @@ pub(crate) struct SequenceState {
     pub(crate) is_called: bool,
 }
 
+impl SequenceState {
+    /// Where it stands, in words.
+    pub(crate) fn position(&self) -> String {
+        let called = if self.is_called { "" } else { ", not called" };
+        format!("{}{called}", self.last_value)
+    }
+}
+
 /// What the rows of each table are counted under: itself, or its partitioned root with all its leaves where one of them
 /// can't be compared alone. `rooted`: indexes of tables whose rows were given to their root after all.
 pub(crate) fn units(tables: &[Table], rooted: &BTreeSet<usize>) -> Vec<Counted> {

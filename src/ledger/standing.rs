@@ -31,11 +31,15 @@ pub(super) struct Left {
 
 /// What each schema of a unit was like before it was compared.
 #[derive(Debug)]
-pub(crate) struct Standing(Vec<Left>);
+pub(crate) struct Standing {
+    left: Vec<Left>,
+    /// OIDs of foreign keys that `finalize` has made, which are no part of what a load leaves.
+    made: Vec<u32>,
+}
 
 impl Left {
-    pub(super) async fn read(target: &Session, load: &Begun) -> Result<Self, Error> {
-        let mut inventory = inventory::objects(target, load.schema.as_str(), &[]).await?;
+    pub(super) async fn read(target: &Session, load: &Begun, made: &[u32]) -> Result<Self, Error> {
+        let mut inventory = inventory::objects(target, load.schema.as_str(), made).await?;
         inventory.append(&mut inventory::access(target, load.schema.as_str()).await?);
         Ok(Self {
             inventory: Value::Object(inventory),
@@ -45,24 +49,25 @@ impl Left {
 }
 
 impl Standing {
-    /// Reads it, as soon as the server knows all that was written. `others`: sessions beside the `target`'s that go on.
+    /// Reads it, as soon as the server knows all that was written. `others`: sessions beside the `target`'s that go on; `made`: OIDs of
+    /// foreign keys that `finalize` has made and that are there.
     pub(crate) async fn read(
         target: &Session,
         others: &[Session],
         names: &ApplicationName,
-        loads: &[Begun],
+        (loads, made): (&[Begun], Vec<u32>),
     ) -> Result<Self, Error> {
         settle(target, others, names).await?;
         let mut left = Vec::new();
         for load in loads {
-            left.push(Left::read(target, load).await?);
+            left.push(Left::read(target, load, &made).await?);
         }
-        Ok(Self(left))
+        Ok(Self { left, made })
     }
 
     /// Reads owners, grants, policies and row security again, which are given after the comparison.
     pub(crate) async fn with_access(mut self, target: &Session, loads: &[Begun]) -> Result<Self, Error> {
-        for (left, load) in self.0.iter_mut().zip(loads) {
+        for (left, load) in self.left.iter_mut().zip(loads) {
             if let Value::Object(inventory) = &mut left.inventory {
                 inventory.retain(|kind, _| !inventory::is_access(kind));
                 inventory.append(&mut inventory::access(target, load.schema.as_str()).await?);
@@ -74,8 +79,8 @@ impl Standing {
     /// Reads everything once more, and refuses what somebody else has done meanwhile.
     pub(super) async fn confirmed(self, target: &Session, loads: &[Begun]) -> Result<Vec<Left>, Error> {
         let mut confirmed = Vec::new();
-        for (before, load) in self.0.iter().zip(loads) {
-            let now = Left::read(target, load).await?;
+        for (before, load) in self.left.iter().zip(loads) {
+            let now = Left::read(target, load, &self.made).await?;
             let mut changes = inventory::differences(&before.inventory, &now.inventory, |_| true);
             changes.extend(now.activity.changes_since(&before.activity));
             if catalogue::schema_oid(target, load.schema.as_str()).await? != Some(load.schema_oid) {

@@ -157,7 +157,7 @@ impl Asked<'_, '_> {
         {
             return Err(Hindrance::Whole(reason.to_owned()));
         }
-        open::refuse_strange_owners(self.target, &self.unit.config.schemas).await?;
+        open::refuse_hindrances(self.target, &self.unit.config.schemas).await?;
         Ok(Place::at(origin, moment))
     }
 }

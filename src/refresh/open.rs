@@ -56,11 +56,11 @@ struct Standing {
     constraints: HashMap<(String, String), bool>,
 }
 
-/// Refuses where the unit's objects cannot be taken for the user.
-pub(super) async fn refuse_strange_owners(target: &Session, schemas: &Schemas) -> Result<(), Hindrance> {
-    let sql = include_str!("sql/strange_owners.sql");
+/// Refuses where the unit's objects cannot be taken for the user, or not be read before.
+pub(super) async fn refuse_hindrances(target: &Session, schemas: &Schemas) -> Result<(), Hindrance> {
+    let sql = include_str!("sql/hindrances.sql");
     let rows = target
-        .query("look who owns what", sql, &[&schemas.names()])
+        .query("look what is in the way", sql, &[&schemas.names()])
         .await?;
     match rows.first() {
         None => Ok(()),

@@ -8,7 +8,7 @@ pub(crate) mod hasher;
 pub(crate) mod loaded;
 mod narrow;
 pub(crate) mod objects;
-pub(crate) mod rows;
+mod rows;
 mod values;
 
 pub(crate) use command::verify;

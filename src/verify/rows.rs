@@ -56,17 +56,11 @@ pub(crate) async fn sequences(
             let text = format!(
                 "sequence {} stands at {} on the source and at {} on the target",
                 expected.relation.quoted(),
-                position(expected),
-                position(found)
+                expected.position(),
+                found.position()
             );
             (expected.relation.clone(), text)
         })
     });
     Ok(differing.collect())
-}
-
-/// Where one stands, in words.
-pub(crate) fn position(state: &SequenceState) -> String {
-    let called = if state.is_called { "" } else { ", not called" };
-    format!("{}{called}", state.last_value)
 }

@@ -3,8 +3,9 @@
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use testbed::cluster::PASSWORD;
 use testbed::proxy::Line;
-use testbed::{Output, Proxy, warehouse};
+use testbed::{Cluster, Output, Proxy, warehouse};
 
 use crate::rig::{GRID, Rig, assert_exit, text};
 use crate::slow::PATIENCE;
@@ -294,4 +295,270 @@ fn wherever_a_refresh_is_cut_off_the_next_one_ends_it() {
     assert_exit(&worker.run(), 0);
     assert_same(&rig, "a load");
     assert_exit(&refresh.run(), 0);
+}
+
+const TABLE: &str = "CREATE SCHEMA s; CREATE TABLE s.t (k int PRIMARY KEY, v text); INSERT INTO s.t SELECT i, 'v' FROM generate_series(1, 100) i;
+    CREATE TABLE s.still AS SELECT generate_series(1, 9) AS k; CREATE TYPE s.m AS ENUM ('a', 'b');
+    CREATE TABLE s.hashed (m s.m, k int) PARTITION BY HASH (m);
+    CREATE TABLE s.h0 PARTITION OF s.hashed FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+    CREATE TABLE s.h1 PARTITION OF s.hashed FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+    INSERT INTO s.hashed SELECT (ARRAY['a', 'b']::s.m[])[i % 2 + 1], i FROM generate_series(1, 9) i;";
+
+/// After which everything is loaded: what is done on the source and on the target since the load, and the reason.
+const WHOLE: &[(&str, &str, &str)] = &[
+    (
+        "ALTER TABLE s.t ADD w int",
+        "",
+        "definition of TABLE s t was changed",
+    ),
+    (
+        "CREATE TABLE s.more AS SELECT 1 AS a",
+        "",
+        "definition of TABLE s more was added",
+    ),
+    (
+        "DROP TABLE s.still",
+        "",
+        "definition of TABLE s still was dropped",
+    ),
+    ("COMMENT ON TABLE s.t IS 'seen'", "", "definition of COMMENT"),
+    (
+        "INSERT INTO s.hashed VALUES ('a', 10)",
+        "",
+        "can only be given to its partitioned root",
+    ),
+    (
+        "DELETE FROM s.h0; DELETE FROM s.h1 WHERE k = 1",
+        "",
+        "can only be given to its partitioned root",
+    ),
+    (
+        "",
+        "UPDATE schemaferry.load SET baseline = NULL",
+        "earlier release",
+    ),
+    (
+        "",
+        "UPDATE schemaferry.load SET baseline = baseline #- '{known,loads}'",
+        "earlier release",
+    ),
+    (
+        "",
+        "UPDATE schemaferry.load SET state = 'loading', baseline = NULL",
+        "did not complete",
+    ),
+    (
+        "",
+        "UPDATE schemaferry.load SET state = 'clearing'",
+        "did not complete",
+    ),
+    (
+        "",
+        "UPDATE schemaferry.load SET variables = variables || '{\"SCHEMA_NAME\": [\"s\", \"x\"]}'",
+        "not moved together",
+    ),
+    ("", "DROP SCHEMA s CASCADE", "no longer the one that was loaded"),
+];
+
+fn assert_same_tables(rig: &Rig, when: &str) {
+    let contents = |cluster: &Cluster| {
+        let all = warehouse::contents(cluster, &rig.database, "s");
+        // Those of leaves together: a hash over an enum is another one on each server.
+        let of_tables: Vec<String> = all
+            .lines()
+            .filter(|line| !line.starts_with('h'))
+            .map(str::to_owned)
+            .collect();
+        (
+            of_tables,
+            cluster.psql(&rig.database, "SELECT count(*), sum(k) FROM s.hashed"),
+        )
+    };
+    assert_eq!(contents(rig.source), contents(rig.target), "{when}");
+}
+
+/// What a record says why everything is loaded; empty where it is not.
+fn why_whole(output: &Output) -> &str {
+    let mut records = output.records.iter();
+    let record = records.find(|record| text(record, "msg") == "the whole unit is loaded");
+    record.map_or("", |record| text(record, "reason"))
+}
+
+#[test]
+fn what_cannot_be_told_table_by_table_is_loaded_whole_if_that_is_wanted() {
+    let rig = Rig::new(TABLE);
+    let worker = rig.worker("s");
+    let refresh = worker.clone().arg("refresh");
+    // There is nothing yet.
+    assert_exit(&refresh.clone().env("REFRESH", "only").run(), 73);
+    let first = refresh.run();
+    assert_exit(&first, 0);
+    assert!(why_whole(&first).contains("was not loaded"), "{}", first.stdout);
+    for (source, target, reason) in WHOLE {
+        rig.at_source(source);
+        rig.at_target(target);
+        let states =
+            "SELECT string_agg(concat_ws(' ', id, state, updated_at), ',' ORDER BY id) FROM schemaferry.load";
+        let before = rig.at_target(states);
+        let refused = refresh.clone().env("REFRESH", "only").run();
+        assert_exit(&refused, 73);
+        assert!(
+            text(refused.last(), "reason").contains(reason),
+            "{source}{target}: {}",
+            refused.last()
+        );
+        assert_eq!(rig.at_target(states), before, "{source}{target}");
+        let output = refresh.run();
+        assert_exit(&output, 0);
+        assert!(
+            why_whole(&output).contains(reason),
+            "{source}{target}: {}",
+            output.stdout
+        );
+        assert_same_tables(&rig, source);
+        let again = refresh.run();
+        assert_exit(&again, 0);
+        assert_eq!(
+            (why_whole(&again), actions(&again)),
+            ("", Vec::new()),
+            "{source}{target}"
+        );
+    }
+    let pipe = refresh.clone().env("METHOD", "pipe").run();
+    assert_exit(&pipe, 0);
+    assert!(why_whole(&pipe).contains("METHOD=pipe"));
+    // That has noted nothing either.
+    let output = refresh.run();
+    assert_exit(&output, 0);
+    assert!(why_whole(&output).contains("METHOD=pipe"), "{}", output.stdout);
+}
+
+#[test]
+fn what_somebody_else_has_written_to_the_target_is_told_without_counters() {
+    let rig = Rig::new(TABLE);
+    let worker = rig.worker("s");
+    let refresh = worker.clone().arg("refresh").env("REFRESH", "only");
+    let replace = refresh.clone().env("ON_EXISTING", "replace");
+    assert_exit(&worker.run(), 0);
+    for written in [
+        "UPDATE s.t SET v = 'mine' WHERE k = 1",
+        "DELETE FROM s.t WHERE k = 1; INSERT INTO s.t VALUES (1, 'v')",
+        "INSERT INTO s.still VALUES (10)",
+        "DELETE FROM s.still WHERE k = 1",
+    ] {
+        rig.at_target(&format!("{written}; SELECT pg_stat_force_next_flush()"));
+        rig.at_target("SELECT pg_stat_reset()");
+        let refused = refresh.run();
+        assert_exit(&refused, 73);
+        assert!(
+            text(refused.last(), "reason").contains("were written"),
+            "{written}: {}",
+            refused.last()
+        );
+        let output = replace.run();
+        assert_exit(&output, 0);
+        assert_eq!(actions(&output).len(), 1, "{written}");
+        assert_same_tables(&rig, written);
+    }
+    // While it runs, to a table that has not changed.
+    rig.at_source("INSERT INTO s.t VALUES (101, 'new')");
+    let target = format!("{}:{}", rig.target.host(), rig.target.port());
+    let proxy = Proxy::start(target.parse().unwrap(), Line::default());
+    proxy.hold_at(b"INSERT INTO schemaferry.landed", "/copy");
+    let running = refresh
+        .clone()
+        .env("TARGET_PORT", proxy.port().to_string())
+        .env("TARGET_SSLMODE", "disable")
+        .spawn();
+    assert!(proxy.wait_until_said(PATIENCE).is_some());
+    rig.at_target("UPDATE s.still SET k = k WHERE k = 1");
+    proxy.release();
+    let output = running.wait();
+    assert_exit(&output, 65);
+    assert!(
+        text(output.last(), "reason").contains("somebody else has written"),
+        "{}",
+        output.last()
+    );
+    // The next one loads that table again.
+    let output = refresh.run();
+    assert_exit(&output, 0);
+    assert_eq!(actions(&output), [("still", "loaded again")]);
+}
+
+#[test]
+fn foreign_keys_of_finalize_are_deferred_again_where_they_are_in_the_way() {
+    let rig = Rig::new(
+        "CREATE SCHEMA a; CREATE TABLE a.p (k int PRIMARY KEY, v text); INSERT INTO a.p SELECT i, '' FROM generate_series(1, 9) i;
+         CREATE SCHEMA b; CREATE TABLE b.c (k int, p int REFERENCES a.p); INSERT INTO b.c SELECT i, i FROM generate_series(1, 9) i",
+    );
+    let refresh = |schema: &str| rig.worker(schema).arg("refresh").env("REFRESH", "only").run();
+    let finalize = || rig.worker("a,b").arg("finalize").run();
+    let keys = || {
+        rig.at_target("SELECT count(*), bool_and(convalidated) FROM pg_constraint WHERE contype = 'f' AND connamespace = 'b'::regnamespace")
+    };
+    for schema in ["a", "b"] {
+        assert_exit(&rig.worker(schema).run(), 0);
+    }
+    assert_exit(&finalize(), 0);
+    for (change, schema, left) in [
+        ("SELECT 1", "b", "1|t"),
+        ("SELECT 1", "a", "1|t"),
+        ("INSERT INTO a.p VALUES (10, '')", "a", "1|t"),
+        ("INSERT INTO b.c VALUES (10, 10)", "b", "0|"),
+        ("UPDATE a.p SET v = 'x' WHERE k = 1", "a", "0|"),
+        ("UPDATE b.c SET k = 0 WHERE k = 1", "b", "0|"),
+    ] {
+        rig.at_source(change);
+        assert_exit(&refresh(schema), 0);
+        assert_eq!(keys(), left, "{change}");
+        assert_exit(&finalize(), 0);
+        assert_eq!(keys(), "1|t", "{change}");
+    }
+    // Somebody's own key is not.
+    rig.at_target("CREATE SCHEMA x; CREATE TABLE x.mine (p int REFERENCES a.p)");
+    rig.at_source("UPDATE a.p SET v = 'y' WHERE k = 1");
+    let output = refresh("a");
+    assert_exit(&output, 73);
+    assert!(
+        text(output.last(), "reason").contains("finalize has not made it"),
+        "{}",
+        output.last()
+    );
+}
+
+#[test]
+fn a_user_who_has_the_owners_rights_by_itself_refreshes_too() {
+    let rig = Rig::new(BESIDE);
+    rig.at_source(SCHEMA);
+    rig.at_target(BESIDE);
+    let database = &rig.database;
+    rig.at_target(&format!(
+        "CREATE ROLE refresh_mover LOGIN PASSWORD '{PASSWORD}' CREATEROLE; ALTER DATABASE {database} OWNER TO refresh_mover;
+         GRANT refresh_owner TO refresh_mover; ALTER ROLE refresh_owner BYPASSRLS"
+    ));
+    rig.at_source("ALTER SCHEMA s OWNER TO refresh_owner; ALTER TABLE s.secret NO FORCE ROW LEVEL SECURITY");
+    let map = "postgres=refresh_mover";
+    let worker = rig
+        .worker("s")
+        .env("TARGET_USER", "refresh_mover")
+        .env("ROLE_MAP", map);
+    let refresh = worker.clone().arg("refresh").env("REFRESH", "only");
+    assert_exit(&worker.run(), 0);
+    for (done, expected) in WEEKS.iter().take(6) {
+        rig.at_source(done);
+        let output = refresh.run();
+        assert_exit(&output, 0);
+        assert_eq!(actions(&output).len(), expected.len(), "{done}");
+        assert_same(&rig, done);
+    }
+    assert_exit(&worker.clone().arg("verify").run(), 0);
+    rig.at_target("ALTER ROLE refresh_mover NOINHERIT");
+    let output = refresh.run();
+    assert_exit(&output, 73);
+    assert!(
+        text(output.last(), "reason").contains("rights by itself"),
+        "{}",
+        output.last()
+    );
 }

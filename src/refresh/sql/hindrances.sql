@@ -1,4 +1,5 @@
--- Roles that own something in some schemas and whose rights the user does not have by itself, or schemas in which it may create nothing.
+-- What keeps the user from taking what is in some schemas, or from reading it before: roles whose rights it does not have by itself,
+-- schemas in which it may create nothing, tables on which row security is forced.
 -- $1 text[]: schemas
 SELECT DISTINCT pg_catalog.format('%s owns something in %I, and the user does not have that role''s rights by itself',
                                   pg_catalog.pg_get_userbyid(o.owner), n.nspname)
@@ -14,3 +15,9 @@ UNION ALL
 SELECT pg_catalog.format('the user may create nothing in %I', n.nspname)
 FROM pg_catalog.pg_namespace n
 WHERE n.nspname = ANY ($1) AND NOT pg_catalog.has_schema_privilege(n.oid, 'CREATE')
+UNION ALL
+SELECT pg_catalog.format('row security is forced on %I.%I, and the user does not bypass it', n.nspname, c.relname)
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = ANY ($1) AND c.relforcerowsecurity
+  AND NOT (SELECT r.rolsuper OR r.rolbypassrls FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)
