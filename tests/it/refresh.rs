@@ -515,6 +515,21 @@ fn foreign_keys_of_finalize_are_deferred_again_where_they_are_in_the_way() {
         assert_exit(&finalize(), 0);
         assert_eq!(keys(), "1|t", "{change}");
     }
+    // Whatever somebody has altered is made again.
+    rig.at_target("ALTER TABLE b.c ADD mine int");
+    let replace = rig.worker("b").arg("refresh").env("ON_EXISTING", "replace");
+    let output = replace.clone().env("REFRESH", "only").run();
+    assert_exit(&output, 73);
+    assert!(
+        text(output.last(), "reason").contains("was altered on the target"),
+        "{}",
+        output.last()
+    );
+    assert_exit(&replace.run(), 0);
+    assert_eq!(
+        rig.at_target("SELECT count(*) FROM information_schema.columns WHERE table_schema = 'b'"),
+        "2"
+    );
     // Somebody's own key is not.
     rig.at_target("CREATE SCHEMA x; CREATE TABLE x.mine (p int REFERENCES a.p)");
     rig.at_source("UPDATE a.p SET v = 'y' WHERE k = 1");
@@ -553,12 +568,18 @@ fn a_user_who_has_the_owners_rights_by_itself_refreshes_too() {
         assert_same(&rig, done);
     }
     assert_exit(&worker.clone().arg("verify").run(), 0);
+    let refused = |reason: &str| {
+        let output = refresh.run();
+        assert_exit(&output, 73);
+        assert!(
+            text(output.last(), "reason").contains(reason),
+            "{}",
+            output.last()
+        );
+    };
+    rig.at_source("ALTER TABLE s.secret FORCE ROW LEVEL SECURITY");
+    assert_exit(&worker.run(), 0);
+    refused("row security is forced");
     rig.at_target("ALTER ROLE refresh_mover NOINHERIT");
-    let output = refresh.run();
-    assert_exit(&output, 73);
-    assert!(
-        text(output.last(), "reason").contains("rights by itself"),
-        "{}",
-        output.last()
-    );
+    refused("rights by itself");
 }
