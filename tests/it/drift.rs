@@ -343,7 +343,7 @@ fn a_source_with_another_history_tells_nothing() {
 }
 
 /// What is done to a table at random. `{t}` is the table, `{n}` a number.
-const DEEDS: [&str; 18] = [
+pub(crate) const DEEDS: [&str; 18] = [
     "INSERT INTO {t} SELECT {n}, 'x' FROM generate_series(1, {n} % 7)",
     "UPDATE {t} SET v = v || '.' WHERE k % 11 = {n} % 11",
     "UPDATE {t} SET k = k WHERE k = {n} % 40",
@@ -365,7 +365,7 @@ const DEEDS: [&str; 18] = [
 ];
 
 /// A random number, and the state that comes after it.
-fn random(state: &mut u64) -> u64 {
+pub(crate) fn random(state: &mut u64) -> u64 {
     *state ^= *state << 13;
     *state ^= *state >> 7;
     *state ^= *state << 17;
