@@ -334,6 +334,11 @@ impl Progress {
         unrecorded.for_each(Moved::record);
     }
 
+    /// Says how many rows the unit holds, those included that have not moved.
+    pub(crate) fn holds(&self, rows: u64) {
+        self.state().rows = Some(rows);
+    }
+
     /// Names what the load leaves behind.
     pub(crate) fn not_carried(&self, what: Vec<String>) {
         self.state().not_carried.extend(what);

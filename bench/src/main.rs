@@ -25,10 +25,12 @@ use testbed::{Cluster, Server};
 
 use crate::cost::Cost;
 use crate::sets::{Data, SETS, Set};
-use crate::tools::{How, Sides, TOOLS, Tool};
+use crate::tools::{How, Sides, TOOLS, Tool, word};
 
 /// The database on both sides, and the schema in it.
 const DATABASE: &str = "bench";
+/// On the target, what was loaded before the set changed.
+const LOADED: &str = "loaded";
 const SCHEMA: &str = "bench";
 
 /// The same on both sides. Autovacuum would work for one tool on what another has left.
@@ -193,9 +195,13 @@ fn write_picture(path: &Path, picture: &str) {
 /// Runs every tool that is meant for the set, round by round.
 fn measure(set: &'static Set, options: &Options, source: &Cluster, target: &Cluster) -> Measured {
     let started = Instant::now();
-    let data = set.fill(source, options.scale);
-    eprintln!("{}: filled in {:.0} s", set.name, started.elapsed().as_secs_f64());
+    let mut data = set.fill(source, options.scale);
     let sides = Sides::new(source, target, set.way);
+    if set.changes {
+        load(&sides);
+        data = set.change(source, options.scale);
+    }
+    eprintln!("{}: filled in {:.0} s", set.name, started.elapsed().as_secs_f64());
     let wanted = options.tools.iter().filter(|tool| set.tools.contains(&tool.word));
     let mut rows: Vec<Row> = wanted
         .map(|tool| Row {
@@ -224,13 +230,34 @@ fn measure(set: &'static Set, options: &Options, source: &Cluster, target: &Clus
     for cluster in [source, target] {
         drop_database(cluster);
     }
+    target.psql("postgres", &format!("DROP DATABASE IF EXISTS {LOADED}"));
     Measured { set, data, rows }
 }
 
-/// One run, onto an empty database, and whether everything has arrived.
+/// Loads what is to be refreshed later, and keeps it.
+fn load(sides: &Sides<'_>) {
+    sides.target.create_database(DATABASE);
+    let script = r#"PATH=$BIN "$SCHEMAFERRY" load"#;
+    let loaded = cost::run(script, sides);
+    loaded.unwrap_or_else(|problem| panic!("what is to be refreshed is not loaded: {problem}"));
+    sides.target.psql(
+        "postgres",
+        &format!("ALTER DATABASE {DATABASE} RENAME TO {LOADED}"),
+    );
+}
+
+/// One run, onto an empty database or what was loaded before, and whether everything has arrived.
 fn run(tool: &Tool, sides: &Sides<'_>, data: &Data) -> Result<Cost, String> {
     drop_database(sides.target);
-    sides.target.create_database(DATABASE);
+    let template = if tool.word == word::REFRESH {
+        LOADED
+    } else {
+        "template1"
+    };
+    sides.target.psql(
+        "postgres",
+        &format!("CREATE DATABASE {DATABASE} TEMPLATE {template}"),
+    );
     sides.target.psql("postgres", "CHECKPOINT");
     let cost = match tool.how {
         How::Script(script) => cost::run(script, sides)?,

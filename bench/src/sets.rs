@@ -15,6 +15,8 @@ pub(crate) struct Set {
     /// The words of the tools that are run on it.
     pub(crate) tools: &'static [&'static str],
     pub(crate) way: Way,
+    /// Another file, `NAME.change.sql`, writes to it after it was loaded, and what the tools bring is the outcome.
+    pub(crate) changes: bool,
 }
 
 /// What lies between the tools and the source.
@@ -50,7 +52,10 @@ const TRAVELLERS: &[&str] = &[
     word::COPY,
 ];
 
-pub(crate) const SETS: [Set; 11] = [
+/// To a target that holds what was there before.
+const REFRESHERS: &[&str] = &[word::PGCOPYDB_2, word::PGCOPYDB_4, word::COPY, word::REFRESH];
+
+pub(crate) const SETS: [Set; 15] = [
     Set::direct("warehouse", EVERYONE),
     Set::direct("small", EVERYONE),
     Set::direct("documents", EVERYONE),
@@ -97,10 +102,15 @@ pub(crate) const SETS: [Set; 11] = [
             }),
             tls: false,
         },
+        changes: false,
     },
     Set::over_a_line("line-100", 20, 100),
     Set::over_a_line("line-400", 5, 400),
     Set::over_a_line("line-1000", 5, 1000),
+    Set::refreshed("refresh-1"),
+    Set::refreshed("refresh-10"),
+    Set::refreshed("refresh-50"),
+    Set::refreshed("refresh-documents"),
 ];
 
 /// What a set holds.
@@ -117,7 +127,19 @@ impl Set {
             line: None,
             tls: false,
         };
-        Self { name, tools, way }
+        Self {
+            name,
+            tools,
+            way,
+            changes: false,
+        }
+    }
+
+    const fn refreshed(name: &'static str) -> Self {
+        Self {
+            changes: true,
+            ..Self::direct(name, REFRESHERS)
+        }
     }
 
     const fn over_a_line(name: &'static str, delay_ms: u64, megabits_per_second: u64) -> Self {
@@ -133,6 +155,7 @@ impl Set {
             name,
             tools: TRAVELLERS,
             way,
+            changes: false,
         }
     }
 
@@ -146,28 +169,14 @@ impl Set {
     /// Makes it on the source.
     pub(crate) fn fill(&self, source: &Cluster, scale: f64) -> Data {
         source.create_database(DATABASE);
-        let output = source
-            .client("psql", DATABASE)
-            .args(["-X", "-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", "-v"])
-            .arg(format!("scale={scale}"))
-            .arg("-f")
-            .arg(self.file())
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}: {}",
-            self.file().display(),
-            String::from_utf8_lossy(&output.stderr)
-        );
-        source.psql(DATABASE, "CHECKPOINT");
-        let tables = format!("FROM pg_class WHERE relkind = 'r' AND relnamespace = '{SCHEMA}'::regnamespace");
-        let ask = |what: &str| source.psql(DATABASE, &format!("SELECT {what} {tables}"));
-        Data {
-            size: ask("pg_size_pretty(sum(pg_table_size(oid)))"),
-            tables: ask("count(*)").parse().unwrap(),
-            fingerprint: fingerprint(source).unwrap(),
-        }
+        run(source, scale, &self.file());
+        Data::of(source)
+    }
+
+    /// Writes to it.
+    pub(crate) fn change(&self, source: &Cluster, scale: f64) -> Data {
+        run(source, scale, &self.file().with_extension("change.sql"));
+        Data::of(source)
     }
 
     fn file(&self) -> PathBuf {
@@ -175,6 +184,36 @@ impl Set {
             .join("sets")
             .join(self.name)
             .with_extension("sql")
+    }
+}
+
+fn run(source: &Cluster, scale: f64, file: &Path) {
+    let output = source
+        .client("psql", DATABASE)
+        .args(["-X", "-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", "-v"])
+        .arg(format!("scale={scale}"))
+        .arg("-f")
+        .arg(file)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}: {}",
+        file.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    source.psql(DATABASE, "CHECKPOINT");
+}
+
+impl Data {
+    fn of(source: &Cluster) -> Self {
+        let tables = format!("FROM pg_class WHERE relkind = 'r' AND relnamespace = '{SCHEMA}'::regnamespace");
+        let ask = |what: &str| source.psql(DATABASE, &format!("SELECT {what} {tables}"));
+        Self {
+            size: ask("pg_size_pretty(sum(pg_table_size(oid)))"),
+            tables: ask("count(*)").parse().unwrap(),
+            fingerprint: fingerprint(source).unwrap(),
+        }
     }
 }
 

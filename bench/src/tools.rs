@@ -37,10 +37,11 @@ pub(crate) mod word {
     pub(crate) const PIPE: &str = "pipe";
     pub(crate) const COPY: &str = "copy";
     pub(crate) const COPY_WITHOUT_LZ4: &str = "copy-without-lz4";
+    pub(crate) const REFRESH: &str = "refresh";
 }
 
 /// The worker's, one for each way to run it.
-const OURS: [&str; 3] = [word::PIPE, word::COPY, word::COPY_WITHOUT_LZ4];
+const OURS: [&str; 4] = [word::PIPE, word::COPY, word::COPY_WITHOUT_LZ4, word::REFRESH];
 
 macro_rules! analyze {
     () => {
@@ -78,7 +79,7 @@ macro_rules! pgcopydb {
     };
 }
 
-pub(crate) const TOOLS: [Tool; 13] = [
+pub(crate) const TOOLS: [Tool; 14] = [
     Tool::script(
         word::ORIGINAL,
         "pg_dump -Fc | pg_restore",
@@ -144,6 +145,12 @@ psql -X -d "$SOURCE" -c "COPY bench.reading TO STDOUT (FORMAT binary)" |
         word::COPY_WITHOUT_LZ4,
         "schemaferry METHOD=copy, no lz4",
         r#"PATH=$BIN METHOD=copy TOAST_COMPRESSION=server "$SCHEMAFERRY" load"#,
+    ),
+    // Onto what was loaded before the change.
+    Tool::script(
+        word::REFRESH,
+        "schemaferry refresh",
+        r#"PATH=$BIN REFRESH=only "$SCHEMAFERRY" refresh"#,
     ),
 ];
 

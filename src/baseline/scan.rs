@@ -58,6 +58,9 @@ pub(crate) async fn rows(
             let rows = Rows {
                 old: number(row, "old"),
                 new: number(row, "new"),
+                first_block: row
+                    .get::<_, Option<i64>>("first")
+                    .and_then(|block| u32::try_from(block).ok()),
             };
             (row.get("oid"), rows)
         });
@@ -67,8 +70,7 @@ pub(crate) async fn rows(
     let mut sums: BTreeMap<u32, Rows> = BTreeMap::new();
     for (oid, rows) in counted.concat() {
         let sum = sums.entry(oid).or_default();
-        sum.old += rows.old;
-        sum.new += rows.new;
+        *sum = sum.and(rows);
     }
     Ok(sums)
 }
@@ -106,8 +108,9 @@ fn ranges(blocks: u64) -> impl Iterator<Item = String> {
 fn count(table: &Table, moment: &Moment, range: &str) -> String {
     format!(
         "SELECT {}::oid AS oid, pg_catalog.count(*) FILTER (WHERE r.old) AS old, \
-         pg_catalog.count(*) FILTER (WHERE NOT r.old) AS new \
-         FROM (SELECT {} AS old FROM ONLY {}{range}) AS r",
+         pg_catalog.count(*) FILTER (WHERE NOT r.old) AS new, \
+         min((r.at::text::pg_catalog.point)[0]::bigint) FILTER (WHERE NOT r.old) AS first \
+         FROM (SELECT {} AS old, ctid AS at FROM ONLY {}{range}) AS r",
         table.oid,
         moment.has_row(),
         table.relation.quoted()

@@ -12,6 +12,20 @@ pub(crate) struct Rows {
     pub(crate) old: u64,
     /// After it, or by a transaction that ran beside one that it has not seen the end of.
     pub(crate) new: u64,
+    /// The first block that holds one of these; where rows are only ever added, those before it need not be read again.
+    pub(crate) first_block: Option<u32>,
+}
+
+impl Rows {
+    /// Those of two parts of a table.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let blocks = [self.first_block, other.first_block];
+        Self {
+            old: self.old + other.old,
+            new: self.new + other.new,
+            first_block: blocks.into_iter().flatten().min(),
+        }
+    }
 }
 
 /// What has become of a table.
@@ -145,6 +159,14 @@ mod tests {
         }
     }
 
+    fn rows(old: u64, new: u64) -> Rows {
+        Rows {
+            old,
+            new,
+            first_block: None,
+        }
+    }
+
     #[test]
     fn as_many_old_rows_as_were_loaded_prove_that_none_was_touched() {
         let before = Table {
@@ -155,20 +177,17 @@ mod tests {
             by_root: false,
             place: None,
         };
-        let judge = |old, new| Verdict::of(&before, Some(("f", Rows { old, new })));
+        let judge = |old, new| Verdict::of(&before, Some(("f", rows(old, new))));
         assert_eq!(judge(10, 0), Verdict::Unchanged);
         assert_eq!(judge(10, 3), Verdict::Appended(3));
         assert_eq!(judge(9, 1), Verdict::Changed { lost: 1, new: 1 });
         assert_eq!(judge(0, 0), Verdict::Changed { lost: 10, new: 0 });
         // Cannot be, and is nothing to rely on.
         assert_eq!(judge(11, 0), Verdict::Changed { lost: 0, new: 0 });
-        assert_eq!(
-            Verdict::of(&before, Some(("g", Rows { old: 10, new: 0 }))),
-            Verdict::Redefined
-        );
+        assert_eq!(Verdict::of(&before, Some(("g", rows(10, 0)))), Verdict::Redefined);
         assert_eq!(Verdict::of(&before, None), Verdict::Gone);
-        assert_eq!(judge(10, 3).bytes(1300, Rows { old: 10, new: 3 }), 300);
-        assert_eq!(judge(9, 1).bytes(1300, Rows { old: 9, new: 1 }), 1300);
+        assert_eq!(judge(10, 3).bytes(1300, rows(10, 3)), 300);
+        assert_eq!(judge(9, 1).bytes(1300, rows(9, 1)), 1300);
     }
 
     #[test]

@@ -129,9 +129,11 @@ impl Copy<'_> {
         )?;
         let mut counted = counted(tables, &workers);
         self.progress.counted(&counted);
-        if self.kept.is_some() {
+        if let Some(kept) = self.kept {
             // All tables are counted, by who has written their rows.
             counted.clear();
+            self.progress
+                .holds(kept.tables.values().map(|table| table.rows).sum());
         }
         Ok(Moved {
             expected: Expected { counted, sequences },

@@ -1,6 +1,6 @@
 //! What every load has left word of, for a report.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_postgres::Row;
 
@@ -53,6 +53,17 @@ pub(crate) struct Summary {
     pub(crate) slowest: Vec<Slow>,
     pub(crate) not_carried: Vec<String>,
     pub(crate) not_frozen: Vec<String>,
+    /// Of a refresh alone.
+    pub(crate) refreshed: Option<Refreshed>,
+}
+
+/// Tables by what a refresh did with them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Refreshed {
+    pub(crate) kept: u64,
+    pub(crate) appended_to: u64,
+    pub(crate) loaded_again: u64,
 }
 
 /// Of all tables.

@@ -9,7 +9,7 @@ mod landed;
 mod measured;
 mod standing;
 
-pub(crate) use attempts::{Attempt, attempts, changed_between};
+pub(crate) use attempts::{Attempt, Refreshed, attempts, changed_between};
 pub(crate) use deferred::{Deferred, awaited, defer_again, foreign_keys, note_made, statements, still_made};
 pub(crate) use form::{open, outdated};
 pub(crate) use history::{Past, history};

@@ -258,7 +258,9 @@ impl Found {
             let moves = match action {
                 Action::Append { new, .. } => {
                     let old = base.place_of(known).moment.has_row();
-                    kept.added.insert(table.oid, format!("NOT ({old})"));
+                    let first = rows.first_block.unwrap_or(0);
+                    let added = format!("ctid >= '({first},0)'::pg_catalog.tid AND NOT ({old})");
+                    kept.added.insert(table.oid, added);
                     (new, verdict.bytes(table.size_bytes, rows))
                 }
                 Action::Reload => (rows.old + rows.new, table.size_bytes),

@@ -471,7 +471,11 @@ fn attempt_part(number: usize, attempt: &Attempt) -> Markup {
         h3 { "Attempt " (number) }
         p {
             @if attempt.outcome == Outcome::Complete {
-                (HumanCount(attempt.tables)) " tables, " (HumanBytes(attempt.bytes)) " in " (span(attempt.seconds()))
+                @if let Some(refreshed) = attempt.refreshed {
+                    (HumanCount(refreshed.kept)) " tables kept, " (HumanCount(refreshed.appended_to)) " appended to, "
+                    (HumanCount(refreshed.loaded_again)) " loaded again: "
+                } @else { (HumanCount(attempt.tables)) " tables, " }
+                 (HumanBytes(attempt.bytes)) " in " (span(attempt.seconds()))
             } @else { (name(&why_again(attempt))) }
         }
         @if !attempt.differences.is_empty() { (names(&attempt.differences)) }

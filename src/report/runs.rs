@@ -7,7 +7,7 @@ use serde::Serialize;
 use strum::IntoStaticStr;
 
 use crate::config::listed;
-use crate::ledger::{self, LoadState};
+use crate::ledger::{self, LoadState, Refreshed};
 
 /// Everything that was loaded under one `RUN_ID`.
 #[derive(Debug, Clone)]
@@ -70,6 +70,8 @@ pub(crate) struct Attempt {
     pub(super) slowest: Vec<Slow>,
     pub(super) not_carried: Vec<String>,
     pub(super) not_frozen: usize,
+    /// Of a refresh alone: what of the unit stayed where it was.
+    pub(super) refreshed: Option<Refreshed>,
     pub(super) accept_reason: Option<String>,
     /// The user of the target.
     pub(super) user: Option<String>,
@@ -198,6 +200,7 @@ impl Attempt {
             slowest: slowest.collect(),
             not_carried: summary.not_carried.clone(),
             not_frozen: summary.not_frozen.len(),
+            refreshed: summary.refreshed,
             accept_reason: variables.accept_reason.clone(),
             user: variables.user.clone(),
             source: first.source.clone(),

@@ -1,4 +1,4 @@
--- Every complete load that the ledger holds, newest first, with what a forecast needs. A load of an earlier release has not kept
+-- Every complete load that the ledger holds, newest first, with what a forecast needs; refreshes are none. A load of an earlier release has not kept
 -- the size of its tables; the bytes that travelled are near to it.
 SELECT l.schema_name, l.attempt, extract(epoch FROM l.started_at)::float8 AS started,
        coalesce((l.summary -> 'totals' ->> 'size')::float8, (l.summary -> 'totals' ->> 'bytes')::float8, 0) AS size,
@@ -10,4 +10,5 @@ SELECT l.schema_name, l.attempt, extract(epoch FROM l.started_at)::float8 AS sta
              ORDER BY p.number) AS seconds
 FROM schemaferry.load l
 WHERE l.state IN ('complete', 'sealed') AND pg_catalog.jsonb_typeof(l.summary -> 'phases') = 'array'
+  AND pg_catalog.jsonb_typeof(l.summary -> 'refreshed') IS DISTINCT FROM 'object'
 ORDER BY l.id DESC

@@ -33,7 +33,8 @@ fn main() -> ExitCode {
     rehearsal.first(&mut protocol, &first);
     rehearsal.cure(&mut protocol);
     rehearsal.compare(&mut protocol, &first, "verify");
-    rehearsal.second(&mut protocol);
+    let second = rehearsal.second(&mut protocol);
+    rehearsal.refresh(&mut protocol, &second);
     rehearsal.go_live(&mut protocol);
     if protocol.end() {
         ExitCode::SUCCESS

@@ -340,7 +340,7 @@ impl Rehearsal {
     }
 
     /// The second rehearsal, over the first.
-    pub(crate) fn second(&self, protocol: &mut Protocol) {
+    pub(crate) fn second(&self, protocol: &mut Protocol) -> Value {
         protocol.step("the source has new, changed and deleted rows, and a column more; plan again");
         self.source.psql(DATABASE, &warehouse::changes());
         self.source.psql(DATABASE, "ANALYZE");
@@ -375,6 +375,54 @@ impl Rehearsal {
             "\"go-with-conditions\"",
             &report["decision"]["verdict"],
         );
+        input
+    }
+
+    /// What has changed since, and nothing else.
+    pub(crate) fn refresh(&self, protocol: &mut Protocol, input: &Value) {
+        protocol.step("the source has new, changed and deleted rows again; refresh");
+        self.source.psql(DATABASE, &warehouse::writes());
+        let mut refresh = input.clone();
+        refresh["command"] = "refresh".into();
+        let run = self.execute_undisturbed("refresh", &refresh);
+        run.expect_loaded(protocol, warehouse::UNITS);
+        protocol.expect("failures", NONE, run.failures());
+        let whole = run.records("the whole unit is loaded");
+        let whole = whole
+            .iter()
+            .map(|record| format!("{}: {}", record["schema"], record["reason"]));
+        protocol.expect("units that were loaded whole", NONE, listed(whole));
+        let decided = run.records("refresh decided");
+        let sum = |field: &str| -> u64 {
+            let told = decided
+                .iter()
+                .filter_map(|record| record["refreshed"][field].as_u64());
+            told.sum()
+        };
+        protocol.expect(
+            "units that were brought up to date",
+            warehouse::UNITS,
+            decided.len(),
+        );
+        Protocol::note(
+            "tables",
+            format!(
+                "{} kept, {} appended to, {} loaded again; {} of {} bytes moved",
+                sum("kept"),
+                sum("appended_to"),
+                sum("loaded_again"),
+                sum("bytes"),
+                sum("size")
+            ),
+        );
+        Protocol::note("all refreshes together", format!("{:.1} s", run.seconds()));
+        self.compare(protocol, input, "verify --frozen");
+        let report = self.report(protocol, "refresh");
+        protocol.expect(
+            "verdict",
+            "\"go-with-conditions\"",
+            &report["decision"]["verdict"],
+        );
     }
 
     /// Seals everything; what is loaded after that touches nothing.
@@ -397,7 +445,7 @@ impl Rehearsal {
         let units = input_of(&refused);
         for (name, loaded, outcomes) in [
             ("rehearsal-3", 0, "occupied, ok"),
-            ("rehearsal-2", warehouse::UNITS, "ok"),
+            ("refresh", warehouse::UNITS, "ok"),
         ] {
             let run = self.execute_undisturbed(name, &units);
             run.expect_loaded(protocol, loaded);
@@ -428,6 +476,9 @@ fn listed(words: impl IntoIterator<Item = impl Into<String>>) -> String {
 fn input_of(plan: &Output) -> Value {
     serde_json::from_str(&plan.stdout).unwrap()
 }
+
+/// How the first record of what moves rows names the command.
+const COMMANDS: [&str; 2] = [r#""command":"load""#, r#""command":"refresh""#];
 
 impl Execution {
     fn lines(&self) -> &[Value] {
@@ -478,13 +529,21 @@ impl Execution {
     fn loads(&self) -> impl Iterator<Item = Vec<Value>> {
         let loads = self.seen.logs.values();
         loads
-            .filter(|lines| lines[0].contains("\"command\":\"load\""))
+            .filter(|lines| COMMANDS.iter().any(|command| lines[0].contains(command)))
             .map(|lines| {
                 lines
                     .iter()
                     .filter_map(|line| serde_json::from_str(line).ok())
                     .collect()
             })
+    }
+
+    /// All records of loads with this message.
+    fn records(&self, message: &str) -> Vec<Value> {
+        let records = self.loads().flatten();
+        records
+            .filter(|record: &Value| record["msg"] == message)
+            .collect()
     }
 
     /// The times of the first and of the last record of all loads.

@@ -109,6 +109,13 @@ pub(crate) fn statements(scale: usize) -> Vec<String> {
 
 /// What the source has come to until the second rehearsal: rows that are new, changed and gone, and one definition.
 pub(crate) fn changes() -> String {
+    let definition =
+        "ALTER TABLE sales.entry ADD COLUMN discount shared.amount NOT NULL DEFAULT 0;".to_owned();
+    definition + &writes()
+}
+
+/// Rows of every fourth department that are new, changed and gone.
+pub(crate) fn writes() -> String {
     let rows = DEPARTMENTS.iter().step_by(4).map(|department| {
         format!(
             "UPDATE {department}.entry SET amount = amount + 1 WHERE id % 50 = 0;
@@ -117,12 +124,10 @@ pub(crate) fn changes() -> String {
              SELECT country, currency, amount, customer, note FROM {department}.entry WHERE id % 25 = 0;"
         )
     });
-    let definition =
-        "ALTER TABLE sales.entry ADD COLUMN discount shared.amount NOT NULL DEFAULT 0;".to_owned();
     let stored = DEPARTMENTS
         .chunks(PER_MART)
         .map(|departments| format!("REFRESH MATERIALIZED VIEW {}.by_country;", mart_of(departments)));
-    rows.chain([definition]).chain(stored).collect()
+    rows.chain(stored).collect()
 }
 
 fn shared() -> String {

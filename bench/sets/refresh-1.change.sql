@@ -1,0 +1,2 @@
+\set added 0.01
+\ir added.sql
