@@ -9,7 +9,6 @@ use crate::baseline;
 use crate::build::statements;
 use crate::catalogue::{self, Counted};
 use crate::error::Error;
-use crate::ledger;
 use crate::progress::Progress;
 use crate::server::session::{self, Session};
 use crate::unit::Unit;
@@ -27,16 +26,15 @@ struct Part {
     xids: Vec<u32>,
 }
 
-/// Names the tables, by their OIDs on the source, whose rows are not exactly those that `loads` have written and that are expected of
+/// Names the tables, by their OIDs on the source, whose rows are not exactly those that have `landed` and that are expected of
 /// `tables`.
 pub(super) async fn strangers(
-    (unit, target): (&Unit<'_>, &Session),
+    unit: &Unit<'_>,
     tables: &[(&catalogue::Table, &baseline::Table)],
-    loads: &[i64],
+    landed: &BTreeMap<u32, Vec<u32>>,
     progress: &Progress,
 ) -> Result<BTreeSet<u32>, Error> {
-    let landed = ledger::transactions(target, loads).await?;
-    let parts = parts(tables, &landed);
+    let parts = parts(tables, landed);
     let limit = watchdog::lock_timeout(unit.config.lock_timeout);
     let role = unit.names.role("count");
     let open = (0..unit.config.jobs).map(|_| Session::open(&unit.servers.target, &role, limit));

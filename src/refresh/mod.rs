@@ -16,10 +16,11 @@ use crate::archive::dump::Archive;
 use crate::archive::parts::Division;
 use crate::baseline::{self, Definitions, Moment, Place, Rows, Verdict, scan, verdict};
 use crate::catalogue::code::SearchPath;
-use crate::catalogue::{self, Table};
+use crate::catalogue::{self, Relation, Table};
 use crate::config::{self, Method};
 use crate::copy::{Contents, Kept};
 use crate::error::{Error, Refused};
+use crate::ledger;
 use crate::progress::{Phase, Progress};
 use crate::refresh::action::Action;
 use crate::refresh::base::Base;
@@ -121,7 +122,11 @@ async fn decided<'a>(asked: &Asked<'a, '_>) -> Result<Refresh<'a>, Hindrance> {
         let action = moving.get(&table.oid)?;
         Some((&table.relation, action.is_reload()))
     });
-    let leaving = open::leaving(target, &unit.config.schemas, changed).await?;
+    let schemas = &unit.config.schemas;
+    let changed: Vec<(&Relation, bool)> = changed.collect();
+    let names = changed.iter().map(|(relation, _)| *relation).collect();
+    open::refuse_internal_triggers(target, schemas, &names).await?;
+    let leaving = open::leaving(target, schemas, changed.into_iter()).await?;
     Ok(Refresh {
         unit,
         archive: asked.archive,
@@ -197,10 +202,20 @@ impl Found {
             .await?;
         let sessions: Vec<&Session> = std::iter::once(source).chain(&readers).collect();
         let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
+        let landed = ledger::transactions(asked.target, &base.baseline.loads).await?;
+        let forgotten = both
+            .iter()
+            .find(|(table, known)| known.rows > 0 && !landed.contains_key(&table.oid));
+        if let Some((table, _)) = forgotten {
+            return Err(Hindrance::Whole(format!(
+                "by which transactions the rows of {} have come is not known any more",
+                table.relation.quoted()
+            )));
+        }
         let (fingerprints, rows, strange, keys, firing) = tokio::try_join!(
             baseline::fingerprints(source, &oids),
             scan::rows(&sessions, &scanned, asked.progress),
-            landed::strangers((unit, asked.target), &both, &base.baseline.loads, asked.progress),
+            landed::strangers(unit, &both, &landed, asked.progress),
             keys(source, unit),
             open::firing(source, &unit.config.schemas)
         )?;
@@ -340,7 +355,8 @@ impl Refresh<'_> {
         let both: Vec<(&Table, &baseline::Table)> = tables
             .filter_map(|table| Some((table, self.kept.tables.get(&table.oid)?)))
             .collect();
-        let strange = landed::strangers((self.unit, target), &both, loads, progress).await?;
+        let landed = ledger::transactions(target, loads).await?;
+        let strange = landed::strangers(self.unit, &both, &landed, progress).await?;
         let named = both.iter().filter(|(table, _)| strange.contains(&table.oid));
         Ok(named
             .map(|(table, _)| {

@@ -29,14 +29,14 @@ const CHUNK: usize = 50;
 /// A trigger or a rule of a table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Firing {
-    oid: u32,
-    /// As SQL writes it.
-    table: String,
+    table: Relation,
     /// `TRIGGER` or `RULE`.
     word: String,
     name: String,
     /// `tgenabled` or `ev_enabled`: O, D, R or A.
     letter: String,
+    /// Nobody but a superuser may disable it.
+    internal: bool,
 }
 
 /// A foreign key between the unit and other schemas, as it stands on the target.
@@ -75,13 +75,36 @@ pub(super) async fn firing(session: &Session, schemas: &Schemas) -> Result<Vec<F
         .query("list triggers and rules", sql, &[&schemas.names()])
         .await?;
     let one = |row: &tokio_postgres::Row| Firing {
-        oid: row.get("oid"),
-        table: row.get("table"),
+        table: Relation {
+            schema: row.get("schema"),
+            name: row.get("table"),
+        },
         word: row.get("word"),
         name: row.get("name"),
         letter: row.get("letter"),
+        internal: row.get("internal"),
     };
     Ok(rows.iter().map(one).collect())
+}
+
+/// Refuses where something fires on a table that moves and nobody but a superuser may disable it.
+pub(super) async fn refuse_internal_triggers(
+    target: &Session,
+    schemas: &Schemas,
+    moving: &BTreeSet<&Relation>,
+) -> Result<(), Hindrance> {
+    let firing = firing(target, schemas).await?;
+    let internal = firing
+        .iter()
+        .find(|one| one.internal && moving.contains(&one.table));
+    match internal {
+        None => Ok(()),
+        Some(one) => Err(Hindrance::Whole(format!(
+            "trigger {} of {} is its parent's, which a server before 15 disables for superusers alone",
+            one.name,
+            one.table.quoted()
+        ))),
+    }
 }
 
 /// Foreign keys between the unit and others that are in the way of the tables that move: their own, and those of others to such as
@@ -135,7 +158,7 @@ impl Firing {
     fn with(&self, act: &str) -> String {
         format!(
             "ALTER TABLE ONLY {} {act} {} {}",
-            self.table,
+            self.table.quoted(),
             self.word,
             quote_ident(&self.name)
         )
@@ -362,9 +385,10 @@ impl<'a> Refresh<'a> {
 
     /// Has nothing fire on the tables that move, and empties those that are loaded again.
     async fn empty(&self, target: &Session) -> Result<(), Error> {
-        let mut fired: BTreeMap<u32, Vec<&Firing>> = BTreeMap::new();
-        for one in &self.firing {
-            fired.entry(one.oid).or_default().push(one);
+        let firing = firing(target, &self.unit.config.schemas).await?;
+        let mut fired: BTreeMap<&Relation, Vec<&Firing>> = BTreeMap::new();
+        for one in &firing {
+            fired.entry(&one.table).or_default().push(one);
         }
         let moving: Vec<_> = self
             .tables
@@ -374,7 +398,7 @@ impl<'a> Refresh<'a> {
         for chunk in moving.chunks(CHUNK) {
             let mut sql = String::from("BEGIN");
             for (table, action) in chunk {
-                for one in fired.get(&table.oid).into_iter().flatten() {
+                for one in fired.get(&table.relation).into_iter().flatten() {
                     write!(sql, ";\n{}", one.with("DISABLE")).ok();
                 }
                 if action.is_reload() {

@@ -43,6 +43,7 @@ const SCHEMA: &str = "
     CREATE TRIGGER c_replica BEFORE INSERT ON s.fired FOR EACH ROW EXECUTE FUNCTION s.fire(); ALTER TABLE s.fired ENABLE REPLICA TRIGGER c_replica;
     CREATE TRIGGER d_off BEFORE INSERT ON s.fired FOR EACH ROW EXECUTE FUNCTION s.fire(); ALTER TABLE s.fired DISABLE TRIGGER d_off;
     CREATE TRIGGER of_events AFTER INSERT ON s.event FOR EACH ROW EXECUTE FUNCTION s.fire();
+    ALTER TABLE s.event_1 ENABLE ALWAYS TRIGGER of_events; CREATE CONSTRAINT TRIGGER late AFTER INSERT ON s.event_2 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION s.fire();
     CREATE RULE quiet AS ON INSERT TO s.ruled DO ALSO NOTHING;
     CREATE VIEW s.by_customer AS SELECT c.k, c.v, sum(a.amount) FROM s.customer c JOIN s.sale a ON a.customer = c.k GROUP BY c.k;
     CREATE MATERIALIZED VIEW s.totals AS SELECT k, sum FROM s.by_customer; CREATE UNIQUE INDEX ON s.totals (k);
@@ -344,6 +345,11 @@ const WHOLE: &[(&str, &str, &str)] = &[
         "",
         "UPDATE schemaferry.load SET baseline = baseline #- '{known,loads}'",
         "earlier release",
+    ),
+    (
+        "",
+        "DELETE FROM schemaferry.landed WHERE rows = 9",
+        "not known any more",
     ),
     (
         "",

@@ -1,16 +1,20 @@
 -- What fires when rows of tables are written: triggers and rules, each with the letter that says when.
 -- $1 text[]: schemas
--- table: as SQL writes it
-SELECT c.oid, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS table, f.word, f.name, f.letter
+-- internal: before 15, what a partition has of its parent's triggers passes for the server's own
+SELECT n.nspname AS schema, c.relname AS table, f.word, f.name, f.letter, f.internal
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL (
-    SELECT 'TRIGGER', t.tgname::text, t.tgenabled::text
+    SELECT 'TRIGGER', t.tgname::text, t.tgenabled::text, t.tgisinternal
     FROM pg_catalog.pg_trigger t
-    WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
+    JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+    WHERE t.tgrelid = c.oid
+      -- Those of keys and foreign keys.
+      AND NOT (t.tgisinternal AND p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
+               AND (pg_catalog.starts_with(p.proname::text, 'RI_FKey_') OR p.proname = 'unique_key_recheck'))
     UNION ALL
-    SELECT 'RULE', w.rulename, w.ev_enabled::text
+    SELECT 'RULE', w.rulename, w.ev_enabled::text, false
     FROM pg_catalog.pg_rewrite w
     WHERE w.ev_class = c.oid
-) AS f (word, name, letter)
+) AS f (word, name, letter, internal)
 WHERE n.nspname = ANY ($1) AND c.relkind = 'r'
