@@ -214,6 +214,8 @@ pub(crate) struct Fingerprint {
     pub(crate) oid: u32,
     pub(crate) relation: Relation,
     pub(crate) hash: String,
+    /// A value may stand for another object (`regclass` and its like), which has another number on every server.
+    pub(crate) by_name: bool,
 }
 
 /// Reads what the rows of some tables mean.
@@ -227,6 +229,7 @@ pub(crate) async fn fingerprints(session: &Session, tables: &[u32]) -> Result<Ve
             name: row.get("name"),
         },
         hash: row.get("fingerprint"),
+        by_name: row.get("by_name"),
     };
     Ok(rows.iter().map(fingerprint).collect())
 }

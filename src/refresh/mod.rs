@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::archive::dump::Archive;
 use crate::archive::parts::Division;
-use crate::baseline::{self, Definitions, Moment, Place, Rows, Verdict, scan, verdict};
+use crate::baseline::{self, Definitions, Fingerprint, Moment, Place, Rows, Verdict, scan, verdict};
 use crate::catalogue::code::SearchPath;
 use crate::catalogue::{self, Relation, Table};
 use crate::config::{self, Method};
@@ -169,7 +169,7 @@ impl Asked<'_, '_> {
 
 /// What was found of a unit's tables on both sides, by their OIDs on the source.
 struct Found {
-    fingerprints: BTreeMap<u32, String>,
+    fingerprints: BTreeMap<u32, Fingerprint>,
     rows: BTreeMap<u32, Rows>,
     /// Those whose rows on the target are not the ones that were loaded.
     strange: BTreeSet<u32>,
@@ -225,7 +225,7 @@ impl Found {
             return Err(Hindrance::Failed(refused));
         }
         Ok(Self {
-            fingerprints: fingerprints.into_iter().map(|one| (one.oid, one.hash)).collect(),
+            fingerprints: fingerprints.into_iter().map(|one| (one.oid, one)).collect(),
             rows,
             strange,
             keys,
@@ -251,13 +251,17 @@ impl Found {
                 )));
             };
             let rows = self.rows.get(&table.oid).copied().unwrap_or_default();
-            let verdict = Verdict::of(known, Some((fingerprint, rows)));
-            let action = Action::of(&verdict, rows, !self.strange.contains(&table.oid));
+            let verdict = Verdict::of(known, Some((&fingerprint.hash, rows)));
+            let action = Action::of(
+                &verdict,
+                rows,
+                !self.strange.contains(&table.oid) && !fingerprint.by_name,
+            );
             record(table, &verdict, rows, action);
             let now = baseline::Table {
                 oid: table.oid,
                 relation: table.relation.clone(),
-                fingerprint: fingerprint.clone(),
+                fingerprint: fingerprint.hash.clone(),
                 rows: rows.old + rows.new,
                 by_root: known.by_root,
                 place: Some(place.clone()),

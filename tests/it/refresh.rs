@@ -492,6 +492,29 @@ fn what_somebody_else_has_written_to_the_target_is_told_without_counters() {
 }
 
 #[test]
+fn values_that_name_objects_are_read_again() {
+    let rig = Rig::new(
+        "CREATE SCHEMA x; CREATE TABLE x.a (k int); CREATE DOMAIN x.d AS regclass[]; CREATE SCHEMA s;
+         CREATE TABLE s.named AS SELECT 'x.a'::regclass AS r; CREATE TABLE s.deep AS SELECT '{x.a}'::x.d AS r; CREATE TABLE s.other AS SELECT 1 AS k",
+    );
+    rig.at_target("CREATE SCHEMA x; CREATE TABLE x.a (k int); CREATE DOMAIN x.d AS regclass[]");
+    let worker = rig.worker("s");
+    assert_exit(&worker.run(), 0);
+    rig.at_source("ALTER TABLE x.a RENAME TO b");
+    rig.at_target("DROP TABLE x.a; CREATE TABLE x.b (k int)");
+    let output = worker.arg("refresh").env("REFRESH", "only").run();
+    assert_exit(&output, 0);
+    assert_eq!(
+        actions(&output),
+        [("deep", "loaded again"), ("named", "loaded again")]
+    );
+    assert_eq!(
+        rig.at_target("SELECT n.r, d.r FROM s.named n, s.deep d"),
+        "x.b|{x.b}"
+    );
+}
+
+#[test]
 fn foreign_keys_of_finalize_are_deferred_again_where_they_are_in_the_way() {
     let rig = Rig::new(
         "CREATE SCHEMA a; CREATE TABLE a.p (k int PRIMARY KEY, v text); INSERT INTO a.p SELECT i, '' FROM generate_series(1, 9) i;

@@ -2,6 +2,7 @@
 -- enums, attributes of composites and versions of extensions among it, which pg_dump does not show. A default that is stored for
 -- rows from before its column was added never changes: a column that is dropped and added again has another number.
 -- $1 oid[]: tables
+-- by_name: a value may stand for another object, whose name it is read by
 WITH RECURSIVE col AS MATERIALIZED (
     SELECT a.* FROM pg_catalog.pg_attribute a WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped
 ), closure (root, oid) AS (
@@ -39,6 +40,8 @@ WITH RECURSIVE col AS MATERIALIZED (
     GROUP BY c.root
 )
 SELECT c.oid, n.nspname AS schema, c.relname AS name,
+       EXISTS (SELECT 1 FROM col a JOIN closure u ON u.root = a.atttypid JOIN pg_catalog.pg_type y ON y.oid = u.oid
+               WHERE a.attrelid = c.oid AND y.oid < 16384 AND pg_catalog.starts_with(y.typname::text, 'reg')) AS by_name,
        pg_catalog.md5(pg_catalog.jsonb_build_array(
            n.nspname, c.relname, c.relkind, c.relpersistence, c.relam,
            pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(
