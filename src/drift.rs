@@ -7,10 +7,11 @@ use crate::baseline::{
 };
 use crate::catalogue::{self, Table};
 use crate::config::Config;
-use crate::error::{Error, Refused, Side};
+use crate::error::{self, Error, Refused, Side};
 use crate::ledger::{self, Load, LoadState};
 use crate::lock;
 use crate::progress::{Phase, Progress};
+use crate::refresh::landed;
 use crate::server::Sides;
 use crate::server::session::Session;
 use crate::shutdown::Shutdown;
@@ -108,11 +109,13 @@ async fn compare(
     let readers = snapshot
         .readers(&unit.servers.source, &unit.names, unit.config)
         .await?;
-    let sessions: Vec<&Session> = std::iter::once(source).chain(&readers).collect();
-    let (fingerprints, rows, archive) = tokio::try_join!(
+    let scanning: Vec<&Session> = std::iter::once(source).chain(&readers).collect();
+    let target_side = (unit, &sessions.target);
+    let (fingerprints, rows, archive, ()) = tokio::try_join!(
         baseline::fingerprints(source, &oids),
-        scan::rows(&sessions, &scanned, progress),
-        dump.finish()
+        scan::rows(&scanning, &scanned, progress),
+        dump.finish(),
+        warn_of_strangers(target_side, (&tables, &known), &baseline.loads, progress)
     )?;
     let now = Definitions::of(&archive);
     drop(readers);
@@ -127,6 +130,39 @@ async fn compare(
     differences.extend(verdict::sequences(&before.sequences, &sequences));
     differences.extend(verdict::definitions(&baseline.definitions, &now));
     Ok(differences)
+}
+
+/// Warns of tables on the target whose rows are not exactly those that loads of ours have written.
+async fn warn_of_strangers(
+    (unit, target): (&Unit<'_>, &Session),
+    (tables, known): (&[Table], &BTreeMap<u32, &baseline::Table>),
+    loads: &[i64],
+    progress: &Progress,
+) -> Result<(), Error> {
+    let landed = ledger::transactions(target, loads).await?;
+    let is_told = |oid: &u32, rows: u64| rows == 0 || landed.contains_key(oid);
+    let both: Vec<(&Table, &baseline::Table)> = tables
+        .iter()
+        .filter_map(|table| Some((table, *known.get(&table.oid)?)))
+        .filter(|(table, known)| is_told(&table.oid, known.rows))
+        .collect();
+    let strange = match landed::strangers(unit, &both, &landed, progress).await {
+        Err(error) if error.is_unanswerable() => {
+            let reason = error::chain(&error);
+            tracing::warn!(reason, "who has written to the target cannot be told");
+            return Ok(());
+        }
+        strange => strange?,
+    };
+    for (table, _) in both.iter().filter(|(table, _)| strange.contains(&table.oid)) {
+        let change = format!(
+            "rows of {} are not those that were loaded",
+            table.relation.quoted()
+        );
+        let schema = &table.relation.schema;
+        tracing::warn!(schema, change, "the target is not as the load left it");
+    }
+    Ok(())
 }
 
 /// What the source holds now.

@@ -132,7 +132,7 @@ async fn line(
 ) -> Result<(), Error> {
     let config = unit.config;
     unit.sweep_others(&sessions, lock).await?;
-    if ledger::is_complete(&sessions.target, &config.schemas, &unit.entry).await? {
+    if is_done(unit, &sessions.target, scope).await? {
         progress.already_complete();
         return Ok(());
     }
@@ -204,6 +204,11 @@ async fn line(
         summary: progress.summary_with_builds(),
     };
     unit.complete(lock, &room.loads, completion).await
+}
+
+/// Whether the run has done all of it before. What was loaded may have changed since: a refresh always looks.
+async fn is_done(unit: &Unit<'_>, target: &Session, scope: Scope) -> Result<bool, Error> {
+    Ok(scope == Scope::Whole && ledger::is_complete(target, &unit.config.schemas, &unit.entry).await?)
 }
 
 /// Reads what the archive does not say while pg_dump writes it.
@@ -295,7 +300,11 @@ impl Filling<'_> {
         let are_there = self.refresh.is_some();
         let given = privileges::apply(target, &self.read.carried, (adopted, are_there), config);
         progress.not_carried(given.await?);
-        Ok((standing.with_access(target, loads).await?, noted))
+        let meanings = baseline::meanings(target, noted.tables()).await?;
+        Ok((
+            standing.with_access(target, loads).await?,
+            noted.with_target(meanings),
+        ))
     }
 
     /// The rows of the ledger under which has landed what is there in the end.

@@ -46,6 +46,25 @@ impl Noted<Contents> {
         }
     }
 
+    /// Its tables.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &Relation> {
+        let tables = match self {
+            Self::Known(contents) => contents.tables.as_slice(),
+            Self::Unknown(_) => &[],
+        };
+        tables.iter().map(|table| &table.relation)
+    }
+
+    /// With what the rows mean on the target, by table.
+    pub(crate) fn with_target(mut self, mut meanings: BTreeMap<Relation, String>) -> Self {
+        if let Self::Known(contents) = &mut self {
+            for table in &mut contents.tables {
+                table.target = meanings.remove(&table.relation);
+            }
+        }
+        self
+    }
+
     /// With the definitions, and the rows of the ledger under which all of it has landed, the whole.
     pub(crate) fn with(self, definitions: Definitions, loads: Vec<i64>) -> Noted<Baseline> {
         match self {
@@ -93,6 +112,9 @@ pub(crate) struct Table {
     /// Where in the source's history, if it is another place than the whole unit's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) place: Option<Place>,
+    /// What its rows mean on the target; not known before the load is complete.
+    #[serde(default)]
+    pub(crate) target: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as it is called")]
@@ -153,6 +175,7 @@ impl Early {
                 rows: loaded.rows,
                 by_root: loaded.by_root,
                 place: None,
+                target: None,
                 relation: one.relation,
                 fingerprint: one.hash,
             }
@@ -232,6 +255,19 @@ pub(crate) async fn fingerprints(session: &Session, tables: &[u32]) -> Result<Ve
         by_name: row.get("by_name"),
     };
     Ok(rows.iter().map(fingerprint).collect())
+}
+
+/// What the rows of some tables mean on a server that has them under other OIDs.
+pub(crate) async fn meanings(
+    session: &Session,
+    tables: impl Iterator<Item = &Relation>,
+) -> Result<BTreeMap<Relation, String>, Error> {
+    let names: Vec<String> = tables.map(Relation::quoted).collect();
+    let sql = "SELECT pg_catalog.to_regclass(w.name)::oid FROM pg_catalog.unnest($1::text[]) AS w (name)";
+    let rows = session.query("look up the tables", sql, &[&names]).await?;
+    let oids: Vec<u32> = rows.iter().filter_map(|row| row.get(0)).collect();
+    let found = fingerprints(session, &oids).await?;
+    Ok(found.into_iter().map(|one| (one.relation, one.hash)).collect())
 }
 
 /// Whether what a snapshot has seen outlives a crash of the server; a server that does not tell is not believed. Asked in the

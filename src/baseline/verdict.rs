@@ -176,6 +176,7 @@ mod tests {
             rows: 10,
             by_root: false,
             place: None,
+            target: None,
         };
         let judge = |old, new| Verdict::of(&before, Some(("f", rows(old, new))));
         assert_eq!(judge(10, 0), Verdict::Unchanged);

@@ -29,6 +29,9 @@ impl Base {
         let loads = loads.map_err(|why| Hindrance::Whole(why.reason))?;
         refuse_altered(target, config, &loads).await?;
         let mut noted = loads.iter().filter_map(|load| Some((load, load.baseline()?)));
+        if let Some((exit, reason)) = loads.iter().find_map(Load::failed) {
+            return whole(&format!("the last attempt ended with {exit}: {reason}"));
+        }
         let (mut baseline, unfinished) = match noted.next() {
             Some((load, Noted::Known(baseline))) if !baseline.loads.is_empty() => {
                 (baseline, (load.state == LoadState::Loading).then_some(load.id))

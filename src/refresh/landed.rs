@@ -28,7 +28,7 @@ struct Part {
 
 /// Names the tables, by their OIDs on the source, whose rows are not exactly those that have `landed` and that are expected of
 /// `tables`.
-pub(super) async fn strangers(
+pub(crate) async fn strangers(
     unit: &Unit<'_>,
     tables: &[(&catalogue::Table, &baseline::Table)],
     landed: &BTreeMap<u32, Vec<u32>>,

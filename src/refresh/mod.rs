@@ -7,13 +7,14 @@
 mod action;
 mod base;
 mod keys;
-mod landed;
+pub(crate) mod landed;
 mod open;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::archive::dump::Archive;
 use crate::archive::parts::Division;
+use crate::archive::toc::Entry;
 use crate::baseline::{self, Definitions, Fingerprint, Moment, Place, Rows, Verdict, scan, verdict};
 use crate::catalogue::code::SearchPath;
 use crate::catalogue::{self, Relation, Table};
@@ -117,6 +118,7 @@ async fn decided<'a>(asked: &Asked<'a, '_>) -> Result<Refresh<'a>, Hindrance> {
     let tables = &asked.contents.tables;
     let found = Found::read(asked, &base).await?;
     let (kept, moving) = found.judge(tables, &base, &place)?;
+    refuse_invalid(asked.archive, &moving)?;
     let Keys { going, waves } = Keys::of(&found.keys, &moving);
     let changed = tables.iter().filter_map(|table| {
         let action = moving.get(&table.oid)?;
@@ -212,13 +214,19 @@ impl Found {
                 table.relation.quoted()
             )));
         }
-        let (fingerprints, rows, strange, keys, firing) = tokio::try_join!(
+        let meanings =
+            baseline::meanings(asked.target, both.iter().map(|(_, known)| &known.relation)).await?;
+        let redefined = both.iter().filter(|(_, known)| {
+            known.target.is_none() || meanings.get(&known.relation) != known.target.as_ref()
+        });
+        let (fingerprints, rows, mut strange, keys, firing) = tokio::try_join!(
             baseline::fingerprints(source, &oids),
             scan::rows(&sessions, &scanned, asked.progress),
             landed::strangers(unit, &both, &landed, asked.progress),
             keys(source, unit),
             open::firing(source, &unit.config.schemas)
         )?;
+        strange.extend(redefined.map(|(table, _)| table.oid));
         let stranger = tables.iter().find(|table| strange.contains(&table.oid));
         let refused = stranger.and_then(|table| base.refuse_strangers(unit.config, &table.relation));
         if let Some(refused) = refused {
@@ -265,6 +273,7 @@ impl Found {
                 rows: rows.old + rows.new,
                 by_root: known.by_root,
                 place: Some(place.clone()),
+                target: known.target.clone(),
             };
             kept.tables.insert(table.oid, now);
             let Some(action) = action else { continue };
@@ -288,6 +297,23 @@ impl Found {
             moving.insert(table.oid, action);
         }
         Ok((kept, moving))
+    }
+}
+
+/// Refuses where rows are to come again that a constraint which is not validated, and is there, may not allow.
+fn refuse_invalid(archive: &Archive, moving: &BTreeMap<u32, Action>) -> Result<(), Hindrance> {
+    let is_invalid = |entry: &&Entry| {
+        entry.desc.ends_with("CONSTRAINT")
+            && entry.desc != "FK CONSTRAINT"
+            && entry.definition.contains("NOT VALID")
+    };
+    let invalid = archive.entries.iter().find(is_invalid);
+    match invalid.filter(|_| moving.values().any(Action::is_reload)) {
+        None => Ok(()),
+        Some(entry) => Err(Hindrance::Whole(format!(
+            "constraint {} is not validated, and may not allow rows that were there before it",
+            entry.tag
+        ))),
     }
 }
 

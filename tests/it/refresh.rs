@@ -348,7 +348,7 @@ const WHOLE: &[(&str, &str, &str)] = &[
     ),
     (
         "",
-        "DELETE FROM schemaferry.landed WHERE rows = 9",
+        "DELETE FROM schemaferry.landed WHERE rows = 100",
         "not known any more",
     ),
     (
@@ -440,7 +440,11 @@ fn what_cannot_be_told_table_by_table_is_loaded_whole_if_that_is_wanted() {
 
 #[test]
 fn what_somebody_else_has_written_to_the_target_is_told_without_counters() {
-    let rig = Rig::new(TABLE);
+    let of_both = "CREATE SCHEMA x; CREATE TYPE x.e AS ENUM ('a', 'b');";
+    let rig = Rig::new(&format!(
+        "{of_both} {TABLE} CREATE TABLE s.labelled AS SELECT 'a'::x.e AS e"
+    ));
+    rig.at_target(of_both);
     let worker = rig.worker("s");
     let refresh = worker.clone().arg("refresh").env("REFRESH", "only");
     let replace = refresh.clone().env("ON_EXISTING", "replace");
@@ -453,6 +457,14 @@ fn what_somebody_else_has_written_to_the_target_is_told_without_counters() {
     ] {
         rig.at_target(&format!("{written}; SELECT pg_stat_force_next_flush()"));
         rig.at_target("SELECT pg_stat_reset()");
+        let told = worker.clone().arg("drift").run();
+        assert_exit(&told, 0);
+        let mut changes = told.records.iter().map(|record| text(record, "change"));
+        assert!(
+            changes.any(|change| change.contains("are not those that were loaded")),
+            "{written}: {}",
+            told.stdout
+        );
         let refused = refresh.run();
         assert_exit(&refused, 73);
         assert!(
@@ -485,10 +497,39 @@ fn what_somebody_else_has_written_to_the_target_is_told_without_counters() {
         "{}",
         output.last()
     );
-    // The next one loads that table again.
+    // What is known to differ is not kept.
+    assert_exit(&refresh.run(), 73);
+    assert_exit(&worker.clone().arg("refresh").run(), 0);
+    assert_same_tables(&rig, "written meanwhile");
+    // Values that another definition has taken or changed, without a write that any row shows.
+    rig.at_target("ALTER TABLE s.t DROP v; ALTER TABLE s.t ADD v text");
+    assert_exit(&refresh.run(), 73);
+    assert_exit(&worker.run(), 0);
+    rig.at_target("ALTER TYPE x.e RENAME VALUE 'a' TO 'z'");
+    assert_exit(&refresh.run(), 73);
+}
+
+#[test]
+fn a_refresh_looks_under_any_run_id_and_lets_be_what_no_constraint_would_allow_again() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; CREATE TABLE s.t (k int); INSERT INTO s.t VALUES (-1), (2); ALTER TABLE s.t ADD CHECK (k > 0) NOT VALID; CREATE TABLE s.u (k int)",
+    );
+    let worker = rig.worker("s").env("RUN_ID", "one");
+    assert_exit(&worker.run(), 0);
+    rig.at_source("INSERT INTO s.u VALUES (1)");
+    let refresh = worker.clone().arg("refresh");
     let output = refresh.run();
     assert_exit(&output, 0);
-    assert_eq!(actions(&output), [("still", "loaded again")]);
+    assert_eq!(actions(&output), [("u", "appended to")]);
+    rig.at_source("DELETE FROM s.t WHERE k = 2");
+    let output = refresh.run();
+    assert_exit(&output, 0);
+    assert!(
+        why_whole(&output).contains("is not validated"),
+        "{}",
+        output.stdout
+    );
+    assert_eq!(rig.at_target("TABLE s.t"), "-1");
 }
 
 #[test]
