@@ -7,6 +7,7 @@ use crate::catalogue::{self, Relation};
 use crate::clear;
 use crate::config::{Config, OnExisting, SchemaName};
 use crate::error::Error;
+use crate::exit::Exit;
 use crate::ledger::{self, Load, LoadState};
 use crate::refresh::{Hindrance, NAMED_MAX};
 use crate::server::session::Session;
@@ -29,7 +30,9 @@ impl Base {
         let loads = loads.map_err(|why| Hindrance::Whole(why.reason))?;
         refuse_altered(target, config, &loads).await?;
         let mut noted = loads.iter().filter_map(|load| Some((load, load.baseline()?)));
-        if let Some((exit, reason)) = loads.iter().find_map(Load::failed) {
+        // What is known to differ is not kept; what was in the way of any other end is gone by now, or shows again.
+        let differs = |(exit, _): &(u64, String)| *exit == u64::from(Exit::Data.code());
+        if let Some((exit, reason)) = loads.iter().filter_map(Load::failed).find(differs) {
             return whole(&format!("the last attempt ended with {exit}: {reason}"));
         }
         let (mut baseline, unfinished) = match noted.next() {

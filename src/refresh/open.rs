@@ -1,7 +1,7 @@
 //! Makes a unit ready for the rows that have changed: as its user's, with nothing that fires, without the keys and indexes that come
 //! back afterwards; and takes that back. Each step may have been done by an attempt that was interrupted.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 
 use crate::archive::parts::Division;
@@ -51,8 +51,8 @@ pub(super) struct Leaving {
 #[derive(Debug, Default)]
 struct Standing {
     /// By schema and name.
-    indexes: HashMap<(String, String), String>,
-    /// By table, as SQL writes it, and name; whether it is validated.
+    indexes: HashSet<(String, String)>,
+    /// By table, as SQL writes it, and name: whether it is validated.
     constraints: HashMap<(String, String), bool>,
 }
 
@@ -175,15 +175,6 @@ impl Firing {
     }
 }
 
-/// What of the archive is built again after the rows.
-#[derive(Debug, Default)]
-struct Plan<'a> {
-    /// Those that go, each with the statement that takes it down, foreign keys first.
-    going: Vec<(&'a Entry, String)>,
-    /// Indexes that no entry speaks of: an interrupted attempt was about to make keys of them.
-    leftovers: Vec<String>,
-}
-
 impl Standing {
     async fn read(target: &Session, schemas: &Schemas) -> Result<Self, Error> {
         let sql = include_str!("sql/standing.sql");
@@ -195,7 +186,7 @@ impl Standing {
             let (name, table): (String, String) = (row.get("name"), row.get("table"));
             match row.get::<_, Option<String>>("schema") {
                 Some(schema) => {
-                    standing.indexes.insert((schema, name), table);
+                    standing.indexes.insert((schema, name));
                 }
                 None => {
                     standing.constraints.insert((table, name), row.get("validated"));
@@ -275,10 +266,8 @@ impl<'a> Refresh<'a> {
             target.batch("commit", "COMMIT").await?;
         }
         let standing = Standing::read(target, schemas).await?;
-        let plan = self.plan(&standing);
-        let entries = plan.going.iter().map(|(_, sql)| sql);
-        for statement in entries.chain(&plan.leftovers) {
-            match target.batch("take down what is built again", statement).await {
+        for statement in self.going(&standing) {
+            match target.batch("take down what is built again", &statement).await {
                 // Something hangs on it that is not built again, a view or the index of a partitioned table: it stays.
                 Err(error) if matches!(error.sqlstate(), Some("2BP01" | "42P16")) => {
                     tracing::debug!(phase = Phase::Clear.word(), statement, "it stays");
@@ -289,8 +278,9 @@ impl<'a> Refresh<'a> {
         Ok(())
     }
 
-    /// What goes of what stands.
-    fn plan(&self, standing: &Standing) -> Plan<'a> {
+    /// The statements that take down what goes of what stands, foreign keys first; and indexes that no entry speaks of: an interrupted
+    /// attempt was about to make keys of them.
+    fn going(&self, standing: &Standing) -> Vec<String> {
         let entries = self.entries();
         let attached: BTreeSet<i32> = entries
             .iter()
@@ -312,18 +302,16 @@ impl<'a> Refresh<'a> {
                 );
                 if entry.desc == "FK CONSTRAINT" {
                     if self.going.contains(&entry.oid) || *validated != constraint.validated {
-                        keys.push((entry, sql));
+                        keys.push(sql);
                     }
                 } else if rebuilds(constraint.table) && !attached.contains(&entry.dump_id) {
-                    others.push((entry, sql));
+                    others.push(sql);
                 }
             } else if let Some(table) = self.facts.indexes.get(&entry.oid) {
                 let name = (entry.namespace.clone(), entry.tag.clone());
-                if standing.indexes.contains_key(&name)
-                    && rebuilds(*table)
-                    && !attached.contains(&entry.dump_id)
+                if standing.indexes.contains(&name) && rebuilds(*table) && !attached.contains(&entry.dump_id)
                 {
-                    others.push((entry, drop_index(&name)));
+                    others.push(drop_index(&name));
                 }
                 named.insert(name);
             }
@@ -331,12 +319,10 @@ impl<'a> Refresh<'a> {
         keys.append(&mut others);
         let unknown = standing
             .indexes
-            .keys()
+            .iter()
             .filter(|name| !self.base.is_whole() && !named.contains(*name));
-        Plan {
-            going: keys,
-            leftovers: unknown.map(drop_index).collect(),
-        }
+        keys.extend(unknown.map(drop_index));
+        keys
     }
 
     /// Entries of what is built on tables.
@@ -355,7 +341,7 @@ impl<'a> Refresh<'a> {
             } else if self.facts.indexes.contains_key(&entry.oid) {
                 !standing
                     .indexes
-                    .contains_key(&(entry.namespace.clone(), entry.tag.clone()))
+                    .contains(&(entry.namespace.clone(), entry.tag.clone()))
             } else {
                 entry.desc == "MATERIALIZED VIEW DATA"
             }
