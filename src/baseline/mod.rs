@@ -262,10 +262,13 @@ pub(crate) async fn meanings(
     session: &Session,
     tables: impl Iterator<Item = &Relation>,
 ) -> Result<BTreeMap<Relation, String>, Error> {
-    let names: Vec<String> = tables.map(Relation::quoted).collect();
-    let sql = "SELECT pg_catalog.to_regclass(w.name)::oid FROM pg_catalog.unnest($1::text[]) AS w (name)";
-    let rows = session.query("look up the tables", sql, &[&names]).await?;
-    let oids: Vec<u32> = rows.iter().filter_map(|row| row.get(0)).collect();
+    let (schemas, names): (Vec<&str>, Vec<&str>) =
+        tables.map(|one| (one.schema.as_str(), one.name.as_str())).unzip();
+    let sql = include_str!("sql/named.sql");
+    let rows = session
+        .query("look up the tables", sql, &[&schemas, &names])
+        .await?;
+    let oids: Vec<u32> = rows.iter().map(|row| row.get("oid")).collect();
     let found = fingerprints(session, &oids).await?;
     Ok(found.into_iter().map(|one| (one.relation, one.hash)).collect())
 }

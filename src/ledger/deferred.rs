@@ -41,13 +41,17 @@ pub(crate) async fn still_made(
     target: &Session,
     mut deferred: Vec<Deferred>,
 ) -> Result<Vec<Deferred>, Error> {
+    let keys = deferred.iter().map(|one| &one.foreign_key);
+    let tables = keys.clone().map(|key| &key.table);
+    let schemas: Vec<&str> = tables.clone().map(|table| table.schema.as_str()).collect();
+    let tables: Vec<&str> = tables.map(|table| table.name.as_str()).collect();
+    let names: Vec<&str> = keys.map(|key| key.name.as_str()).collect();
     let sql = include_str!("sql/still_made.sql");
-    for one in &mut deferred {
-        let key = &one.foreign_key;
-        let rows = target
-            .query("look for the foreign key", sql, &[&key.table.quoted(), &key.name])
-            .await?;
-        one.oid = rows.first().map(|row| row.get(0));
+    let rows = target
+        .query("look for foreign keys", sql, &[&schemas, &tables, &names])
+        .await?;
+    for (one, row) in deferred.iter_mut().zip(rows) {
+        one.oid = row.get("oid");
     }
     Ok(deferred)
 }

@@ -96,8 +96,9 @@ impl Side {
         let has_jobs = session
             .query_one(
                 action,
-                "SELECT coalesce(pg_catalog.has_table_privilege(pg_catalog.to_regclass('cron.job'), 'SELECT') \
-                 AND pg_catalog.has_schema_privilege(pg_catalog.to_regnamespace('cron')::oid, 'USAGE'), false)",
+                "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE n.nspname = 'cron' AND c.relname = 'job' AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') \
+                 AND pg_catalog.has_table_privilege(c.oid, 'SELECT'))",
                 &[],
             )
             .await?;

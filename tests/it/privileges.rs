@@ -80,6 +80,12 @@ fn owners_and_grants_arrive_and_the_next_load_replaces_them() {
             assert_eq!(rig.at_target(ACCESS), rig.at_source(ACCESS));
         }
         assert_eq!(rig.at_target("SELECT count(*) FROM s.t"), "2");
+        // Nor does what only reads need what the user may use of it, or of anything else.
+        for at in [Rig::at_source, Rig::at_target] {
+            at(&rig, "CREATE SCHEMA cron; CREATE TABLE cron.job (a int)");
+        }
+        assert_exit(&worker.clone().arg("drift").run(), 0);
+        assert_exit(&worker.clone().without("SCHEMA_NAME").arg("report").run(), 0);
     }
 }
 
