@@ -58,7 +58,8 @@ pub(crate) async fn load(
     match unit.guard(&lock, (shutdown, progress), line).await {
         Ok(()) => Ok(()),
         Err(error) => {
-            let error = unit.explain(error).await;
+            let resumed = scope == Scope::Whole && progress.keeps();
+            let error = unit.explain(error, resumed).await;
             unit.tell(&lock, &error, progress).await;
             unit.sweep().await;
             Err(error)
@@ -152,21 +153,17 @@ async fn line(
     let (read, contents, objects) = reading.await?;
     let deferred = read.parts.deferred.iter();
     progress.deferred(deferred.flat_map(|(_, statements)| statements.clone()).collect());
-    let refresh = match scope {
-        Scope::Whole => None,
-        Scope::Changes => {
-            let asked = refresh::Asked {
-                unit,
-                archive: &read.archive,
-                parts: &read.parts,
-                target: &target,
-                snapshot: &snapshot,
-                contents: &contents,
-                progress,
-            };
-            refresh::decide(&asked).await?
-        }
+    let asked = refresh::Asked {
+        unit,
+        purpose: scope.purpose(),
+        archive: &read.archive,
+        parts: &read.parts,
+        target: &target,
+        snapshot: &snapshot,
+        contents: &contents,
+        progress,
     };
+    let refresh = refresh::decide(&asked).await?;
 
     progress.enter(Phase::Clear);
     let comments = &read.parts.schema_comments;
@@ -244,7 +241,7 @@ struct Filling<'a> {
     /// The session for what is done one after the other.
     target: &'a Session,
     room: &'a Room,
-    /// What has changed, where the rest stays.
+    /// What has changed, where the rest stays, or what an interrupted load has not come to.
     refresh: Option<&'a Refresh<'a>>,
 }
 
@@ -294,17 +291,13 @@ impl Filling<'_> {
             .examine(config, (target, loaders), adopted, progress)
             .await?;
         if let Some(refresh) = self.refresh.filter(|_| config.verify != Verify::None) {
-            Error::unless_equal(refresh.strangers(target, &self.landed_under(), progress).await?)?;
+            let landed = (&noted, &*self.landed_under());
+            Error::unless_equal(refresh.strangers(target, landed, progress).await?)?;
         }
         progress.enter(Phase::Privileges);
-        let are_there = self.refresh.is_some();
-        let given = privileges::apply(target, &self.read.carried, (adopted, are_there), config);
+        let given = privileges::apply(target, &self.read.carried, adopted, config);
         progress.not_carried(given.await?);
-        let meanings = baseline::meanings(target, noted.tables()).await?;
-        Ok((
-            standing.with_access(target, loads).await?,
-            noted.with_target(meanings),
-        ))
+        Ok((standing.with_access(target, loads).await?, noted))
     }
 
     /// The rows of the ledger under which has landed what is there in the end.

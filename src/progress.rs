@@ -301,7 +301,12 @@ impl Progress {
         self.state().drift = Some(reason);
     }
 
-    /// Notes what a refresh has decided.
+    /// Whether something that was there before stays.
+    pub(crate) fn keeps(&self) -> bool {
+        self.state().refreshed.is_some()
+    }
+
+    /// Notes what a refresh has decided, or a load after an interrupted one.
     pub(crate) fn refreshed(&self, told: Value) {
         self.state().refreshed = Some(told);
     }

@@ -249,25 +249,36 @@ impl Unit<'_> {
         Ok(())
     }
 
-    /// The cause of a failure that would be the data's or a bug's, where definitions of the source have changed meanwhile:
-    /// no lock on tables stops that, and it passes by itself.
-    pub(crate) async fn explain(&self, error: Error) -> Error {
-        let permanent = matches!(
+    /// The cause of a failure that would be the data's or a bug's, where it may pass by itself: definitions of the source have changed
+    /// meanwhile, which no lock on tables stops; or the load was `resumed`, and what it has kept may be to blame.
+    pub(crate) async fn explain(&self, error: Error, resumed: bool) -> Error {
+        if !matches!(
             exit::classify(&error, Stage::CHANGING),
             Exit::Data | Exit::Internal
-        );
-        let Some(before) = self.definitions.get().filter(|_| permanent) else {
+        ) {
             return error;
+        }
+        if self.is_redefined().await {
+            Error::Stopped(Stop::Redefined(error::chain(&error)))
+        } else if resumed {
+            Error::Stopped(Stop::Resumed(error::chain(&error)))
+        } else {
+            error
+        }
+    }
+
+    /// Whether definitions of the source are known to have changed since the snapshot.
+    async fn is_redefined(&self) -> bool {
+        let Some(before) = self.definitions.get() else {
+            return false;
         };
         let look = async {
             let role = self.names.role("explain");
             let session = Session::open(&self.servers.source, &role, self.config.lock_timeout).await?;
             catalogue::fingerprint(&session, &self.config.schemas).await
         };
-        match tokio::time::timeout(SWEEP_LIMIT, look).await {
-            Ok(Ok(now)) if now != *before => Error::Stopped(Stop::Redefined(error::chain(&error))),
-            _ => error,
-        }
+        let now = tokio::time::timeout(SWEEP_LIMIT, look).await;
+        matches!(now, Ok(Ok(now)) if now != *before)
     }
 
     /// Leaves word in the ledger how the attempt has ended.

@@ -49,6 +49,17 @@ pub(crate) fn split_at_word<'a>(sql: &'a str, word: &str) -> Option<(&'a str, &'
     None
 }
 
+/// The identifier that `sql` begins with, in its quotes; empty where it begins with none.
+pub(crate) fn first_identifier(sql: &str) -> &str {
+    let mut length = 0;
+    while let Some(tail) = sql.get(length..)
+        && tail.starts_with(|first| first == '"' || is_identifier(first))
+    {
+        length += token_length(tail, "x");
+    }
+    sql.get(..length).unwrap_or_default()
+}
+
 /// The length of what begins `tail`: a quoted text, a comment, or one character.
 fn token_length(tail: &str, before: &str) -> usize {
     let end = |found: Option<usize>| found.unwrap_or(tail.len());

@@ -9,14 +9,14 @@ mod origin;
 pub(crate) mod scan;
 pub(crate) mod verdict;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::archive::dump::Archive;
-use crate::catalogue::{Relation, SequenceState};
+use crate::catalogue::{self, Relation, SequenceState};
 use crate::error::Error;
 use crate::server::session::Session;
 use crate::snapshot::Mark;
@@ -47,22 +47,12 @@ impl Noted<Contents> {
     }
 
     /// Its tables.
-    pub(crate) fn tables(&self) -> impl Iterator<Item = &Relation> {
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &Table> {
         let tables = match self {
             Self::Known(contents) => contents.tables.as_slice(),
             Self::Unknown(_) => &[],
         };
-        tables.iter().map(|table| &table.relation)
-    }
-
-    /// With what the rows mean on the target, by table.
-    pub(crate) fn with_target(mut self, mut meanings: BTreeMap<Relation, String>) -> Self {
-        if let Self::Known(contents) = &mut self {
-            for table in &mut contents.tables {
-                table.target = meanings.remove(&table.relation);
-            }
-        }
-        self
+        tables.iter()
     }
 
     /// With the definitions, and the rows of the ledger under which all of it has landed, the whole.
@@ -72,6 +62,7 @@ impl Noted<Contents> {
                 contents,
                 definitions,
                 loads,
+                unfinished: false,
             }),
             Self::Unknown(reason) => Noted::Unknown(reason),
         }
@@ -87,6 +78,10 @@ pub(crate) struct Baseline {
     /// Rows of the ledger: the load that has made the tables, and what has refreshed them since. None by an earlier release.
     #[serde(default)]
     pub(crate) loads: Vec<i64>,
+    /// No load of it has come to its end. Of the tables only those are known that have landed, and of what is built after the rows
+    /// anything may be missing.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) unfinished: bool,
 }
 
 /// Tables and sequences, and where in the source's history.
@@ -139,57 +134,104 @@ pub(crate) struct Definitions {
     pub(crate) entries: BTreeMap<String, String>,
 }
 
-/// What can be read while rows are on their way.
-#[derive(Debug)]
-pub(crate) struct Early {
-    origin: Result<Origin, String>,
-    fingerprints: Vec<Fingerprint>,
+/// What is known of a unit before its rows move.
+#[derive(Debug, Clone)]
+pub(crate) struct Ground {
+    /// That of the snapshot.
+    pub(crate) place: Place,
+    /// All tables with rows of their own by their OIDs on the source, with the rows that are on the target already.
+    pub(crate) tables: BTreeMap<u32, Table>,
 }
 
-impl Early {
-    /// Reads it of some tables, on a session that holds the snapshot.
-    pub(crate) async fn read(session: &Session, tables: &[u32]) -> Result<Self, Error> {
-        Ok(Self {
-            origin: origin(session).await?,
-            fingerprints: fingerprints(session, tables).await?,
-        })
-    }
-
-    /// Adds what is known when the last row has landed: what was loaded of each table by its OID, where sequences stand, and whether
-    /// what the snapshot has seen is on disk.
-    pub(crate) fn complete(
-        self,
-        mark: &Mark,
-        loaded: &BTreeMap<u32, Loaded>,
-        sequences: Vec<SequenceState>,
-        durable: bool,
-    ) -> Noted<Contents> {
-        let origin = match self.origin {
+impl Ground {
+    /// Reads it of some tables that are to be loaded, with the names that the target has made them under; why not, where the source does
+    /// not tell which server it is.
+    pub(crate) async fn read(
+        (source, mark): (&Session, &Mark),
+        tables: &[catalogue::Table],
+    ) -> Result<Result<Self, String>, Error> {
+        let origin = match origin(source).await? {
             Ok(origin) => origin,
-            Err(reason) => return Noted::Unknown(reason),
+            Err(reason) => return Ok(Err(reason)),
         };
-        let tables = self.fingerprints.into_iter().map(|one| {
-            let loaded = loaded.get(&one.oid).copied().unwrap_or_default();
-            Table {
+        let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
+        let by_root: BTreeSet<u32> = tables
+            .iter()
+            .filter(|table| table.by_root)
+            .map(|table| table.oid)
+            .collect();
+        let tables = fingerprints(source, &oids).await?.into_iter().map(|one| {
+            let table = Table {
                 oid: one.oid,
-                rows: loaded.rows,
-                by_root: loaded.by_root,
+                rows: 0,
+                by_root: by_root.contains(&one.oid),
                 place: None,
                 target: None,
                 relation: one.relation,
                 fingerprint: one.hash,
+            };
+            (one.oid, table)
+        });
+        Ok(Ok(Self {
+            place: Place::at(origin, Moment::of(mark)),
+            tables: tables.collect(),
+        }))
+    }
+
+    /// Adds what the rows mean on the target, where the tables are there by now.
+    pub(crate) async fn look_at(&mut self, target: &Session) -> Result<(), Error> {
+        let mut meanings = meanings(target, self.tables.values().map(|table| &table.relation)).await?;
+        for table in self.tables.values_mut() {
+            table.target = meanings.remove(&table.relation);
+        }
+        Ok(())
+    }
+
+    /// A table of which so many rows have landed, as it is by itself.
+    pub(crate) fn landed(&self, oid: u32, rows: u64) -> Option<Table> {
+        let table = self.tables.get(&oid)?;
+        Some(Table {
+            rows: table.rows + rows,
+            place: Some(self.place.clone()),
+            ..table.clone()
+        })
+    }
+
+    /// What is there before the first row, of some tables; the others are not known before they have landed.
+    pub(crate) fn begun(&self, is_known: impl Fn(u32) -> bool, durable: bool) -> Contents {
+        let known = self.tables.values().filter(|table| is_known(table.oid));
+        self.contents(known.cloned().collect(), Vec::new(), durable)
+    }
+
+    /// What is there when the last row has landed: given what was loaded of each table by its OID, where sequences stand, and whether
+    /// what the snapshot has seen is on disk.
+    pub(crate) fn filled(
+        &self,
+        loaded: &BTreeMap<u32, Loaded>,
+        sequences: Vec<SequenceState>,
+        durable: bool,
+    ) -> Contents {
+        let tables = self.tables.iter().map(|(oid, table)| {
+            let loaded = loaded.get(oid).copied().unwrap_or_default();
+            Table {
+                rows: table.rows + loaded.rows,
+                by_root: table.by_root || loaded.by_root,
+                ..table.clone()
             }
         });
-        let moment = Moment::of(mark);
-        Noted::Known(Contents {
-            place: Place {
-                origin,
-                moment,
-                durable,
-            },
-            tables: tables.collect(),
+        self.contents(tables.collect(), sequences, durable)
+    }
+
+    fn contents(&self, tables: Vec<Table>, sequences: Vec<SequenceState>, durable: bool) -> Contents {
+        let place = Place {
+            durable,
+            ..self.place.clone()
+        };
+        Contents {
+            place,
+            tables,
             sequences,
-        })
+        }
     }
 }
 

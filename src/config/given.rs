@@ -27,6 +27,7 @@ pub(super) struct Own {
     pub(super) privileges: Option<String>,
     pub(super) role_map: Option<String>,
     pub(super) on_existing: Option<String>,
+    pub(super) resume: Option<String>,
     pub(super) refresh: Option<String>,
     pub(super) accept: Option<String>,
     pub(super) accept_reason: Option<String>,

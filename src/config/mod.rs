@@ -98,6 +98,16 @@ pub(crate) enum Refresh {
     Only,
 }
 
+/// What `load` does with what an interrupted one has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
+pub(crate) enum Resume {
+    /// Keeps the tables that have landed, as far as they hold what the source holds by now.
+    Auto,
+    /// Drops everything and begins anew.
+    Never,
+}
+
 /// Where a side's password comes from.
 #[derive(Debug, Clone)]
 pub(crate) enum PasswordSource {
@@ -173,6 +183,7 @@ pub(crate) struct Config {
     /// Role on the source, role on the target.
     pub(crate) role_map: Vec<(String, String)>,
     pub(crate) on_existing: OnExisting,
+    pub(crate) resume: Resume,
     pub(crate) refresh: Refresh,
     pub(crate) accept: BTreeSet<Hazard>,
     /// Who has accepted them and why.
@@ -222,6 +233,7 @@ impl Config {
     }
 
     /// Reads an environment; the error names everything that is wrong with it.
+    #[expect(clippy::too_many_lines, reason = "two lines for each variable")]
     fn read(needs: Needs, environment: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, Error> {
         let (given, problems) = Given::read(environment)?;
         let mut reader = Reader::new(problems);
@@ -245,6 +257,7 @@ impl Config {
             let privileges = reader.required(given!(own.privileges), Privileges::named);
             let role_map = reader.optional(given!(own.role_map), parse::role_map);
             let on_existing = reader.required(given!(own.on_existing), OnExisting::named);
+            let resume = reader.required(given!(own.resume), Resume::named);
             let refresh = reader.required(given!(own.refresh), Refresh::named);
             let accept = reader.optional(given!(own.accept), parse::accept);
             let accept_reason = reader.optional(given!(own.accept_reason), parse::reason);
@@ -271,6 +284,7 @@ impl Config {
                 privileges: privileges?,
                 role_map: role_map.unwrap_or_default(),
                 on_existing: on_existing?,
+                resume: resume?,
                 refresh: refresh?,
                 accept: accept.unwrap_or_default(),
                 accept_reason,
@@ -317,6 +331,7 @@ impl Config {
             "PRIVILEGES": self.privileges.word(),
             "ROLE_MAP": self.role_map.iter().map(|(old, new)| format!("{old}={new}")).collect::<Vec<_>>(),
             "ON_EXISTING": self.on_existing.word(),
+            "RESUME": self.resume.word(),
             "REFRESH": self.refresh.word(),
             "ACCEPT": self.accept.iter().map(|hazard| hazard.word()).collect::<Vec<_>>(),
             "ACCEPT_REASON": self.accept_reason,

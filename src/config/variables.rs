@@ -116,6 +116,12 @@ pub(crate) const VARIABLES: &[Variable] = &[
          RUN_ID; replace: whatever is there",
     ),
     variable(
+        "RESUME",
+        "auto",
+        "load: what becomes of what an interrupted one has left: auto (tables that have landed, and have not changed on the \
+         source since, stay), never (everything is dropped and loaded again)",
+    ),
+    variable(
         "REFRESH",
         "auto",
         "refresh: what happens where a schema cannot be brought up to date table by table: auto (all of it is loaded), only \

@@ -2,29 +2,43 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::baseline::{self, Loaded};
+use crate::baseline::{Ground, Loaded};
 use crate::error::Error;
 
 /// What is known of a unit's tables before any of their rows move, by their OIDs on the source.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Kept {
-    /// What each table, those that do not move among them, is under the snapshot.
-    pub(crate) tables: BTreeMap<u32, baseline::Table>,
+    /// What is there of all tables, those that do not move among them.
+    pub(crate) ground: Ground,
+    /// An attempt at the unit was interrupted: of what follows the rows anything may be missing.
+    pub(crate) unfinished: bool,
     /// SQL that tells of the rows of a table whether they have to be added to those that are there.
     pub(crate) added: HashMap<u32, String>,
-    /// How many rows of a table move, and about how many bytes.
-    pub(crate) moving: BTreeMap<u32, (u64, u64)>,
+    /// How many rows of a table move, where they were counted, and about how many bytes.
+    pub(crate) moving: BTreeMap<u32, (Option<u64>, u64)>,
     /// Tables that have to wait for others, each with the number of its wave, from 1 on.
     pub(crate) waves: HashMap<u32, usize>,
 }
 
 impl Kept {
+    /// A unit of which nothing is known to move.
+    pub(crate) fn of(ground: Ground, unfinished: bool) -> Self {
+        Self {
+            ground,
+            unfinished,
+            added: HashMap::new(),
+            moving: BTreeMap::new(),
+            waves: HashMap::new(),
+        }
+    }
+
     /// Refuses if other rows have moved than were counted: of what, and how many.
     pub(super) fn confirm(&self, moved: &BTreeMap<u32, Loaded>) -> Result<(), Error> {
         let differing = self.moving.iter().filter_map(|(oid, (counted, _))| {
+            let counted = (*counted)?;
             let moved = moved.get(oid).copied().unwrap_or_default().rows;
-            let name = self.tables.get(oid).map(|table| table.relation.quoted());
-            (moved != *counted).then(|| {
+            let name = self.ground.tables.get(oid).map(|table| table.relation.quoted());
+            (moved != counted).then(|| {
                 format!(
                     "{counted} rows of {} were counted, and {moved} have moved",
                     name.unwrap_or_default()

@@ -11,12 +11,12 @@ mod tasks;
 mod workers;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use crate::archive::dump::Archive;
 use crate::archive::parts::Division;
 use crate::archive::toc::Section;
-use crate::baseline::{self, Loaded, Noted};
+use crate::baseline::{self, Baseline, Definitions, Ground, Loaded, Noted};
 use crate::build::{guard, pre_data};
 use crate::catalogue::code::Code;
 use crate::catalogue::memory::{self, BuildMemory};
@@ -24,7 +24,7 @@ use crate::catalogue::{self, Analyzable, Counted, Format, PostData, Relation, Se
 use crate::config::Config;
 use crate::copy::board::Board;
 use crate::copy::pieces::Pieces;
-use crate::copy::rows::Rows;
+use crate::copy::rows::{Left, Rows};
 use crate::copy::tasks::Terms;
 use crate::copy::workers::{Servers, Workers};
 use crate::error::Error;
@@ -91,7 +91,8 @@ impl Copy<'_> {
             lock: self.lock,
             progress: self.progress,
             kept: self.kept,
-            left: Mutex::new(pieces.parts()),
+            ground: OnceLock::new(),
+            left: Mutex::new(Left::of(pieces.parts())),
         };
         let id = snapshot.mark.id.clone();
         let servers = Servers {
@@ -109,14 +110,14 @@ impl Copy<'_> {
         let loaders = servers.loaders().await?;
         let others = loaders.iter().map(|(_, session)| session);
         let sessions: Vec<&Session> = std::iter::once(self.session).chain(others).collect();
-        let entries = self.archive.restored(Section::PreData, self.parts);
-        tokio::try_join!(
+        let ((), ground) = tokio::try_join!(
             workers.open_readers(),
-            pre_data::run(&sessions, &entries, &contents.code.path)
+            self.make_tables(&sessions, &snapshot, &contents)
         )?;
-        if self.kept.is_none() {
-            privileges::close(self.session, self.carried, self.config).await?;
-        }
+        let ground = match ground {
+            Ok(ground) => Ok(rows.ground.get_or_init(|| ground)),
+            Err(reason) => Err(reason),
+        };
         let begin = guard::begin(self.loads);
         self.session.batch("hold the schemas' names", &begin).await?;
 
@@ -124,16 +125,15 @@ impl Copy<'_> {
         self.progress.expect(&contents.tables);
         let tables = &contents.tables;
         let ((sequences, noted), loaders) = tokio::try_join!(
-            self.finish_source(&workers, snapshot, tables),
+            self.finish_source(&workers, snapshot, (tables, ground)),
             workers.work(loaders)
         )?;
         let mut counted = counted(tables, &workers);
         self.progress.counted(&counted);
-        if let Some(kept) = self.kept {
+        if self.kept.is_some() {
             // All tables are counted, by who has written their rows.
             counted.clear();
-            self.progress
-                .holds(kept.tables.values().map(|table| table.rows).sum());
+            self.progress.holds(noted.tables().map(|table| table.rows).sum());
         }
         Ok(Moved {
             expected: Expected { counted, sequences },
@@ -147,30 +147,24 @@ impl Copy<'_> {
         &self,
         workers: &Workers<'_>,
         snapshot: Snapshot,
-        tables: &[Table],
+        (tables, ground): (&[Table], Result<&Ground, String>),
     ) -> Result<(Vec<SequenceState>, Noted<baseline::Contents>), Error> {
         let source = &snapshot.session;
-        let moving: Vec<u32> = tables.iter().map(|table| table.oid).collect();
-        let all = self.kept.map(|kept| kept.tables.keys().copied().collect());
-        let all = all.unwrap_or_else(|| moving.clone());
-        let landed = async {
-            tokio::try_join!(
-                workers.rows_landed(self.lock.session()),
-                baseline::Early::read(source, &all)
-            )
-        };
-        let ((), early) = tokio::select! {
+        tokio::select! {
             biased;
             lost = snapshot.lost() => return Err(lost),
-            landed = landed => landed?,
-        };
+            landed = workers.rows_landed(self.lock.session()) => landed?,
+        }
         self.progress.enter(Phase::Sequences);
         let (sequences, durable) = tokio::try_join!(
             catalogue::sequences(source, &self.config.schemas),
             baseline::is_durable(source, &snapshot.mark)
         )?;
         let loaded = self.loaded(workers, tables)?;
-        let noted = early.complete(&snapshot.mark, &loaded, sequences.clone(), durable);
+        let noted = match ground {
+            Ok(ground) => Noted::Known(ground.filled(&loaded, sequences.clone(), durable)),
+            Err(reason) => Noted::Unknown(reason),
+        };
         snapshot.release().await?;
         self.session
             .batch("hold the schemas' names no longer", "ROLLBACK")
@@ -180,7 +174,56 @@ impl Copy<'_> {
         Ok((sequences, noted))
     }
 
-    /// What is loaded of each table when all rows have landed, of those too that did not move.
+    /// Makes what comes before the rows, unless it is there, and says what is known of the tables then; why nothing, where the source
+    /// does not tell which server it is.
+    async fn make_tables(
+        &self,
+        sessions: &[&Session],
+        snapshot: &Snapshot,
+        contents: &Contents,
+    ) -> Result<Result<Ground, String>, Error> {
+        let entries = self.archive.restored(Section::PreData, self.parts);
+        let known = async {
+            match self.kept {
+                Some(kept) => Ok(Ok(kept.ground.clone())),
+                None => Ground::read((&snapshot.session, &snapshot.mark), &contents.tables).await,
+            }
+        };
+        let (mut ground, ()) =
+            tokio::try_join!(known, pre_data::run(sessions, &entries, &contents.code.path))?;
+        if self.kept.is_none() {
+            privileges::close(self.session, self.carried, self.config).await?;
+            if let Ok(ground) = &mut ground {
+                ground.look_at(self.session).await?;
+                self.note_beginning(ground, snapshot, &contents.formats).await?;
+            }
+        }
+        Ok(ground)
+    }
+
+    /// Tells the ledger where in the source's history a load begins: what has landed need not come again after an interruption.
+    async fn note_beginning(
+        &self,
+        ground: &Ground,
+        snapshot: &Snapshot,
+        formats: &HashMap<u32, Format>,
+    ) -> Result<(), Error> {
+        let Some(first) = self.loads.first() else {
+            return Ok(());
+        };
+        let durable = baseline::is_durable(&snapshot.session, &snapshot.mark).await?;
+        // No rows of these are on their way.
+        let is_empty = |oid: u32| formats.get(&oid).is_none_or(|format| format.pages == 0);
+        let beginning = Baseline {
+            contents: ground.begun(is_empty, durable),
+            definitions: Definitions::of(self.archive),
+            loads: vec![first.id],
+            unfinished: true,
+        };
+        ledger::note_base(self.session, first.id, &Noted::Known(beginning)).await
+    }
+
+    /// What has landed of each table.
     fn loaded(&self, workers: &Workers<'_>, tables: &[Table]) -> Result<BTreeMap<u32, Loaded>, Error> {
         let rooted = workers.rooted();
         let given = tables.iter().enumerate().map(|(index, table)| {
@@ -194,13 +237,10 @@ impl Copy<'_> {
                 table.rows += rows;
             }
         }
-        let Some(kept) = self.kept else { return Ok(loaded) };
-        kept.confirm(&loaded)?;
-        let all = kept.tables.values().map(|table| {
-            let (rows, by_root) = (table.rows, table.by_root);
-            (table.oid, Loaded { rows, by_root })
-        });
-        Ok(all.collect())
+        if let Some(kept) = self.kept {
+            kept.confirm(&loaded)?;
+        }
+        Ok(loaded)
     }
 
     /// Says why tables do not travel in binary form.
@@ -294,16 +334,14 @@ impl Contents {
             table.size_bytes = moves.map_or(table.size_bytes, |(_, bytes)| *bytes);
         }
         let is_concerned = |one: &Analyzable| {
-            let mut tables = one
-                .below
-                .iter()
-                .filter(|oid| kept.tables.contains_key(oid))
-                .peekable();
+            let known = |oid: &&u32| kept.ground.tables.contains_key(oid);
+            let mut tables = one.below.iter().filter(known).peekable();
             // Of materialized views all rows are new.
             tables.peek().is_none() || tables.any(|oid| kept.moving.contains_key(oid))
         };
-        self.analyzable.retain(is_concerned);
-        self.validated.clear();
+        if !kept.unfinished {
+            self.analyzable.retain(is_concerned);
+        }
         self
     }
 }

@@ -6,12 +6,13 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio_postgres::{CopyInSink, CopyOutStream};
 
+use crate::baseline::Ground;
 use crate::build::guard;
 use crate::catalogue::code::Code;
 use crate::catalogue::{Format, Relation, Table};
@@ -47,8 +48,29 @@ pub(crate) struct Rows<'a> {
     pub(crate) progress: &'a Progress,
     /// The tables are there, with what has not changed of them.
     pub(crate) kept: Option<&'a Kept>,
-    /// How many pieces of each table have not landed yet, by its index.
-    pub(crate) left: Mutex<HashMap<TableIndex, usize>>,
+    /// What was there before the first row; empty where the source does not tell which server it is.
+    pub(crate) ground: OnceLock<Ground>,
+    pub(crate) left: Mutex<Left>,
+}
+
+/// What has not landed yet of the tables that come in several pieces.
+#[derive(Debug)]
+pub(crate) struct Left(HashMap<TableIndex, (usize, u64)>);
+
+impl Left {
+    /// Of tables, by their indexes, that come in so many pieces each.
+    pub(crate) fn of(pieces: HashMap<TableIndex, usize>) -> Self {
+        let several = pieces.into_iter().filter(|(_, pieces)| *pieces > 1);
+        Self(several.map(|(index, pieces)| (index, (pieces, 0))).collect())
+    }
+
+    /// Takes note of some rows; all rows of the table where these were its last.
+    fn take(&mut self, index: TableIndex, rows: u64) -> Option<u64> {
+        let (pieces, landed) = self.0.get_mut(&index)?;
+        *pieces = pieces.saturating_sub(1);
+        *landed += rows;
+        (*pieces == 0).then_some(*landed)
+    }
 }
 
 /// The two sessions of a transfer, and what passes on them from its beginning on.
@@ -338,7 +360,7 @@ impl Rows<'_> {
         if !self.lock.is_held() {
             return Err(Error::Stopped(Stop::LockLost("no heartbeat".to_owned())));
         }
-        let (guard, note) = (guard::statement(into, self.loads), self.note(landed, 1)?);
+        let (guard, note) = (guard::statement(into, self.loads), self.note(landed)?);
         let statements = [
             ("look at the table", guard.as_str()),
             (ledger::WRITE, &note),
@@ -346,45 +368,48 @@ impl Rows<'_> {
         ];
         let committed = target.pipeline(&statements).await;
         committed.map_err(|error| ledger::explained(guard::explained(error, target), target))?;
-        let whole = self.whole_by(landed);
-        if whole.is_empty() {
-            return Ok(());
+        match self.note_whole(landed)? {
+            None => Ok(()),
+            Some(note) => target.batch(ledger::WRITE, &note).await,
         }
-        // All pieces of these are committed.
-        let note = self.note(&whole, usize::MAX)?;
-        target.batch(ledger::WRITE, &note).await
     }
 
-    /// The statement that tells the ledger what has landed. Of tables of so many `pieces` it is all that they have missed.
-    fn note(&self, landed: &[(TableIndex, u64)], pieces: usize) -> Result<String, Error> {
+    /// The statement that tells the ledger what has landed, and of tables in one piece what they are by that.
+    fn note(&self, landed: &[(TableIndex, u64)]) -> Result<String, Error> {
         let mut noted = Vec::with_capacity(landed.len());
         for (index, rows) in landed {
-            let oid = self.table(*index)?.0.oid;
-            let is_whole = self.pieces.get(index).copied().unwrap_or(1) <= pieces;
-            let kept = self.kept.filter(|_| is_whole);
+            let table = self.table(*index)?.0.oid;
+            let is_whole = self.pieces.get(index).copied().unwrap_or(1) == 1;
+            let ground = self.ground.get().filter(|_| is_whole);
             noted.push(ledger::Landed {
-                table: oid,
+                table,
                 rows: *rows,
-                baseline: kept.and_then(|kept| kept.tables.get(&oid)),
+                baseline: ground.and_then(|ground| ground.landed(table, *rows)),
             });
         }
         ledger::note(self.loads, &noted)
     }
 
-    /// Tables that came in several pieces, of which these were the last, in a unit that is told table by table.
-    fn whole_by(&self, landed: &[(TableIndex, u64)]) -> Landed {
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut whole = Landed::new();
-        for (index, _) in landed {
-            if let Some(left) = left.get_mut(index) {
-                *left = left.saturating_sub(1);
-                let in_pieces = self.pieces.get(index).is_some_and(|pieces| *pieces > 1);
-                if *left == 0 && in_pieces && self.kept.is_some() {
-                    whole.push((*index, 0));
-                }
+    /// The statement that tells what tables in several pieces are, of which these committed ones were the last.
+    fn note_whole(&self, landed: &[(TableIndex, u64)]) -> Result<Option<String>, Error> {
+        let mut noted = Vec::new();
+        for (index, rows) in landed {
+            let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+            let whole = left.take(*index, *rows);
+            drop(left);
+            if let (Some(all), Some(ground)) = (whole, self.ground.get()) {
+                let table = self.table(*index)?.0.oid;
+                noted.push(ledger::Landed {
+                    table,
+                    rows: 0,
+                    baseline: ground.landed(table, all),
+                });
             }
         }
-        whole
+        if noted.is_empty() {
+            return Ok(None);
+        }
+        ledger::note(self.loads, &noted).map(Some)
     }
 }
 

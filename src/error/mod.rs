@@ -159,6 +159,8 @@ pub(crate) enum Stop {
     Renamed(String),
     /// Definitions of the source have changed since the snapshot; the text is what came of it.
     Redefined(String),
+    /// A load that has kept what an interrupted one had left did not come to its end; the text is how it ended.
+    Resumed(String),
 }
 
 impl fmt::Display for Stop {
@@ -196,6 +198,10 @@ impl fmt::Display for Stop {
                     "definitions of the source were changed during the load, which then ended: {outcome}"
                 )
             }
+            Self::Resumed(outcome) => write!(
+                f,
+                "the load has kept what an interrupted one had left, and cannot end so, the next one keeps nothing: {outcome}"
+            ),
         }
     }
 }

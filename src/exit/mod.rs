@@ -160,7 +160,8 @@ pub(crate) fn classify(error: &Error, stage: Stage) -> Exit {
             | Stop::LockLost(_)
             | Stop::SnapshotLost(_)
             | Stop::Renamed(_)
-            | Stop::Redefined(_) => Exit::Transient,
+            | Stop::Redefined(_)
+            | Stop::Resumed(_) => Exit::Transient,
         },
     }
 }

@@ -14,16 +14,16 @@ const TRANSACTIONS_MAX: i64 = 1 << 31;
 
 /// Rows of one table.
 #[derive(Debug)]
-pub(crate) struct Landed<'a> {
+pub(crate) struct Landed {
     /// OID on the source.
     pub(crate) table: u32,
     pub(crate) rows: u64,
     /// What the table is by now, where all that it misses has landed.
-    pub(crate) baseline: Option<&'a baseline::Table>,
+    pub(crate) baseline: Option<baseline::Table>,
 }
 
 /// The statement that says so, to be run in the transaction in which it has landed.
-pub(crate) fn note(loads: &[Begun], landed: &[Landed<'_>]) -> Result<String, Error> {
+pub(crate) fn note(loads: &[Begun], landed: &[Landed]) -> Result<String, Error> {
     let mut sql = String::new();
     let Some(load) = loads.first() else { return Ok(sql) };
     for one in landed {
@@ -32,7 +32,7 @@ pub(crate) fn note(loads: &[Begun], landed: &[Landed<'_>]) -> Result<String, Err
         } else {
             ", "
         });
-        let baseline = match one.baseline {
+        let baseline = match &one.baseline {
             None => "NULL".to_owned(),
             Some(baseline) => serde_json::to_string(baseline)
                 .map(|json| quote_literal(&json))

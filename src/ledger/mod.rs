@@ -27,7 +27,7 @@ use crate::baseline::{Baseline, Noted};
 use crate::catalogue;
 use crate::catalogue::activity::{self, Activity};
 use crate::config::{Config, SchemaName, Schemas};
-use crate::error::{Error, Refused};
+use crate::error::{Error, Refused, Stop};
 use crate::exit::Exit;
 use crate::lock::Lock;
 use crate::server::parameter::Param;
@@ -46,6 +46,9 @@ const USER: &str = "USER";
 
 /// What statements that write the ledger are at.
 pub(crate) const WRITE: &str = "write the ledger";
+
+/// Says in a summary that the next load is to keep nothing.
+const WANTS_ALL: &str = "wants_all";
 
 /// Differences that a row names.
 const DIFFERENCES_MAX: usize = 50;
@@ -172,6 +175,12 @@ impl Load {
         let noted = self.baseline.clone()?;
         let unreadable = |_| Noted::Unknown("it was loaded by another release".to_owned());
         Some(serde_json::from_value(noted).unwrap_or_else(unreadable))
+    }
+
+    /// Whether it ended in a way that is no reason to give up, but to begin anew with everything.
+    pub(crate) fn wants_all(&self) -> bool {
+        let told = self.summary.as_ref().and_then(|summary| summary.get(WANTS_ALL));
+        told == Some(&Value::Bool(true))
     }
 
     /// How the load ended where running it again does not help: exit code and reason.
@@ -391,8 +400,8 @@ pub(crate) async fn loading(target: &Session, id: i64, schema_oid: u32) -> Resul
     write(target, sql, &[&id, &schema_oid], 1).await
 }
 
-/// Keeps in a row what is known of its unit before any of it is brought up to date. Runs in the caller's transaction.
-pub(crate) async fn refreshing(target: &Session, id: i64, baseline: &Noted<Baseline>) -> Result<(), Error> {
+/// Keeps in a row what is known of its unit before any of its rows move.
+pub(crate) async fn note_base(target: &Session, id: i64, baseline: &Noted<Baseline>) -> Result<(), Error> {
     let sql = "UPDATE schemaferry.load SET baseline = $2 WHERE id = $1 AND state = 'loading'";
     write(target, sql, &[&id, &json!(baseline)], 1).await
 }
@@ -544,6 +553,8 @@ pub(crate) async fn ended(
         summary.insert("exit".to_owned(), json!(exit.code()));
         summary.insert("reason".to_owned(), json!(crate::error::chain(error)));
         summary.insert("differences".to_owned(), json!(named));
+        let wants_all = matches!(error, Error::Stopped(Stop::Resumed(_)));
+        summary.insert(WANTS_ALL.to_owned(), json!(wants_all));
     }
     let sql = "UPDATE schemaferry.load SET summary = $2, updated_at = pg_catalog.clock_timestamp() \
                WHERE attempt = $1 AND state IN ('clearing', 'loading')";

@@ -62,11 +62,11 @@ pub(crate) async fn take(target: &Session, schemas: &Schemas) -> Result<(), Erro
     run(target, "take the objects", &acts).await
 }
 
-/// Gives everything to whom it belongs, and compares. Policies that are `there` are not made. Returns what was left out.
+/// Gives everything to whom it belongs, and compares. Returns what was left out.
 pub(crate) async fn apply(
     target: &Session,
     carried: &Carried,
-    (adopted, there): (&BTreeSet<SchemaName>, bool),
+    adopted: &BTreeSet<SchemaName>,
     config: &Config,
 ) -> Result<Vec<String>, Error> {
     let carried = carried.clone().mapped(&config.role_map);
@@ -79,7 +79,7 @@ pub(crate) async fn apply(
                 .get(0);
             let take_back = lend(target, &carried, &config.schemas).await?;
             give(target, &carried, adopted, config, &user).await?;
-            let left_out = secure(target, &carried, &config.schemas, (false, there)).await?;
+            let left_out = secure(target, &carried, &config.schemas, false).await?;
             // As long as the schemas are ours.
             let found = read(target, &config.schemas).await?;
             let mut differing = differing_policies(target, &carried, &found).await?;
@@ -89,7 +89,7 @@ pub(crate) async fn apply(
             Error::unless_equal(differing)?;
             Ok(left_out)
         }
-        Privileges::Skip => secure(target, &carried, &config.schemas, (true, there)).await,
+        Privileges::Skip => secure(target, &carried, &config.schemas, true).await,
     }
 }
 

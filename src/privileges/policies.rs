@@ -12,13 +12,13 @@ use crate::privileges::carried::{Carried, EVERYONE, Policy, RowSecurity, grantee
 use crate::server::quoting::{quote_ident, quote_literal};
 use crate::server::session::Session;
 
-/// Policies with their comments, unless they are `there`, and row security, each as the table's owner. With `only_existing`, policies lose
-/// the roles that the target does not have, and those that lose all of them are left out, which are returned.
+/// Policies that are not there yet, the comments of all, and row security, each as the table's owner. With `only_existing`, policies
+/// lose the roles that the target does not have, and those that lose all of them are left out, which are returned.
 pub(super) async fn secure(
     target: &Session,
     carried: &Carried,
     schemas: &Schemas,
-    (only_existing, there): (bool, bool),
+    only_existing: bool,
 ) -> Result<Vec<String>, Error> {
     let sql = include_str!("sql/table_owners.sql");
     let rows = target.query("list owners", sql, &[&schemas.names()]).await?;
@@ -31,6 +31,10 @@ pub(super) async fn secure(
         .map(|row| row.get(0))
         .chain([EVERYONE.to_owned()])
         .collect();
+    let sql = include_str!("sql/standing_policies.sql");
+    let rows = target.query("list policies", sql, &[&schemas.names()]).await?;
+    let standing: BTreeSet<(Relation, String)> =
+        rows.iter().map(|row| (table_of(row), row.get("name"))).collect();
     let (mut acts, mut left_out) = (Vec::new(), Vec::new());
     for policy in &carried.policies {
         let mut policy = policy.clone();
@@ -45,10 +49,9 @@ pub(super) async fn secure(
             ));
             continue;
         }
-        if there {
-            continue;
-        }
-        acts.extend(policy.statements().map(|statement| Act {
+        let stands = standing.contains(&(policy.table.clone(), policy.name.clone()));
+        let create = (!stands).then(|| policy.create());
+        acts.extend(create.into_iter().chain(policy.commented()).map(|statement| Act {
             role: owners.get(&policy.table).cloned(),
             statement,
         }));
@@ -81,7 +84,8 @@ pub(super) fn row_security(
 }
 
 impl Policy {
-    fn statements(&self) -> impl Iterator<Item = String> {
+    /// The statement that makes it.
+    fn create(&self) -> String {
         let (name, table) = (quote_ident(&self.name), self.table.quoted());
         let roles: Vec<String> = self
             .roles
@@ -105,19 +109,19 @@ impl Policy {
             clause("USING", &self.using),
             clause("WITH CHECK", &self.with_check)
         );
-        let create = if self.operator_schemas.is_empty() {
+        if self.operator_schemas.is_empty() {
             create
         } else {
             let path = code::list(&self.operator_schemas);
             format!("SET LOCAL search_path = {path}; {create}; SET LOCAL search_path = ''")
-        };
-        let comment = self.comment.as_ref().map(|comment| {
-            format!(
-                "COMMENT ON POLICY {name} ON {table} IS {}",
-                quote_literal(comment)
-            )
-        });
-        [create].into_iter().chain(comment)
+        }
+    }
+
+    /// The statement that comments on it.
+    fn commented(&self) -> Option<String> {
+        let comment = quote_literal(self.comment.as_ref()?);
+        let (name, table) = (quote_ident(&self.name), self.table.quoted());
+        Some(format!("COMMENT ON POLICY {name} ON {table} IS {comment}"))
     }
 }
 

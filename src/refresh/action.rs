@@ -34,6 +34,14 @@ impl Action {
         *self == Self::Reload
     }
 
+    /// How many of the rows that were found stay where they are.
+    pub(super) fn leaves(self, rows: Rows) -> u64 {
+        match self {
+            Self::Append { .. } => rows.old,
+            Self::Reload => 0,
+        }
+    }
+
     /// Whether more than one row in so many is added.
     pub(super) fn adds_more_than(&self, one_in: u64) -> bool {
         match self {

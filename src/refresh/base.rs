@@ -1,11 +1,11 @@
-//! What a refresh goes out from: what was loaded, and what an interrupted refresh has brought up since.
+//! What a refresh goes out from: what was loaded, and what an interrupted attempt has brought up since.
 
 use std::collections::BTreeMap;
 
 use crate::baseline::{Baseline, Noted, Place, Table};
 use crate::catalogue::{self, Relation};
 use crate::clear;
-use crate::config::{Config, OnExisting, SchemaName};
+use crate::config::{Config, OnExisting, SchemaName, Schemas, Verify};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::ledger::{self, Load, LoadState};
@@ -17,8 +17,16 @@ use crate::word;
 pub(super) struct Base {
     /// The latest of each schema.
     pub(super) loads: Vec<Load>,
-    /// What the target holds; tables that an interrupted refresh has moved have places of their own.
+    /// What the target holds; tables that an interrupted attempt has moved have places of their own.
     pub(super) baseline: Baseline,
+}
+
+/// Whether the last run at a unit was a load, or the resumption of one, that did not come to its end after its first rows.
+pub(super) async fn is_unfinished(target: &Session, schemas: &Schemas) -> Result<bool, Error> {
+    let is_usable = |load: &Load| load.state == LoadState::Loading;
+    let loads = ledger::of_unit(target, schemas, is_usable).await?;
+    let unfinished = |load: &Load| matches!(load.baseline(), Some(Noted::Known(known)) if known.unfinished);
+    Ok(loads.is_ok_and(|loads| loads.iter().any(unfinished)))
 }
 
 impl Base {
@@ -35,25 +43,35 @@ impl Base {
         if let Some((exit, reason)) = loads.iter().filter_map(Load::failed).find(differs) {
             return whole(&format!("the last attempt ended with {exit}: {reason}"));
         }
+        if loads.iter().any(Load::wants_all) {
+            return whole("the last attempt could not end with what it had kept");
+        }
+        let is_interrupted = loads.iter().any(|load| load.state == LoadState::Loading);
+        if is_interrupted && config.verify == Verify::None {
+            return whole("what an interrupted attempt has left is not compared under VERIFY=none");
+        }
         let (mut baseline, unfinished) = match noted.next() {
             Some((load, Noted::Known(baseline))) if !baseline.loads.is_empty() => {
                 (baseline, (load.state == LoadState::Loading).then_some(load.id))
             }
             Some((_, Noted::Unknown(reason))) => return whole(&reason),
-            None if loads.iter().any(|load| load.state == LoadState::Loading) => {
+            None if is_interrupted => {
                 return whole("its last load did not complete");
             }
             Some((_, Noted::Known(_))) | None => return whole("it was loaded by an earlier release"),
         };
         if let Some(unfinished) = unfinished {
+            let known = std::mem::take(&mut baseline.contents.tables);
             let moved = ledger::refreshed(target, unfinished).await?;
-            let mut moved: BTreeMap<u32, Table> = moved.into_iter().map(|table| (table.oid, table)).collect();
-            for table in &mut baseline.contents.tables {
-                if let Some(moved) = moved.remove(&table.oid) {
-                    *table = moved;
-                }
+            let latest: BTreeMap<u32, Table> = known
+                .into_iter()
+                .chain(moved)
+                .map(|table| (table.oid, table))
+                .collect();
+            baseline.contents.tables = latest.into_values().collect();
+            if !baseline.loads.contains(&unfinished) {
+                baseline.loads.push(unfinished);
             }
-            baseline.loads.push(unfinished);
         }
         Ok(Self { loads, baseline })
     }

@@ -14,14 +14,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::archive::dump::Archive;
 use crate::archive::parts::Division;
-use crate::archive::toc::Entry;
-use crate::baseline::{self, Definitions, Fingerprint, Moment, Place, Rows, Verdict, scan, verdict};
+use crate::baseline::{
+    self, Definitions, Fingerprint, Ground, Moment, Noted, Place, Rows, Verdict, scan, verdict,
+};
 use crate::catalogue::code::SearchPath;
 use crate::catalogue::{self, Relation, Table};
-use crate::config::{self, Method};
+use crate::config::{self, Method, Resume};
 use crate::copy::{Contents, Kept};
 use crate::error::{Error, Refused};
 use crate::ledger;
+use crate::preflight::Purpose;
 use crate::progress::{Phase, Progress};
 use crate::refresh::action::Action;
 use crate::refresh::base::Base;
@@ -38,6 +40,8 @@ const NAMED_MAX: usize = 3;
 /// What a decision is made from.
 pub(crate) struct Asked<'a, 'b> {
     pub(crate) unit: &'a Unit<'a>,
+    /// A load keeps what an interrupted one has left; a refresh, what is there.
+    pub(crate) purpose: Purpose,
     pub(crate) archive: &'a Archive,
     pub(crate) parts: &'a Division,
     pub(crate) target: &'b Session,
@@ -62,6 +66,8 @@ pub(crate) struct Refresh<'a> {
     leaving: Vec<Leaving>,
     /// What fires on the source.
     firing: Vec<Firing>,
+    /// What is built after the rows on the source, neither index nor key, by catalogue and OID; named as on every server.
+    built: BTreeMap<(u32, u32), String>,
     facts: catalogue::PostData,
     path: SearchPath,
 }
@@ -83,18 +89,35 @@ impl From<Error> for Hindrance {
 
 /// Decides table by table, and says so; `None` where the whole unit has to be loaded, unless that is not wanted. Nothing is changed.
 pub(crate) async fn decide<'a>(asked: &Asked<'a, '_>) -> Result<Option<Refresh<'a>>, Error> {
+    let config = asked.unit.config;
+    let is_load = asked.purpose == Purpose::Load;
+    if is_load {
+        let may_keep = config.resume == Resume::Auto && config.method == Method::Copy;
+        if !may_keep || !base::is_unfinished(asked.target, &config.schemas).await? {
+            return Ok(None);
+        }
+    }
     let phase = Phase::Scan.word();
     let reason = match Box::pin(decided(asked)).await {
         Ok(refresh) => {
             let told = refresh.told();
-            tracing::info!(phase, refreshed = told.to_string(), "refresh decided");
+            let refreshed = told.to_string();
+            if is_load {
+                tracing::info!(phase, refreshed, "what an interrupted load has left is kept");
+            } else {
+                tracing::info!(phase, refreshed, "refresh decided");
+            }
             asked.progress.refreshed(told);
             return Ok(Some(refresh));
         }
         Err(Hindrance::Failed(error)) => return Err(error),
         Err(Hindrance::Whole(reason)) => reason,
     };
-    match asked.unit.config.refresh {
+    match config.refresh {
+        _ if is_load => {
+            tracing::info!(phase, reason, "what an interrupted load has left is not kept");
+            Ok(None)
+        }
         config::Refresh::Auto => {
             tracing::warn!(phase, reason, "the whole unit is loaded");
             Ok(None)
@@ -117,8 +140,7 @@ async fn decided<'a>(asked: &Asked<'a, '_>) -> Result<Refresh<'a>, Hindrance> {
     asked.progress.enter(Phase::Scan);
     let tables = &asked.contents.tables;
     let found = Found::read(asked, &base).await?;
-    let (kept, moving) = found.judge(tables, &base, &place)?;
-    refuse_invalid(asked.archive, &moving)?;
+    let (kept, moving) = found.judge(tables, &base, place)?;
     let Keys { going, waves } = Keys::of(&found.keys, &moving);
     let changed = tables.iter().filter_map(|table| {
         let action = moving.get(&table.oid)?;
@@ -140,6 +162,7 @@ async fn decided<'a>(asked: &Asked<'a, '_>) -> Result<Refresh<'a>, Hindrance> {
         going,
         leaving,
         firing: found.firing,
+        built: found.built,
         facts: asked.contents.facts.clone(),
         path: asked.contents.code.path.clone(),
     })
@@ -175,8 +198,12 @@ struct Found {
     rows: BTreeMap<u32, Rows>,
     /// Those whose rows on the target are not the ones that were loaded.
     strange: BTreeSet<u32>,
+    /// What their rows mean on the target.
+    meanings: BTreeMap<Relation, String>,
     keys: Vec<Key>,
     firing: Vec<Firing>,
+    /// What is built after the rows.
+    built: BTreeMap<(u32, u32), String>,
 }
 
 impl Found {
@@ -186,13 +213,17 @@ impl Found {
         let known = base.tables();
         let mut both = Vec::new();
         for table in tables {
-            let Some(known) = known.get(&table.oid) else {
-                return Err(Hindrance::Whole(format!(
-                    "{} was not there at the load",
-                    table.relation.quoted()
-                )));
-            };
-            both.push((table, *known));
+            match known.get(&table.oid) {
+                Some(known) => both.push((table, *known)),
+                // It has not landed.
+                None if base.baseline.unfinished => {}
+                None => {
+                    return Err(Hindrance::Whole(format!(
+                        "{} was not there at the load",
+                        table.relation.quoted()
+                    )));
+                }
+            }
         }
         let scanned: Vec<(&Table, &Moment)> = both
             .iter()
@@ -214,17 +245,17 @@ impl Found {
                 table.relation.quoted()
             )));
         }
-        let meanings =
-            baseline::meanings(asked.target, both.iter().map(|(_, known)| &known.relation)).await?;
+        let meanings = baseline::meanings(asked.target, tables.iter().map(|table| &table.relation)).await?;
         let redefined = both.iter().filter(|(_, known)| {
             known.target.is_none() || meanings.get(&known.relation) != known.target.as_ref()
         });
-        let (fingerprints, rows, mut strange, keys, firing) = tokio::try_join!(
+        let (fingerprints, rows, mut strange, keys, firing, built) = tokio::try_join!(
             baseline::fingerprints(source, &oids),
             scan::rows(&sessions, &scanned, asked.progress),
             landed::strangers(unit, &both, &landed, asked.progress),
             keys(source, unit),
-            open::firing(source, &unit.config.schemas)
+            open::firing(source, &unit.config.schemas),
+            open::built(source, &unit.config.schemas)
         )?;
         strange.extend(redefined.map(|(table, _)| table.oid));
         let stranger = tables.iter().find(|table| strange.contains(&table.oid));
@@ -236,84 +267,75 @@ impl Found {
             fingerprints: fingerprints.into_iter().map(|one| (one.oid, one)).collect(),
             rows,
             strange,
+            meanings,
             keys,
             firing,
+            built,
         })
     }
 
-    /// What is done with each table that moves, and what all of them are at this place.
+    /// What is done with each table that moves, and what is there of all of them, seen from this place.
     fn judge(
         &self,
         tables: &[Table],
         base: &Base,
-        place: &Place,
+        place: Place,
     ) -> Result<(Kept, BTreeMap<u32, Action>), Hindrance> {
-        let (mut kept, mut moving) = (Kept::default(), BTreeMap::new());
+        let ground = Ground {
+            place,
+            tables: BTreeMap::new(),
+        };
+        let (mut kept, mut actions) = (Kept::of(ground, !base.is_whole()), BTreeMap::new());
         let known = base.tables();
         for table in tables {
-            let (Some(known), Some(fingerprint)) = (known.get(&table.oid), self.fingerprints.get(&table.oid))
-            else {
+            let Some(fingerprint) = self.fingerprints.get(&table.oid) else {
                 return Err(Hindrance::Whole(format!(
                     "{} is no longer there",
                     table.relation.quoted()
                 )));
             };
+            let known = known.get(&table.oid).copied();
+            let by_root = known.map_or(table.by_root, |known| known.by_root);
             let rows = self.rows.get(&table.oid).copied().unwrap_or_default();
-            let verdict = Verdict::of(known, Some((&fingerprint.hash, rows)));
-            let action = Action::of(
-                &verdict,
-                rows,
-                !self.strange.contains(&table.oid) && !fingerprint.by_name,
-            );
+            let verdict = known.map_or(Verdict::New, |known| {
+                Verdict::of(known, Some((&fingerprint.hash, rows)))
+            });
+            let is_as_loaded = !self.strange.contains(&table.oid) && !fingerprint.by_name;
+            let action = Action::of(&verdict, rows, is_as_loaded);
             record(table, &verdict, rows, action);
-            let now = baseline::Table {
+            let there = baseline::Table {
                 oid: table.oid,
                 relation: table.relation.clone(),
                 fingerprint: fingerprint.hash.clone(),
-                rows: rows.old + rows.new,
-                by_root: known.by_root,
-                place: Some(place.clone()),
-                target: known.target.clone(),
+                rows: action.map_or(rows.old, |action| action.leaves(rows)),
+                by_root,
+                place: None,
+                target: self.meanings.get(&table.relation).cloned(),
             };
-            kept.tables.insert(table.oid, now);
+            kept.ground.tables.insert(table.oid, there);
             let Some(action) = action else { continue };
-            if table.by_root || known.by_root {
+            if table.by_root || by_root {
                 return Err(Hindrance::Whole(format!(
                     "{} has changed, whose rows can only be given to its partitioned root",
                     table.relation.quoted()
                 )));
             }
-            let moves = match action {
-                Action::Append { new, .. } => {
+            let moves = match (known, action) {
+                (Some(known), Action::Append { new, .. }) => {
                     let old = base.place_of(known).moment.has_row();
                     let first = rows.first_block.unwrap_or(0);
                     let added = format!("ctid >= '({first},0)'::pg_catalog.tid AND NOT ({old})");
                     kept.added.insert(table.oid, added);
-                    (new, verdict.bytes(table.size_bytes, rows))
+                    (Some(new), verdict.bytes(table.size_bytes, rows))
                 }
-                Action::Reload => (rows.old + rows.new, table.size_bytes),
+                (Some(_), Action::Reload) => (Some(rows.old + rows.new), table.size_bytes),
+                // Nobody has counted them.
+                (None, _) => (None, table.size_bytes),
             };
             kept.moving.insert(table.oid, moves);
-            moving.insert(table.oid, action);
+            actions.insert(table.oid, action);
         }
-        Ok((kept, moving))
-    }
-}
-
-/// Refuses where rows are to come again that a constraint which is not validated, and is there, may not allow.
-fn refuse_invalid(archive: &Archive, moving: &BTreeMap<u32, Action>) -> Result<(), Hindrance> {
-    let is_invalid = |entry: &&Entry| {
-        entry.desc.ends_with("CONSTRAINT")
-            && entry.desc != "FK CONSTRAINT"
-            && entry.definition.contains("NOT VALID")
-    };
-    let invalid = archive.entries.iter().find(is_invalid);
-    match invalid.filter(|_| moving.values().any(Action::is_reload)) {
-        None => Ok(()),
-        Some(entry) => Err(Hindrance::Whole(format!(
-            "constraint {} is not validated, and may not allow rows that were there before it",
-            entry.tag
-        ))),
+        Ok((kept, actions))
     }
 }
 
@@ -339,6 +361,9 @@ fn record(table: &Table, verdict: &Verdict, rows: Rows, action: Option<Action>) 
     let (name, bytes) = (table.relation.plain(), verdict.bytes(table.size_bytes, rows));
     match action {
         None => tracing::debug!(phase, table = name, found, action = action_word, "table compared"),
+        Some(_) if *verdict == Verdict::New => {
+            tracing::debug!(phase, table = name, found, action = action_word, "table compared");
+        }
         Some(_) => {
             tracing::info!(
                 phase,
@@ -367,7 +392,7 @@ impl Refresh<'_> {
             "kept": self.tables.len() - self.moving.len(),
             "appended_to": count(&|action| !action.is_reload()),
             "loaded_again": count(&Action::is_reload),
-            "rows": self.kept.moving.values().map(|(rows, _)| rows).sum::<u64>(),
+            "rows": self.kept.moving.values().filter_map(|(rows, _)| *rows).sum::<u64>(),
             "bytes": self.kept.moving.values().map(|(_, bytes)| bytes).sum::<u64>(),
             "size": self.tables.iter().map(|table| table.size_bytes).sum::<u64>(),
             "interrupted": !self.base.is_whole(),
@@ -378,13 +403,20 @@ impl Refresh<'_> {
     pub(crate) async fn strangers(
         &self,
         target: &Session,
-        loads: &[i64],
+        (noted, loads): (&Noted<baseline::Contents>, &[i64]),
         progress: &Progress,
     ) -> Result<Vec<String>, Error> {
+        let wanted: BTreeMap<u32, &baseline::Table> =
+            noted.tables().map(|table| (table.oid, table)).collect();
         let tables = self.tables.iter();
         let both: Vec<(&Table, &baseline::Table)> = tables
-            .filter_map(|table| Some((table, self.kept.tables.get(&table.oid)?)))
+            .filter_map(|table| Some((table, *wanted.get(&table.oid)?)))
             .collect();
+        if both.len() != self.tables.len() {
+            return Err(Error::Internal(
+                "what was refreshed is not what was noted of it".to_owned(),
+            ));
+        }
         let landed = ledger::transactions(target, loads).await?;
         let strange = landed::strangers(self.unit, &both, &landed, progress).await?;
         let named = both.iter().filter(|(table, _)| strange.contains(&table.oid));

@@ -87,6 +87,22 @@ pub(super) async fn firing(session: &Session, schemas: &Schemas) -> Result<Vec<F
     Ok(rows.iter().map(one).collect())
 }
 
+/// What is built after the rows and is neither index nor key (triggers, rules, extended statistics, checks), by catalogue and OID, named
+/// as on every server.
+pub(super) async fn built(
+    session: &Session,
+    schemas: &Schemas,
+) -> Result<BTreeMap<(u32, u32), String>, Error> {
+    let sql = include_str!("sql/built.sql");
+    let rows = session
+        .query("list what is built after the rows", sql, &[&schemas.names()])
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| ((row.get("classid"), row.get("objid")), row.get("name")))
+        .collect())
+}
+
 /// Refuses where something fires on a table that moves and nobody but a superuser may disable it.
 pub(super) async fn refuse_internal_triggers(
     target: &Session,
@@ -246,7 +262,7 @@ impl<'a> Refresh<'a> {
             });
         }
         if let Some(first) = begun.first() {
-            ledger::refreshing(target, first.id, &Noted::Known(self.base.baseline.clone())).await?;
+            ledger::note_base(target, first.id, &Noted::Known(self.base.baseline.clone())).await?;
         }
         Ok(begun)
     }
@@ -278,6 +294,14 @@ impl<'a> Refresh<'a> {
         Ok(())
     }
 
+    /// Whether an entry is a constraint that is not validated, and may not allow rows which were there before it and come again.
+    fn is_in_the_way(&self, entry: &Entry) -> bool {
+        entry.desc.ends_with("CONSTRAINT")
+            && entry.desc != "FK CONSTRAINT"
+            && entry.definition.contains("NOT VALID")
+            && self.moving.values().any(Action::is_reload)
+    }
+
     /// The statements that take down what goes of what stands, foreign keys first; and indexes that no entry speaks of: an interrupted
     /// attempt was about to make keys of them.
     fn going(&self, standing: &Standing) -> Vec<String> {
@@ -290,7 +314,9 @@ impl<'a> Refresh<'a> {
         let rebuilds = |table: u32| self.moving.get(&table).is_some_and(Action::rebuilds);
         let (mut keys, mut others, mut named) = (Vec::new(), Vec::new(), BTreeSet::new());
         for entry in entries {
-            if let Some(constraint) = self.facts.constraints.get(&entry.oid) {
+            if self.is_in_the_way(entry) {
+                others.extend(drop_constraint(entry));
+            } else if let Some(constraint) = self.facts.constraints.get(&entry.oid) {
                 let place = (constraint.table_name.clone(), constraint.name.clone());
                 let Some(validated) = standing.constraints.get(&place) else {
                     continue;
@@ -332,7 +358,9 @@ impl<'a> Refresh<'a> {
 
     /// What of the archive is missing on the target, and every materialized view's rows.
     pub(crate) async fn missing(&self, target: &Session) -> Result<Division, Error> {
-        let standing = Standing::read(target, &self.unit.config.schemas).await?;
+        let schemas = &self.unit.config.schemas;
+        let standing = Standing::read(target, schemas).await?;
+        let built: BTreeSet<String> = built(target, schemas).await?.into_values().collect();
         let entries = self.entries();
         let is_missing = |entry: &&&Entry| {
             if let Some(constraint) = self.facts.constraints.get(&entry.oid) {
@@ -342,8 +370,13 @@ impl<'a> Refresh<'a> {
                 !standing
                     .indexes
                     .contains(&(entry.namespace.clone(), entry.tag.clone()))
+            } else if self.base.is_whole() {
+                entry.desc == "MATERIALIZED VIEW DATA" || self.is_in_the_way(entry)
             } else {
-                entry.desc == "MATERIALIZED VIEW DATA"
+                // Of a view that was made a shell, the rule replaces the query. All else can be said twice.
+                let name = self.built.get(&(entry.catalog_oid, entry.oid));
+                name.is_none_or(|name| !built.contains(name))
+                    || entry.definition.starts_with("CREATE OR REPLACE ")
             }
         };
         let mut restored: BTreeSet<i32> = entries
@@ -351,18 +384,11 @@ impl<'a> Refresh<'a> {
             .filter(is_missing)
             .map(|entry| entry.dump_id)
             .collect();
-        // What stands may be an interrupted attempt's, which has not come to its comment.
-        let built = entries
-            .iter()
-            .filter(|entry| self.is_built(entry) && !self.base.is_whole());
-        let commented: BTreeSet<i32> = built
-            .map(|entry| entry.dump_id)
-            .chain(restored.iter().copied())
-            .collect();
         let comments = entries.iter().filter(|entry| {
-            entry.desc == "COMMENT" && entry.dependencies.iter().any(|id| commented.contains(id))
+            entry.desc == "COMMENT" && entry.dependencies.iter().any(|id| restored.contains(id))
         });
-        restored.extend(comments.map(|entry| entry.dump_id));
+        let comments: BTreeSet<i32> = comments.map(|entry| entry.dump_id).collect();
+        restored.extend(comments);
         Ok(Division {
             restored,
             ..Division::default()
@@ -433,4 +459,12 @@ impl<'a> Refresh<'a> {
 
 fn drop_index((schema, name): &(String, String)) -> String {
     format!("DROP INDEX {}.{}", quote_ident(schema), quote_ident(name))
+}
+
+/// The statement that drops the constraint which an entry adds, of a table or a domain.
+fn drop_constraint(entry: &Entry) -> Option<String> {
+    let (head, rest) = statement::split_at_word(&entry.definition, "ADD")?;
+    let name = rest.trim_start().strip_prefix("CONSTRAINT")?.trim_start();
+    let name = statement::first_identifier(name);
+    (!name.is_empty()).then(|| format!("{head}DROP CONSTRAINT IF EXISTS {name}"))
 }

@@ -32,6 +32,7 @@ mod records;
 mod refresh;
 mod report;
 mod reruns;
+mod resume;
 mod signals;
 mod smoke;
 mod streams;

@@ -1,0 +1,199 @@
+//! What has landed before a load was cut off need not come again, and afterwards the target holds what the source held.
+
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use testbed::proxy::Line;
+use testbed::{Output, Proxy};
+
+use crate::refresh::{BESIDE, MUCH, SCHEMA, actions, assert_same, refreshed};
+use crate::rig::{Rig, assert_exit, text};
+use crate::slow::PATIENCE;
+
+/// What a load says to the target, in the order in which it does, and on sessions of which role.
+const CUTS: &[(&str, &str)] = &[
+    ("INSERT INTO schemaferry.landed", "/copy"),
+    (r#"COPY "s"."sale""#, "/copy"),
+    (r#"COPY "s"."big""#, "/copy"),
+    ("CREATE INDEX", "/build"),
+    ("ADD CONSTRAINT", "/build"),
+    ("NOT VALID", "/build"),
+    ("VALIDATE CONSTRAINT", "/build"),
+    ("ATTACH PARTITION", "/build"),
+    (" CLUSTER ON ", "/build"),
+    ("CREATE OR REPLACE VIEW", "/build"),
+    ("CREATE TRIGGER", "/build"),
+    ("ENABLE ALWAYS TRIGGER", "/build"),
+    ("CREATE RULE", "/build"),
+    ("CREATE STATISTICS", "/build"),
+    ("REFRESH MATERIALIZED VIEW", "/build"),
+    ("COMMENT ON INDEX", "/build"),
+    ("ANALYZE", "/build"),
+    ("pg_catalog.setval", "/work"),
+    (r#"OWNER TO "refresh_owner""#, "/work"),
+    (r#""secret" FORCE ROW LEVEL SECURITY"#, "/work"),
+    ("UPDATE schemaferry.load SET state = 'complete'", "/lock"),
+];
+
+/// Attempts that are cut off follow on each other in so many rows.
+const CHAINS: usize = 5;
+
+/// A worker that is killed when it says something to the target.
+struct Cut<'a> {
+    rig: &'a Rig,
+    proxy: Proxy,
+}
+
+impl<'a> Cut<'a> {
+    fn of(rig: &'a Rig) -> Self {
+        let target = format!("{}:{}", rig.target.host(), rig.target.port());
+        let proxy = Proxy::start(target.parse().unwrap(), Line::default());
+        Self { rig, proxy }
+    }
+
+    /// `landed`: how many tables have to be on the target before.
+    fn at(&self, (words, role): (&str, &str), landed: u32) {
+        self.proxy.hold_at(words.as_bytes(), role);
+        let running = worker(self.rig)
+            .env("TARGET_PORT", self.proxy.port().to_string())
+            .env("TARGET_SSLMODE", "disable")
+            .spawn();
+        let said = self.proxy.wait_until_said(PATIENCE).is_some();
+        if !said {
+            running.signal(Signal::SIGKILL);
+            assert!(said, "{words}: {}", running.wait().stdout);
+        }
+        let sql = format!(
+            "SELECT count(baseline) >= {landed} FROM schemaferry.landed WHERE load_id = (SELECT max(id) FROM schemaferry.load)"
+        );
+        let until = Instant::now() + PATIENCE;
+        while landed > 0 && self.rig.at_target(&sql) != "t" {
+            assert!(Instant::now() < until, "fewer than {landed} tables have landed");
+        }
+        running.signal(Signal::SIGKILL);
+        let _killed = running.wait();
+        self.proxy.release();
+    }
+}
+
+fn worker(rig: &Rig) -> testbed::Worker {
+    rig.worker("s").env("SPLIT", "always").env("BUILD_JOBS", "1")
+}
+
+/// What a record says why nothing is kept; empty where there is none.
+fn why_not_kept(output: &Output) -> &str {
+    let mut records = output.records.iter();
+    let record =
+        records.find(|record| text(record, "msg") == "what an interrupted load has left is not kept");
+    record.map_or("", |record| text(record, "reason"))
+}
+
+#[test]
+fn wherever_a_load_is_cut_off_the_next_one_ends_it() {
+    let rig = Rig::newest(BESIDE);
+    rig.at_source(SCHEMA);
+    rig.at_source(
+        "CREATE TABLE s.big (k int, v text); ALTER TABLE s.big ALTER v SET STORAGE EXTERNAL;
+         INSERT INTO s.big SELECT i, repeat(md5(i::text), 250) FROM generate_series(1, 9000) i; CREATE INDEX ON s.big (k);
+         ALTER TABLE s.tree ADD CONSTRAINT later CHECK (k > 5) NOT VALID",
+    );
+    rig.at_target(BESIDE);
+    let cut = Cut::of(&rig);
+    let mut number = 10;
+    let mut write = || {
+        number += 1;
+        rig.at_source(&MUCH.replace("{n}", &number.to_string()));
+    };
+    for first in 0..CHAINS {
+        for place in CUTS.iter().skip(first).step_by(CHAINS) {
+            write();
+            cut.at(*place, 0);
+        }
+        let output = worker(&rig).run();
+        assert_exit(&output, 0);
+        assert_eq!(refreshed(&output)["interrupted"], true, "{}", output.stdout);
+        if (CUTS.len() - 1) % CHAINS == first {
+            // All of it had landed.
+            assert_eq!(actions(&output), []);
+        }
+        assert_same(&rig, &format!("chain {first}"));
+        assert_exit(&worker(&rig).arg("verify").run(), 0);
+        assert_exit(&worker(&rig).arg("drift").run(), 0);
+        assert_eq!(rig.at_target("SELECT count(*) FROM log.fired"), "0");
+    }
+}
+
+/// Why nothing is kept: what has happened since on the source and on the target, what the next load is told, and its reason.
+const NOT_KEPT: &[(&str, &str, (&str, &str), &str)] = &[
+    (
+        "ALTER TABLE s.late ADD b int",
+        "",
+        ("", ""),
+        "definition of TABLE s late was changed",
+    ),
+    (
+        "",
+        "DROP SCHEMA s CASCADE; CREATE SCHEMA s",
+        ("ON_EXISTING", "replace"),
+        "no longer the one that was loaded",
+    ),
+    ("", "", ("VERIFY", "none"), "not compared under VERIFY=none"),
+    ("", "", ("RESUME", "never"), ""),
+    ("", "", ("METHOD", "pipe"), ""),
+];
+
+#[test]
+fn what_has_landed_is_read_again_only_where_it_has_to_be() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; CREATE TABLE s.early (a int, v text); INSERT INTO s.early SELECT i, repeat(md5(i::text), 20) FROM generate_series(1, 5000) i;
+         CREATE INDEX ON s.early (v); CREATE TABLE s.late AS SELECT generate_series(1, 40000) AS a",
+    );
+    let cut = Cut::of(&rig);
+    let interrupt = || cut.at((r#"COPY "s"."late""#, "/copy"), 1);
+    let rows = "SELECT (SELECT count(*) FROM s.early), (SELECT count(*) FROM s.late)";
+    let bytes = |output: &Output| output.last()["totals"]["bytes"].as_u64().unwrap();
+
+    interrupt();
+    let kept = worker(&rig).run();
+    assert_exit(&kept, 0);
+    assert_eq!(
+        (&refreshed(&kept)["kept"], &refreshed(&kept)["loaded_again"]),
+        (&Value::from(1), &Value::from(1))
+    );
+    assert_eq!(rig.at_target(rows), "5000|40000");
+    for (source, target, (variable, value), reason) in NOT_KEPT {
+        interrupt();
+        rig.at_source(source);
+        rig.at_target(target);
+        let output = worker(&rig).env(variable, *value).run();
+        assert_exit(&output, 0);
+        assert_eq!(refreshed(&output), &Value::Null, "{reason}");
+        assert!(
+            why_not_kept(&output).contains(reason) && why_not_kept(&output).is_empty() == reason.is_empty(),
+            "{reason}: {}",
+            output.stdout
+        );
+        assert!(*value == "pipe" || bytes(&output) > 5 * bytes(&kept), "{reason}");
+        assert_eq!(rig.at_target(rows), "5000|40000");
+    }
+
+    // Something that nobody has made for the load stays, and is a difference: the next load keeps nothing.
+    interrupt();
+    rig.at_target("CREATE TABLE s.strange (a int)");
+    let output = worker(&rig).run();
+    assert_exit(&output, 75);
+    assert!(
+        text(output.last(), "reason").contains("the next one keeps nothing"),
+        "{}",
+        output.last()
+    );
+    let output = worker(&rig).run();
+    assert_exit(&output, 0);
+    assert!(
+        why_not_kept(&output).contains("could not end"),
+        "{}",
+        output.stdout
+    );
+    assert_eq!(rig.at_target("SELECT to_regclass('s.strange')"), "");
+}
