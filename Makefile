@@ -12,6 +12,7 @@ SEED =
 SECONDS =
 LANES = 3
 KILLS = 200
+FOLLOW = 200
 FUZZ = 120
 ONLY =
 
@@ -31,13 +32,13 @@ rehearsal: setup ## take sixty schemas from the plan to the seal, by the state m
 test: setup ## run every test, on each server that is installed
 	TEST_POSTGRES="$$(scripts/servers)" TEST_PGBOUNCER="$$(scripts/pgbouncer)" cargo test --workspace --locked
 
-soak: setup ## feed the parsers, play every fault, kill it, race it (FUZZ=120 SEED= ROUNDS=1 SECONDS= LANES=3 KILLS=200 ONLY="…")
+soak: setup ## feed the parsers, play every fault, kill it, race it (FUZZ=120 SEED= ROUNDS=1 SECONDS= LANES=3 KILLS=200 FOLLOW=200 ONLY="…")
 	@echo 'random input to every parser for $(FUZZ) seconds'
 	@until=$$(($$(date +%s) + $(FUZZ))); while [ "$$(date +%s)" -lt $$until ]; do \
 		PROPTEST_CASES=2000 cargo test --locked --quiet --bin schemaferry || exit 1; done
 	@cargo build --release --locked
 	@TEST_POSTGRES="$$(scripts/servers)" cargo run --release --locked --quiet --bin soak -- \
-		SEED="$(SEED)" ROUNDS="$(ROUNDS)" SECONDS="$(SECONDS)" LANES="$(LANES)" KILLS="$(KILLS)" ONLY="$(ONLY)"
+		SEED="$(SEED)" ROUNDS="$(ROUNDS)" SECONDS="$(SECONDS)" LANES="$(LANES)" KILLS="$(KILLS)" FOLLOW="$(FOLLOW)" ONLY="$(ONLY)"
 
 bench: setup ## time the worker beside its peers (SETS="…" TOOLS="…" SCALE=1 ROUNDS=1 PICTURE=…)
 	@cargo build --release --locked

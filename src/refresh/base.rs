@@ -13,6 +13,9 @@ use crate::refresh::{Hindrance, NAMED_MAX};
 use crate::server::session::Session;
 use crate::word;
 
+/// Ends of an attempt that are no interruptions.
+const UNTRUSTED: [Exit; 3] = [Exit::Data, Exit::Internal, Exit::Occupied];
+
 /// What was loaded.
 pub(super) struct Base {
     /// The latest of each schema.
@@ -38,9 +41,10 @@ impl Base {
         let loads = loads.map_err(|why| Hindrance::Whole(why.reason))?;
         refuse_altered(target, config, &loads).await?;
         let mut noted = loads.iter().filter_map(|load| Some((load, load.baseline()?)));
-        // What is known to differ is not kept; what was in the way of any other end is gone by now, or shows again.
-        let differs = |(exit, _): &(u64, String)| *exit == u64::from(Exit::Data.code());
-        if let Some((exit, reason)) = loads.iter().filter_map(Load::failed).find(differs) {
+        // What is known to differ, or that others have been at, is not kept; what was in the way of any other end is gone by now, or
+        // shows again.
+        let tells = |(exit, _): &(u64, String)| UNTRUSTED.iter().any(|one| u64::from(one.code()) == *exit);
+        if let Some((exit, reason)) = loads.iter().filter_map(Load::failed).find(tells) {
             return whole(&format!("the last attempt ended with {exit}: {reason}"));
         }
         if loads.iter().any(Load::wants_all) {

@@ -60,9 +60,14 @@ pub(crate) async fn strangers(
     Ok(found.into_iter().flatten().collect())
 }
 
-/// Tables by what they are counted under: a root that leaves' rows were given to is counted whole.
+/// Tables by what they are counted under, by the names under which their rows have landed: the source may have others by now. A root that
+/// leaves' rows were given to is counted whole.
 fn parts(tables: &[(&catalogue::Table, &baseline::Table)], landed: &BTreeMap<u32, Vec<u32>>) -> Vec<Part> {
-    let listed: Vec<catalogue::Table> = tables.iter().map(|(table, _)| (*table).clone()).collect();
+    let listed = tables.iter().map(|(table, known)| catalogue::Table {
+        relation: known.relation.clone(),
+        ..(*table).clone()
+    });
+    let listed: Vec<catalogue::Table> = listed.collect();
     let by_root = tables.iter().enumerate().filter(|(_, (_, known))| known.by_root);
     let units = catalogue::units(&listed, &by_root.map(|(index, _)| index).collect());
     let mut parts: BTreeMap<Counted, Part> = BTreeMap::new();

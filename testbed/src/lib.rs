@@ -22,6 +22,7 @@ pub mod faults;
 mod machine;
 mod network;
 mod postgres;
+pub mod work;
 pub mod worker;
 
 pub use aws::bucket::Bucket;

@@ -12,6 +12,7 @@ use crate::proxy::{Line, Proxy};
 use crate::psql::Psql;
 use crate::server::Server;
 use crate::warehouse;
+use crate::work::{self, Followed, Random};
 use crate::worker::{Running, Worker};
 
 /// Room for twenty workers.
@@ -168,7 +169,7 @@ impl Crowd {
         });
         // Obeyed, or ended by it.
         let stopped = [128 + signal as i32, -(signal as i32)];
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let mut exits = Vec::new();
         for (worker, whole) in methods.iter().cycle().take(moments) {
             let moment = whole.mul_f64(random.fraction());
@@ -194,19 +195,13 @@ impl Crowd {
         }
         exits
     }
-}
 
-/// Numbers that a seed repeats (splitmix64).
-struct Random(u64);
-
-impl Random {
-    /// At least 0 and less than 1.
-    fn fraction(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        let bits = u32::try_from((mixed ^ (mixed >> 31)) >> 32).unwrap();
-        f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+    /// Random work, followed in so many rounds as long as there is time, with attempts that are killed.
+    #[must_use]
+    pub fn followed(&self, rounds: usize, seed: u64, has_time: &dyn Fn() -> bool) -> Followed {
+        self.source
+            .psql(DATABASE, "DROP SCHEMA IF EXISTS s CASCADE; CREATE SCHEMA s");
+        let sides = [&self.source, &self.target].map(|cluster| (cluster, DATABASE));
+        work::follow(sides, &self.worker("s", "copy"), seed, (rounds, has_time))
     }
 }

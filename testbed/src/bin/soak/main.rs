@@ -1,4 +1,5 @@
-//! `make soak`: every row of the tables of faults and attacks under both METHODs, stops at random moments, races of many workers.
+//! `make soak`: every row of the tables of faults and attacks under both METHODs, stops at random moments, random work
+//! that refreshes follow, races of many workers.
 #![expect(clippy::print_stdout, reason = "what it prints is the report")]
 #![expect(clippy::print_stderr, reason = "who waits sees how far it is")]
 #![expect(clippy::unwrap_used, reason = "a failed step ends the soak")]
@@ -155,6 +156,12 @@ fn stop_and_race(options: &Options, program: &Path, tally: &Mutex<Tally>) {
             )
         });
     }
+    attempt(format!("random work, {} rounds", options.follow), &|| {
+        let has_time = || options.has_time();
+        crowd
+            .followed(options.follow, options.seed, &has_time)
+            .to_string()
+    });
     for method in ["copy", "pipe"] {
         for workers in CROWDS {
             attempt(format!("{workers} workers on one schema, {method}"), &|| {

@@ -14,6 +14,8 @@ pub(crate) struct Options {
     pub(crate) lanes: usize,
     /// Random moments at which a load is killed.
     pub(crate) kills: usize,
+    /// Rounds of random work that refreshes follow.
+    pub(crate) follow: usize,
     /// Only plays of the table with all of these words in their title, and nothing else.
     pub(crate) only: Vec<String>,
     /// Nothing new is begun after this.
@@ -41,6 +43,7 @@ impl Options {
             rounds: count("ROUNDS", 1),
             lanes: count("LANES", 3),
             kills: count("KILLS", 200),
+            follow: count("FOLLOW", 200),
             only: given
                 .get("ONLY")
                 .map(|words| words.split_whitespace().map(str::to_owned).collect())
