@@ -54,6 +54,9 @@ pub(crate) enum Command {
         /// Units at once: the state machine's MaxConcurrency
         #[arg(long, value_name = "UNITS", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=40))]
         concurrency: u8,
+        /// Refreshes instead of loads, by what the source has counted since the loads: the input's command is refresh then
+        #[arg(long)]
+        refresh: bool,
     },
     /// Make the foreign keys that leave their schemas, those from and to the schemas in SCHEMA_NAME or all, after the last
     /// load: they are added, then validated. What cannot be made yet is left and named. Needs the TARGET_ variables only
@@ -262,7 +265,13 @@ mod tests {
         let finalize = |freeze| Ok(Command::Finalize { freeze });
         assert_eq!(parsed(&["finalize"]), finalize(false));
         assert_eq!(parsed(&["finalize", "--freeze"]), finalize(true));
-        let plan = |format, concurrency| Ok(Command::Plan { format, concurrency });
+        let plan = |format, concurrency| {
+            Ok(Command::Plan {
+                format,
+                concurrency,
+                refresh: false,
+            })
+        };
         assert_eq!(parsed(&["plan"]), plan(Format::Auto, 5));
         assert_eq!(
             parsed(&["plan", "--format", "json", "--concurrency=8"]),

@@ -58,6 +58,7 @@ use crate::config::Config;
 use crate::error::{Error, Stop};
 use crate::exit::Exit;
 use crate::load::Scope;
+use crate::plan::PlanOptions;
 use crate::progress::Progress;
 use crate::report::ReportOptions;
 use crate::seal::SealOptions;
@@ -166,8 +167,13 @@ async fn work(command: Command, config: &Config, progress: &Progress) -> Result<
             }
             Command::Prepare => prepare::prepare(config, &shutdown, progress).await,
             Command::Finalize { freeze } => finalize::finalize(config, &shutdown, progress, freeze).await,
-            Command::Plan { format, concurrency } => {
-                let plan = plan::plan(config, &shutdown, progress, concurrency.into()).await?;
+            Command::Plan {
+                format,
+                concurrency,
+                refresh,
+            } => {
+                let places = concurrency.into();
+                let plan = plan::plan(config, &shutdown, progress, PlanOptions { places, refresh }).await?;
                 let is_text = match format {
                     Format::Auto => log::is_output_terminal(),
                     Format::Json => false,

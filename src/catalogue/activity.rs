@@ -23,6 +23,9 @@ pub(crate) struct Activity(BTreeMap<String, Counter>);
 struct Counter {
     /// Rows written so far, or where a sequence stands; `None` where it is unknown.
     writes: Option<String>,
+    /// Rows of a table that were updated or deleted so far, which `writes` counts too; not known of an earlier release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rewrites: Option<String>,
     file: Option<i64>,
     sequence: bool,
 }
@@ -84,6 +87,7 @@ impl Activity {
     async fn of(session: &Session, rows: &[Row], name: impl Fn(&Row) -> String) -> Result<Self, Error> {
         let counter = |row: &Row| Counter {
             writes: row.get("writes"),
+            rewrites: row.get("rewrites"),
             file: row.get("file"),
             sequence: row.get("is_sequence"),
         };
@@ -121,6 +125,21 @@ impl Activity {
         moved.map(|(name, _)| name.clone()).collect()
     }
 
+    /// Tables that have moved since an earlier reading, as far as counters tell: how many rows were added, `None` where anything may have
+    /// happened.
+    pub(crate) fn growth_since(&self, earlier: &Self) -> BTreeMap<&str, Option<u64>> {
+        let tables = self.0.iter().filter(|(_, now)| !now.sequence);
+        let moved = tables.filter_map(|(name, now)| {
+            let added = match earlier.0.get(name) {
+                Some(then) if (&then.writes, then.file) == (&now.writes, now.file) => return None,
+                Some(then) => now.added_since(then),
+                None => None,
+            };
+            Some((name.as_str(), added))
+        });
+        moved.collect()
+    }
+
     /// What was there at an earlier reading and has moved since, in words.
     pub(crate) fn changes_since(&self, earlier: &Self) -> Vec<String> {
         let changes = self.0.iter().filter_map(|(name, now)| {
@@ -135,6 +154,14 @@ impl Activity {
 }
 
 impl Counter {
+    /// Rows that were added to a table to which nothing else was done.
+    fn added_since(&self, then: &Self) -> Option<u64> {
+        let same = then.file == self.file && self.rewrites.is_some() && then.rewrites == self.rewrites;
+        let (before, now) = (then.writes.as_ref()?, self.writes.as_ref()?);
+        let added = now.parse::<u64>().ok()?.checked_sub(before.parse().ok()?);
+        added.filter(|_| same)
+    }
+
     fn movement_since(&self, then: &Self) -> Option<Movement> {
         let (before, now) = (then.writes.as_deref(), self.writes.as_deref());
         let known = before.zip(now);
@@ -161,6 +188,7 @@ mod tests {
     fn activity(sequence: bool, writes: &str, file: i64) -> Activity {
         let counter = Counter {
             writes: Some(writes.to_owned()).filter(|writes| !writes.is_empty()),
+            rewrites: None,
             file: Some(file),
             sequence,
         };
@@ -200,6 +228,22 @@ mod tests {
             let expected: Vec<String> = expected.into_iter().map(str::to_owned).collect();
             assert_eq!(now.changes_since(&then), expected);
             assert_eq!(now.moved_since(&then).is_empty(), expected.is_empty());
+        }
+        let counted = |writes: &str, rewrites: &str| {
+            let mut counted = activity(false, writes, 1);
+            for counter in counted.0.values_mut() {
+                counter.rewrites = Some(rewrites.to_owned());
+            }
+            counted
+        };
+        for (then, now, expected) in [
+            (("5", "1"), ("5", "1"), None),
+            (("5", "1"), ("9", "1"), Some(Some(4))),
+            (("5", "1"), ("9", "2"), Some(None)),
+            (("5", "1"), ("0", "0"), Some(None)),
+        ] {
+            let (then, now) = (counted(then.0, then.1), counted(now.0, now.1));
+            assert_eq!(now.growth_since(&then).get("t").copied(), expected);
         }
         let new = activity(false, "1", 1);
         assert!(!new.moved_since(&Activity::default()).is_empty());

@@ -9,6 +9,8 @@ use crate::plan::schedule::{self, Job, Slot};
 pub(super) mod assumed {
     /// Heap and TOAST of one unit.
     pub(in crate::plan) const MOVED: f64 = 50e6;
+    /// Heap that a refresh of one unit scans on either side.
+    pub(in crate::plan) const SCANNED: f64 = 500e6;
     /// Indexes and materialized views of one unit.
     pub(in crate::plan) const BUILT: f64 = 50e6;
     /// All units together.
@@ -28,6 +30,8 @@ pub(super) struct Weight {
     pub(super) moved: f64,
     /// What the target computes, in bytes.
     pub(super) built: f64,
+    /// Heap that is scanned before anything moves, in bytes.
+    pub(super) scanned: f64,
 }
 
 /// Where a unit's time comes from.
@@ -139,6 +143,12 @@ impl<'a> Measured<'a> {
 
     /// Seconds of a unit, and where they come from.
     fn seconds(&self, weight: &Weight) -> (f64, Basis) {
+        let (seconds, basis) = self.moving(weight);
+        (seconds + weight.scanned / assumed::SCANNED, basis)
+    }
+
+    /// The same, apart from scans.
+    fn moving(&self, weight: &Weight) -> (f64, Basis) {
         let own = self.own(weight);
         let (basis, past) = if own.is_empty() {
             (Basis::Others, self.newest.values().copied().collect())
@@ -283,6 +293,7 @@ mod tests {
             tables: 10.0,
             moved,
             built: 0.0,
+            scanned: 0.0,
         }
     }
 

@@ -11,8 +11,12 @@ use crate::word::Word as _;
 /// Bytes that an execution takes.
 const INPUT_MAX: usize = 256 * 1024;
 
-/// An item a line for units in the order of their start, each by its name as SCHEMA_NAME has it.
-pub(super) fn input(units: impl Iterator<Item = (String, Size)>, method: Method) -> Result<String, Error> {
+/// An item a line for units in the order of their start, each by its name as SCHEMA_NAME has it. `command`: what is to be done with all
+/// of them, if that is no load.
+pub(super) fn input(
+    units: impl Iterator<Item = (String, Size)>,
+    (command, method): (Option<&str>, Method),
+) -> Result<String, Error> {
     let item = |(name, Size { jobs, cpu, memory }): (String, Size)| {
         let item = match method {
             Method::Copy => json!({"schema": name, "cpu": cpu, "memory": memory, "jobs": jobs}),
@@ -21,7 +25,8 @@ pub(super) fn input(units: impl Iterator<Item = (String, Size)>, method: Method)
         without_controls(&item.to_string())
     };
     let items: Vec<String> = units.map(item).collect();
-    let input = format!("{{\"schemas\": [\n  {}\n]}}\n", items.join(",\n  "));
+    let command = command.map_or_else(String::new, |command| format!("\"command\": \"{command}\", "));
+    let input = format!("{{{command}\"schemas\": [\n  {}\n]}}\n", items.join(",\n  "));
     if input.len() <= INPUT_MAX {
         return Ok(input);
     }
@@ -45,7 +50,10 @@ mod tests {
     };
 
     fn of(names: &[&str], method: Method) -> Result<String, Error> {
-        input(names.iter().map(|name| ((*name).to_owned(), SIZE)), method)
+        input(
+            names.iter().map(|name| ((*name).to_owned(), SIZE)),
+            (None, method),
+        )
     }
 
     #[test]

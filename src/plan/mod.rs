@@ -1,6 +1,7 @@
 //! The command `plan`: which schemas move together and in which order, what `check` says of each unit, and how long all of it
 //! takes. What it makes is the input of the state machine's execution.
 
+mod changes;
 mod forecast;
 mod input;
 mod schedule;
@@ -18,6 +19,7 @@ use crate::credentials;
 use crate::error::{Error, Refused, Side};
 use crate::hazard::Hazard;
 use crate::ledger::{self, Past};
+use crate::plan::changes::Expected;
 use crate::plan::forecast::{Basis, Bound, Forecast, Measured, Weight};
 use crate::plan::size::Size;
 use crate::plan::source::{Holds, Source};
@@ -48,6 +50,8 @@ struct Unit {
     needs: BTreeMap<usize, String>,
     size: Size,
     answers: Answers,
+    /// What a refresh is expected to move, where one is planned.
+    expected: Option<Expected>,
 }
 
 /// Everything that was found.
@@ -57,12 +61,28 @@ pub(crate) struct Plan {
     forecast: Forecast,
     method: Method,
     has_target: bool,
+    is_refresh: bool,
+}
+
+/// What is planned.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlanOptions {
+    /// Units at once.
+    pub(crate) places: usize,
+    /// Refreshes instead of loads.
+    pub(crate) refresh: bool,
 }
 
 impl Unit {
     /// As SCHEMA_NAME has it.
     fn name(&self) -> String {
         listed(self.schemas.names())
+    }
+
+    /// Why a refresh is expected to load all of it.
+    fn whole(&self) -> Option<&str> {
+        let expected = self.expected.as_ref()?;
+        expected.as_ref().err().map(String::as_str)
     }
 
     fn weight(&self) -> Weight {
@@ -73,11 +93,16 @@ impl Unit {
             built,
             ..
         } = self.holds;
+        let (moved, scanned) = match &self.expected {
+            Some(Ok(bytes)) => (*bytes, heap),
+            Some(Err(_)) | None => (heap + toast, 0),
+        };
         Weight {
             schemas: self.schemas.names().into_iter().map(str::to_owned).collect(),
             tables: about(tables),
-            moved: about(heap + toast),
+            moved: about(moved),
             built: about(built),
+            scanned: about(scanned),
         }
     }
 }
@@ -89,13 +114,22 @@ struct Reached {
     history: Vec<Past>,
 }
 
-/// Plans for so many units at once.
+/// Plans loads or refreshes.
 pub(crate) async fn plan(
     config: &Config,
     shutdown: &Shutdown,
     progress: &Progress,
-    places: usize,
+    options: PlanOptions,
 ) -> Result<Plan, Error> {
+    if options.refresh && !config.target.is_given() {
+        let hint = "set the TARGET_ variables: its ledger tells what was loaded";
+        let refused = Refused::config(
+            Side::Target,
+            "a refresh cannot be planned without the target",
+            hint,
+        );
+        return Err(Error::Refused(refused));
+    }
     let made = async {
         progress.enter(Phase::Connect);
         let reached = Box::pin(reach(config)).await?;
@@ -105,17 +139,36 @@ pub(crate) async fn plan(
         tokio::select! {
             biased;
             never = watchdog::watch(&controls, config, progress, shutdown) => match never {},
-            made = Box::pin(make(config, reached, progress, places)) => made,
+            made = Box::pin(make(config, reached, progress, options)) => made,
         }
     };
     shutdown.guard(Box::pin(made)).await
 }
 
-async fn make(config: &Config, reached: Reached, progress: &Progress, places: usize) -> Result<Plan, Error> {
+async fn make(
+    config: &Config,
+    reached: Reached,
+    progress: &Progress,
+    PlanOptions { places, refresh }: PlanOptions,
+) -> Result<Plan, Error> {
     progress.enter(Phase::Preflight);
     let accepts = config.accept.contains(&Hazard::OutsideChildren);
     let source = source::read(&reached.source.1, &config.schemas, !accepts).await?;
     let mut units = units(config, &source)?;
+    if let Some((_, target)) = reached.target.as_ref().filter(|_| refresh) {
+        let sessions = Sides {
+            source: &reached.source.1,
+            target,
+        };
+        let all: Schemas = units
+            .iter()
+            .flat_map(|unit| unit.schemas.iter().cloned())
+            .collect();
+        let expected = changes::expected(sessions, &all, units.iter().map(|unit| &unit.schemas)).await?;
+        for (unit, expected) in units.iter_mut().zip(expected) {
+            unit.expected = Some(expected);
+        }
+    }
     let weights: Vec<Weight> = units.iter().map(Unit::weight).collect();
     let needs = units.iter().map(|unit| unit.needs.keys().copied().collect());
     let measured = Measured::of(&reached.history);
@@ -128,6 +181,7 @@ async fn make(config: &Config, reached: Reached, progress: &Progress, places: us
         forecast,
         method: config.method,
         has_target,
+        is_refresh: refresh,
     };
     plan.record();
     Ok(plan)
@@ -251,6 +305,7 @@ fn unit(
         ),
         holds,
         answers,
+        expected: None,
     }
 }
 
@@ -344,7 +399,8 @@ impl Plan {
     /// The input of the state machine's execution.
     pub(crate) fn input(&self) -> Result<String, Error> {
         let units = self.in_order().map(|(_, unit)| (unit.name(), unit.size));
-        input::input(units, self.method)
+        let command = self.is_refresh.then_some("refresh");
+        input::input(units, (command, self.method))
     }
 
     /// Answers that are the same for every unit, where there are several.
@@ -384,6 +440,8 @@ impl Plan {
                 works_s = slot.map(|slot| slot.works.round()),
                 ends_s = slot.map(|slot| slot.ends.round()),
                 basis = basis.copied().map(Basis::words),
+                moves_bytes = unit.expected.as_ref().and_then(|expected| expected.as_ref().ok()),
+                whole = unit.whole(),
                 "planned"
             );
         }

@@ -156,6 +156,7 @@ impl Plan {
             )
             .ok();
         }
+        text.push_str(&self.moves());
         for reason in &forecast.extrapolated {
             writeln!(text, "  EXTRAPOLATED: {reason}").ok();
         }
@@ -169,6 +170,33 @@ impl Plan {
             0 => writeln!(text, "  {asked}; nothing is refused").ok(),
             count => writeln!(text, "  {asked}; {count} units would be REFUSED, as said above").ok(),
         };
+        text
+    }
+
+    /// What refreshes are expected to move.
+    fn moves(&self) -> String {
+        let mut text = String::new();
+        if !self.is_refresh {
+            return text;
+        }
+        let holds = |unit: &Unit| unit.holds.heap + unit.holds.toast;
+        let moves = |unit: &Unit| match &unit.expected {
+            Some(Ok(bytes)) => *bytes,
+            Some(Err(_)) | None => holds(unit),
+        };
+        writeln!(
+            text,
+            "  refreshes: {} of {} move, by what the source has counted; heaps are scanned first, it is assumed at {:.0} MB/s",
+            HumanBytes(self.units.iter().map(moves).sum()),
+            HumanBytes(self.units.iter().map(holds).sum()),
+            assumed::SCANNED / 1e6
+        )
+        .ok();
+        for (_, unit) in self.in_order() {
+            if let Some(reason) = unit.whole() {
+                writeln!(text, "  {} is loaded whole: {}", short(unit), printable(reason)).ok();
+            }
+        }
         text
     }
 }

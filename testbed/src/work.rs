@@ -112,7 +112,9 @@ impl Work {
             )
         };
         let late = "CREATE TABLE s.late (k int, v text);".to_owned();
-        std::iter::once(late).chain(self.names.iter().map(table)).collect()
+        std::iter::once(late)
+            .chain(self.names.iter().map(table))
+            .collect()
     }
 
     /// So many random deeds.

@@ -381,3 +381,36 @@ fn a_command_to_which_nobody_answers_is_ended() {
         assert!(said.contains("STALL_TIMEOUT"), "{command}: {said}");
     }
 }
+
+#[test]
+fn a_refresh_is_planned_by_what_the_source_has_counted() {
+    let rig = Rig::newest(
+        "CREATE SCHEMA a; CREATE TABLE a.still AS SELECT i, repeat('x', 100) AS v FROM generate_series(1, 20000) i;
+         CREATE TABLE a.grown AS TABLE a.still; CREATE TABLE a.changed AS SELECT 1 AS k; CREATE SCHEMA b; CREATE TABLE b.t (a int)",
+    );
+    let planned = |worker: &Worker| {
+        let output = worker.clone().arg("--refresh").run();
+        assert_exit(&output, 0);
+        let (input, records) = read(&output);
+        assert_eq!(input["command"], "refresh");
+        let of = |schema: &str| {
+            let planned =
+                |record: &&Value| text(record, "msg") == "planned" && text(record, "schema") == schema;
+            records.iter().find(planned).unwrap().clone()
+        };
+        (of("a"), of("b"))
+    };
+    let (a, b) = planned(&planner(&rig));
+    for record in [&a, &b] {
+        assert!(text(record, "whole").contains("was not loaded"), "{record}");
+    }
+    assert_exit(&rig.worker("a").run(), 0);
+    assert_eq!(planned(&planner(&rig)).0["moves_bytes"], 0);
+    rig.at_source("INSERT INTO a.grown SELECT i, 'new' FROM generate_series(1, 2000) i; UPDATE a.changed SET k = 2; SELECT pg_stat_force_next_flush()");
+    let (a, b) = planned(&planner(&rig));
+    let bytes = a["moves_bytes"].as_u64().unwrap();
+    assert!((100_000..500_000).contains(&bytes), "{a}");
+    assert_eq!(text(&b, "basis"), "the loads of others");
+    let output = source_only(planner(&rig)).arg("--refresh").run();
+    assert_exit(&output, 78);
+}

@@ -14,6 +14,9 @@ SELECT n.nspname AS schema, c.relname AS name, pg_catalog.quote_ident(c.relname)
        ELSE (pg_catalog.pg_stat_get_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_tuples_updated(c.oid)
              + pg_catalog.pg_stat_get_tuples_deleted(c.oid))::text
        END AS writes,
+       CASE WHEN c.relkind <> 'S' AND NOT pg_catalog.pg_is_in_recovery()
+       THEN (pg_catalog.pg_stat_get_tuples_updated(c.oid) + pg_catalog.pg_stat_get_tuples_deleted(c.oid))::text
+       END AS rewrites,
        pg_catalog.pg_relation_filenode(c.oid)::bigint AS file,
        c.relkind = 'S' AND pg_catalog.has_sequence_privilege(c.oid, 'SELECT')
            AND NOT (c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery())
