@@ -162,7 +162,7 @@ impl Rehearsal {
 
         protocol.step("plan again: what is on the target was seen to, the rest is accepted");
         self.target.psql(DATABASE, warehouse::SEEN_TO);
-        let (input, _) = self.planned(protocol);
+        let (input, _) = self.planned(protocol, &[]);
         let units = input["schemas"].as_array().unwrap();
         protocol.expect("units", warehouse::UNITS, units.len());
         let rings: BTreeSet<&str> = units
@@ -180,17 +180,21 @@ impl Rehearsal {
     }
 
     /// A plan that refuses nothing: the machine's input, and the seconds that it foretells.
-    fn planned(&self, protocol: &mut Protocol) -> (Value, f64) {
+    fn planned(&self, protocol: &mut Protocol, options: &[&str]) -> (Value, f64) {
         let worker = self.container().arg("plan").arg("--format").arg("json");
+        let worker = options.iter().fold(worker, |worker, option| worker.arg(*option));
         let output = worker.arg("--concurrency").arg(CONCURRENCY).run();
         protocol.expect("exit code", 0, output.exit);
-        let mut records = output
-            .stderr
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok());
-        let forecast: Value = records
-            .rfind(|record: &Value| record["msg"] == "forecast")
+        let lines = output.stderr.lines();
+        let records: Vec<Value> = lines.filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let forecast = records
+            .iter()
+            .rfind(|record| record["msg"] == "forecast")
             .unwrap_or_else(|| panic!("no forecast: {output:?}"));
+        let moves = records.iter().filter_map(|record| record["moves_bytes"].as_u64());
+        if !options.is_empty() {
+            Protocol::note("bytes that are to move", moves.sum::<u64>());
+        }
         let total = forecast["total_s"].as_f64().unwrap();
         let bound = forecast["bound"].as_str().unwrap();
         Protocol::note("forecast", format!("{total} s, bounded by {bound}"));
@@ -344,7 +348,7 @@ impl Rehearsal {
         protocol.step("the source has new, changed and deleted rows, and a column more; plan again");
         self.source.psql(DATABASE, &warehouse::changes());
         self.source.psql(DATABASE, "ANALYZE");
-        let (input, foretold) = self.planned(protocol);
+        let (input, foretold) = self.planned(protocol, &[]);
 
         protocol.step("the second rehearsal, over the first");
         let run = self.execute_undisturbed("rehearsal-2", &input);
@@ -382,8 +386,7 @@ impl Rehearsal {
     pub(crate) fn refresh(&self, protocol: &mut Protocol, input: &Value) {
         protocol.step("the source has new, changed and deleted rows again; refresh");
         self.source.psql(DATABASE, &warehouse::writes());
-        let mut refresh = input.clone();
-        refresh["command"] = "refresh".into();
+        let (refresh, foretold) = self.planned(protocol, &["--refresh"]);
         let run = self.execute_undisturbed("refresh", &refresh);
         run.expect_loaded(protocol, warehouse::UNITS);
         protocol.expect("failures", NONE, run.failures());
@@ -415,7 +418,13 @@ impl Rehearsal {
                 sum("size")
             ),
         );
-        Protocol::note("all refreshes together", format!("{:.1} s", run.seconds()));
+        Protocol::note(
+            "all refreshes together",
+            format!(
+                "{:.1} s; {foretold:.0} s from end to end were foretold",
+                run.seconds()
+            ),
+        );
         self.compare(protocol, input, "verify --frozen");
         let report = self.report(protocol, "refresh");
         protocol.expect(
