@@ -108,6 +108,16 @@ fn speed(results: &Results<'_>) -> Vec<Goal> {
             faster_than("line-400", &OVER_A_LINE),
         ),
         goal(
+            "refresh-1: a refresh faster than a load",
+            Wanted::AtLeast(10.0),
+            results.ratio("refresh-1", &[word::COPY], &[word::REFRESH]),
+        ),
+        goal(
+            "refresh-documents: a refresh faster than a load",
+            Wanted::AtLeast(50.0),
+            results.ratio("refresh-documents", &[word::COPY], &[word::REFRESH]),
+        ),
+        goal(
             "lopsided: time against the same rows in tables of one size",
             Wanted::AtMost(1.1),
             results.across([("lopsided", word::COPY), ("even", word::COPY)]),

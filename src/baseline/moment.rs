@@ -46,7 +46,7 @@ impl Moment {
     }
 
     /// Whether a visible row was written by then, as SQL about its `xmin`, which holds the lower 32 bits of a transaction's number.
-    /// Ages are compared, which are counted back from now: the larger, the older.
+    /// Ages are compared, which are counted back from now: the larger, the older. What holds for nearly all rows is asked first.
     pub(crate) fn has_row(&self) -> String {
         let age = |number: u64| {
             format!(
@@ -54,7 +54,10 @@ impl Moment {
                 number % (1 << 32)
             )
         };
-        let mut sql = format!("pg_catalog.age(xmin) NOT BETWEEN 0 AND {}", age(self.xmin));
+        let mut sql = format!(
+            "pg_catalog.age(xmin) > {} OR pg_catalog.age(xmin) < 0",
+            age(self.xmin)
+        );
         for (first, next) in &self.settled {
             let (youngest, oldest) = (age(next.saturating_sub(1)), age(*first));
             write!(sql, " OR pg_catalog.age(xmin) BETWEEN {youngest} AND {oldest}").ok();
@@ -96,7 +99,7 @@ mod tests {
         assert_eq!(
             moment.has_row(),
             format!(
-                "pg_catalog.age(xmin) NOT BETWEEN 0 AND {} OR pg_catalog.age(xmin) BETWEEN {} AND {}",
+                "pg_catalog.age(xmin) > {} OR pg_catalog.age(xmin) < 0 OR pg_catalog.age(xmin) BETWEEN {} AND {}",
                 age(7),
                 age(10),
                 age(8)

@@ -55,9 +55,10 @@ pub(crate) async fn rows(
         let number =
             |row: &tokio_postgres::Row, name| u64::try_from(row.get::<_, i64>(name)).unwrap_or_default();
         let counts = rows.iter().map(|row| {
+            let new = number(row, "new");
             let rows = Rows {
-                old: number(row, "old"),
-                new: number(row, "new"),
+                old: number(row, "all").saturating_sub(new),
+                new,
                 first_block: row
                     .get::<_, Option<i64>>("first")
                     .and_then(|block| u32::try_from(block).ok()),
@@ -107,8 +108,7 @@ fn ranges(blocks: u64) -> impl Iterator<Item = String> {
 
 fn count(table: &Table, moment: &Moment, range: &str) -> String {
     format!(
-        "SELECT {}::oid AS oid, pg_catalog.count(*) FILTER (WHERE r.old) AS old, \
-         pg_catalog.count(*) FILTER (WHERE NOT r.old) AS new, \
+        "SELECT {}::oid AS oid, pg_catalog.count(*) AS all, pg_catalog.count(*) FILTER (WHERE NOT r.old) AS new, \
          min((r.at::text::pg_catalog.point)[0]::bigint) FILTER (WHERE NOT r.old) AS first \
          FROM (SELECT {} AS old, ctid AS at FROM ONLY {}{range}) AS r",
         table.oid,
