@@ -78,8 +78,7 @@ pub(crate) struct Baseline {
     /// Rows of the ledger: the load that has made the tables, and what has refreshed them since. None by an earlier release.
     #[serde(default)]
     pub(crate) loads: Vec<i64>,
-    /// No load of it has come to its end. Of the tables only those are known that have landed, and of what is built after the rows
-    /// anything may be missing.
+    /// No load of it has come to its end: tables may be awaited, and of what is built after the rows anything may be missing.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) unfinished: bool,
 }
@@ -107,9 +106,12 @@ pub(crate) struct Table {
     /// Where in the source's history, if it is another place than the whole unit's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) place: Option<Place>,
-    /// What its rows mean on the target; not known before the load is complete.
+    /// What its rows mean on the target; not known before the table is there.
     #[serde(default)]
     pub(crate) target: Option<String>,
+    /// Its rows have not landed; nothing else than what they will mean is known of it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) awaited: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as it is called")]
@@ -167,6 +169,7 @@ impl Ground {
                 by_root: by_root.contains(&one.oid),
                 place: None,
                 target: None,
+                awaited: false,
                 relation: one.relation,
                 fingerprint: one.hash,
             };
@@ -197,10 +200,13 @@ impl Ground {
         })
     }
 
-    /// What is there before the first row, of some tables; the others are not known before they have landed.
-    pub(crate) fn begun(&self, is_known: impl Fn(u32) -> bool, durable: bool) -> Contents {
-        let known = self.tables.values().filter(|table| is_known(table.oid));
-        self.contents(known.cloned().collect(), Vec::new(), durable)
+    /// What is there before the first row: tables are awaited, unless they hold none.
+    pub(crate) fn begun(&self, is_empty: impl Fn(u32) -> bool, durable: bool) -> Contents {
+        let tables = self.tables.values().map(|table| Table {
+            awaited: !is_empty(table.oid),
+            ..table.clone()
+        });
+        self.contents(tables.collect(), Vec::new(), durable)
     }
 
     /// What is there when the last row has landed: given what was loaded of each table by its OID, where sequences stand, and whether

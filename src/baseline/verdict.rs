@@ -177,6 +177,7 @@ mod tests {
             by_root: false,
             place: None,
             target: None,
+            awaited: false,
         };
         let judge = |old, new| Verdict::of(&before, Some(("f", rows(old, new))));
         assert_eq!(judge(10, 0), Verdict::Unchanged);

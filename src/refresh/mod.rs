@@ -214,9 +214,8 @@ impl Found {
         let mut both = Vec::new();
         for table in tables {
             match known.get(&table.oid) {
+                Some(known) if known.awaited => {}
                 Some(known) => both.push((table, *known)),
-                // It has not landed.
-                None if base.baseline.unfinished => {}
                 None => {
                     return Err(Hindrance::Whole(format!(
                         "{} was not there at the load",
@@ -246,9 +245,18 @@ impl Found {
             )));
         }
         let meanings = baseline::meanings(asked.target, tables.iter().map(|table| &table.relation)).await?;
-        let redefined = both.iter().filter(|(_, known)| {
+        let is_redefined = |known: &baseline::Table| {
             known.target.is_none() || meanings.get(&known.relation) != known.target.as_ref()
-        });
+        };
+        // What is whole was looked at before.
+        let altered = known.values().find(|known| is_redefined(known));
+        if let Some(altered) = altered.filter(|_| !base.is_whole()) {
+            return Err(Hindrance::Whole(format!(
+                "{} was altered on the target",
+                altered.relation.quoted()
+            )));
+        }
+        let redefined = both.iter().filter(|(_, known)| is_redefined(known));
         let (fingerprints, rows, mut strange, keys, firing, built) = tokio::try_join!(
             baseline::fingerprints(source, &oids),
             scan::rows(&sessions, &scanned, asked.progress),
@@ -294,7 +302,7 @@ impl Found {
                     table.relation.quoted()
                 )));
             };
-            let known = known.get(&table.oid).copied();
+            let known = known.get(&table.oid).copied().filter(|known| !known.awaited);
             let by_root = known.map_or(table.by_root, |known| known.by_root);
             let rows = self.rows.get(&table.oid).copied().unwrap_or_default();
             let verdict = known.map_or(Verdict::New, |known| {
@@ -311,6 +319,7 @@ impl Found {
                 by_root,
                 place: None,
                 target: self.meanings.get(&table.relation).cloned(),
+                awaited: false,
             };
             kept.ground.tables.insert(table.oid, there);
             let Some(action) = action else { continue };
