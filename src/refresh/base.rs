@@ -86,6 +86,28 @@ impl Base {
         tables.map(|table| (table.oid, table)).collect()
     }
 
+    /// Those of the source's tables that have landed, with what is known of each.
+    pub(super) fn landed<'a>(
+        &'a self,
+        tables: &'a [catalogue::Table],
+    ) -> Result<Vec<(&'a catalogue::Table, &'a Table)>, Hindrance> {
+        let known = self.tables();
+        let mut landed = Vec::new();
+        for table in tables {
+            match known.get(&table.oid) {
+                Some(known) if known.awaited => {}
+                Some(known) => landed.push((table, *known)),
+                None => {
+                    return Err(Hindrance::Whole(format!(
+                        "{} was not there at the load",
+                        table.relation.quoted()
+                    )));
+                }
+            }
+        }
+        Ok(landed)
+    }
+
     /// Whether the last run at the unit has ended well.
     pub(super) fn is_whole(&self) -> bool {
         self.loads.iter().all(|load| load.state == LoadState::Complete)

@@ -210,20 +210,7 @@ impl Found {
     async fn read(asked: &Asked<'_, '_>, base: &Base) -> Result<Self, Hindrance> {
         let (unit, source) = (asked.unit, &asked.snapshot.session);
         let tables = &asked.contents.tables;
-        let known = base.tables();
-        let mut both = Vec::new();
-        for table in tables {
-            match known.get(&table.oid) {
-                Some(known) if known.awaited => {}
-                Some(known) => both.push((table, *known)),
-                None => {
-                    return Err(Hindrance::Whole(format!(
-                        "{} was not there at the load",
-                        table.relation.quoted()
-                    )));
-                }
-            }
-        }
+        let both = base.landed(tables)?;
         let scanned: Vec<(&Table, &Moment)> = both
             .iter()
             .map(|(table, known)| (*table, &base.place_of(known).moment))
@@ -249,7 +236,12 @@ impl Found {
             known.target.is_none() || meanings.get(&known.relation) != known.target.as_ref()
         };
         // What is whole was looked at before.
-        let altered = known.values().find(|known| is_redefined(known));
+        let altered = base
+            .baseline
+            .contents
+            .tables
+            .iter()
+            .find(|known| is_redefined(known));
         if let Some(altered) = altered.filter(|_| !base.is_whole()) {
             return Err(Hindrance::Whole(format!(
                 "{} was altered on the target",
