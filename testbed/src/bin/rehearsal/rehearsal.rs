@@ -421,7 +421,7 @@ impl Rehearsal {
         Protocol::note(
             "all refreshes together",
             format!(
-                "{:.1} s; {foretold:.0} s from end to end were foretold",
+                "{:.1} s; {foretold:.0} s from beginning to end were foretold",
                 run.seconds()
             ),
         );
