@@ -146,8 +146,7 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
-    /// Reads it of some tables that are to be loaded, with the names that the target has made them under; why not, where the source does
-    /// not tell which server it is.
+    /// Reads it of some tables of which nothing is on the target yet; why not, where the source does not tell which server it is.
     pub(crate) async fn read(
         (source, mark): (&Session, &Mark),
         tables: &[catalogue::Table],

@@ -50,6 +50,8 @@ pub(crate) struct Existing {
     empty: bool,
     /// Whether a load of ours made it.
     ours: bool,
+    /// A load of ours that did not come to its end.
+    interrupted: bool,
 }
 
 /// What a load does with one schema.
@@ -79,6 +81,9 @@ impl Decision {
         match self {
             Self::Create => "is not there and will be created",
             Self::Adopt(_) => "is empty and will be filled",
+            Self::Empty(existing) | Self::Replace(existing) if existing.interrupted => {
+                "holds what an interrupted load has left, which will be gone on with or replaced"
+            }
             Self::Empty(_) => "will be emptied and filled again",
             Self::Replace(_) => "will be dropped and made again",
         }
@@ -133,6 +138,7 @@ pub(crate) async fn decide(
     }
     let load = load.filter(|load| load.schema_oid == Some(existing.oid));
     existing.ours = load.as_ref().is_some_and(|load| !load.adopted);
+    existing.interrupted = load.as_ref().is_some_and(|load| load.state == LoadState::Loading);
     let keep = schema.as_str() == "public"
         || existing.has_extension
         || load.as_ref().is_some_and(|load| load.adopted);
@@ -179,6 +185,7 @@ async fn look(target: &Session, schema: &SchemaName) -> Result<Option<Existing>,
         has_extension: row.get("has_extension"),
         empty,
         ours: false,
+        interrupted: false,
     }))
 }
 

@@ -1,5 +1,6 @@
 //! The command `refresh`: of a unit that was loaded, only what has changed on the source travels. What that is, is told exactly; where
-//! it cannot be told, or more than rows has changed, the whole unit is loaded.
+//! it cannot be told, or more than rows has changed, the whole unit is loaded. A load after an interrupted one is the same: of what has
+//! landed before, only what has changed travels again.
 //!
 //! Nothing is undone after an interruption: whatever has landed was told to the ledger in its own transaction, and the next attempt
 //! goes on from there, under a snapshot of its own.
@@ -113,11 +114,11 @@ pub(crate) async fn decide<'a>(asked: &Asked<'a, '_>) -> Result<Option<Refresh<'
         Err(Hindrance::Failed(error)) => return Err(error),
         Err(Hindrance::Whole(reason)) => reason,
     };
+    if is_load {
+        tracing::info!(phase, reason, "what an interrupted load has left is not kept");
+        return Ok(None);
+    }
     match config.refresh {
-        _ if is_load => {
-            tracing::info!(phase, reason, "what an interrupted load has left is not kept");
-            Ok(None)
-        }
         config::Refresh::Auto => {
             tracing::warn!(phase, reason, "the whole unit is loaded");
             Ok(None)

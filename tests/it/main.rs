@@ -1,6 +1,7 @@
 //! The real executable against real servers: exit codes, log records, and what is in the target.
 #![expect(clippy::unwrap_used, reason = "a failed setup step is a failed test")]
 
+mod cut;
 mod rig;
 mod slow;
 

@@ -1,12 +1,12 @@
 //! Only what has changed travels, and afterwards the target holds what the source held: whatever hangs on the tables, whoever has
 //! written, wherever a run was cut off.
 
-use nix::sys::signal::Signal;
 use serde_json::Value;
 use testbed::cluster::PASSWORD;
 use testbed::proxy::Line;
 use testbed::{Cluster, Output, Proxy, warehouse, work};
 
+use crate::cut::Cut;
 use crate::rig::{GRID, Rig, assert_exit, text};
 use crate::slow::PATIENCE;
 
@@ -251,22 +251,9 @@ fn wherever_a_refresh_is_cut_off_the_next_one_ends_it() {
          INSERT INTO s.big SELECT i, repeat(md5(i::text), 250) FROM generate_series(1, 9000) i; CREATE INDEX ON s.big (k)",
     );
     rig.at_target(BESIDE);
-    let target = format!("{}:{}", rig.target.host(), rig.target.port());
-    let proxy = Proxy::start(target.parse().unwrap(), Line::default());
+    let cut = Cut::of(&rig);
     let worker = rig.worker("s").env("SPLIT", "always");
     let refresh = worker.clone().arg("refresh").env("REFRESH", "only");
-    let cut_off = |(words, role): (&str, &str)| {
-        proxy.hold_at(words.as_bytes(), role);
-        let running = refresh
-            .clone()
-            .env("TARGET_PORT", proxy.port().to_string())
-            .env("TARGET_SSLMODE", "disable")
-            .spawn();
-        assert!(proxy.wait_until_said(PATIENCE).is_some(), "{words}");
-        running.signal(Signal::SIGKILL);
-        let _killed = running.wait();
-        proxy.release();
-    };
     assert_exit(&worker.run(), 0);
     let mut number = 0;
     let mut write = || {
@@ -275,9 +262,9 @@ fn wherever_a_refresh_is_cut_off_the_next_one_ends_it() {
     };
     for first in 0..CHAINS {
         // Somebody goes on writing, and each attempt is cut off later than the one before.
-        for cut in CUTS.iter().skip(first).step_by(CHAINS) {
+        for place in CUTS.iter().skip(first).step_by(CHAINS) {
             write();
-            cut_off(*cut);
+            cut.off(&refresh, *place, 0);
         }
         let output = refresh.run();
         assert_exit(&output, 0);
@@ -292,7 +279,7 @@ fn wherever_a_refresh_is_cut_off_the_next_one_ends_it() {
     }
     // A load makes all of it again.
     write();
-    cut_off(("VALIDATE CONSTRAINT", "/build"));
+    cut.off(&refresh, ("VALIDATE CONSTRAINT", "/build"), 0);
     assert_exit(&worker.run(), 0);
     assert_same(&rig, "a load");
     assert_exit(&refresh.run(), 0);

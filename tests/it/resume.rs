@@ -1,15 +1,11 @@
 //! What has landed before a load was cut off need not come again, and afterwards the target holds what the source held.
 
-use std::time::Instant;
-
-use nix::sys::signal::Signal;
 use serde_json::Value;
-use testbed::proxy::Line;
-use testbed::{Output, Proxy};
+use testbed::{Output, Worker};
 
+use crate::cut::Cut;
 use crate::refresh::{BESIDE, MUCH, SCHEMA, actions, assert_same, refreshed};
 use crate::rig::{Rig, assert_exit, text};
-use crate::slow::PATIENCE;
 
 /// What a load says to the target, in the order in which it does, and on sessions of which role.
 const CUTS: &[(&str, &str)] = &[
@@ -39,45 +35,7 @@ const CUTS: &[(&str, &str)] = &[
 /// Attempts that are cut off follow on each other in so many rows.
 const CHAINS: usize = 5;
 
-/// A worker that is killed when it says something to the target.
-struct Cut<'a> {
-    rig: &'a Rig,
-    proxy: Proxy,
-}
-
-impl<'a> Cut<'a> {
-    fn of(rig: &'a Rig) -> Self {
-        let target = format!("{}:{}", rig.target.host(), rig.target.port());
-        let proxy = Proxy::start(target.parse().unwrap(), Line::default());
-        Self { rig, proxy }
-    }
-
-    /// `landed`: how many tables have to be on the target before.
-    fn at(&self, (words, role): (&str, &str), landed: u32) {
-        self.proxy.hold_at(words.as_bytes(), role);
-        let running = worker(self.rig)
-            .env("TARGET_PORT", self.proxy.port().to_string())
-            .env("TARGET_SSLMODE", "disable")
-            .spawn();
-        let said = self.proxy.wait_until_said(PATIENCE).is_some();
-        if !said {
-            running.signal(Signal::SIGKILL);
-            assert!(said, "{words}: {}", running.wait().stdout);
-        }
-        let sql = format!(
-            "SELECT count(baseline) >= {landed} FROM schemaferry.landed WHERE load_id = (SELECT max(id) FROM schemaferry.load)"
-        );
-        let until = Instant::now() + PATIENCE;
-        while landed > 0 && self.rig.at_target(&sql) != "t" {
-            assert!(Instant::now() < until, "fewer than {landed} tables have landed");
-        }
-        running.signal(Signal::SIGKILL);
-        let _killed = running.wait();
-        self.proxy.release();
-    }
-}
-
-fn worker(rig: &Rig) -> testbed::Worker {
+fn worker(rig: &Rig) -> Worker {
     rig.worker("s").env("SPLIT", "always").env("BUILD_JOBS", "1")
 }
 
@@ -108,7 +66,7 @@ fn wherever_a_load_is_cut_off_the_next_one_ends_it() {
     for first in 0..CHAINS {
         for place in CUTS.iter().skip(first).step_by(CHAINS) {
             write();
-            cut.at(*place, 0);
+            cut.off(&worker(&rig), *place, 0);
         }
         let output = worker(&rig).run();
         assert_exit(&output, 0);
@@ -162,7 +120,7 @@ fn what_has_landed_is_read_again_only_where_it_has_to_be() {
          CREATE INDEX ON s.early (v); CREATE TABLE s.late AS SELECT generate_series(1, 40000) AS a",
     );
     let cut = Cut::of(&rig);
-    let interrupt = || cut.at((r#"COPY "s"."late""#, "/copy"), 1);
+    let interrupt = || cut.off(&worker(&rig), (r#"COPY "s"."late""#, "/copy"), 1);
     let rows = "SELECT (SELECT count(*) FROM s.early), (SELECT count(*) FROM s.late)";
     let bytes = |output: &Output| output.last()["totals"]["bytes"].as_u64().unwrap();
 

@@ -16,7 +16,7 @@ pub(crate) struct Options {
     pub(crate) kills: usize,
     /// Rounds of random work that refreshes follow.
     pub(crate) follow: usize,
-    /// Only plays of the table with all of these words in their title, and nothing else.
+    /// Only what has all of these words in its title.
     pub(crate) only: Vec<String>,
     /// Nothing new is begun after this.
     until: Option<Instant>,

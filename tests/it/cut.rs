@@ -1,0 +1,48 @@
+//! A worker that is killed when it says something to the target.
+
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use testbed::proxy::Line;
+use testbed::{Proxy, Worker};
+
+use crate::rig::Rig;
+use crate::slow::PATIENCE;
+
+/// The way to the target, on which words are waited for.
+pub(crate) struct Cut<'a> {
+    rig: &'a Rig,
+    proxy: Proxy,
+}
+
+impl<'a> Cut<'a> {
+    pub(crate) fn of(rig: &'a Rig) -> Self {
+        let target = format!("{}:{}", rig.target.host(), rig.target.port());
+        let proxy = Proxy::start(target.parse().unwrap(), Line::default());
+        Self { rig, proxy }
+    }
+
+    /// Has a worker run until it says these words on a session of that role, and so many tables have landed.
+    pub(crate) fn off(&self, worker: &Worker, (words, role): (&str, &str), landed: u32) {
+        self.proxy.hold_at(words.as_bytes(), role);
+        let running = worker
+            .clone()
+            .env("TARGET_PORT", self.proxy.port().to_string())
+            .env("TARGET_SSLMODE", "disable")
+            .spawn();
+        let said = self.proxy.wait_until_said(PATIENCE).is_some();
+        if said && landed > 0 {
+            let sql = format!(
+                "SELECT count(baseline) >= {landed} FROM schemaferry.landed WHERE load_id = (SELECT max(id) FROM schemaferry.load)"
+            );
+            let until = Instant::now() + PATIENCE;
+            while self.rig.at_target(&sql) != "t" {
+                assert!(Instant::now() < until, "fewer than {landed} tables have landed");
+            }
+        }
+        running.signal(Signal::SIGKILL);
+        let killed = running.wait();
+        assert!(said, "{words}: {}", killed.stdout);
+        self.proxy.release();
+    }
+}
