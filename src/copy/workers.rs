@@ -20,6 +20,7 @@ use crate::copy::rows::{Landed, Rows};
 use crate::copy::tasks::Task;
 use crate::error::Error;
 use crate::progress::{Phase, Progress, millis};
+use crate::server::keepalive::Traffic;
 use crate::server::session::Session;
 use crate::server::{ApplicationName, Server, Sides};
 use crate::snapshot;
@@ -60,8 +61,9 @@ pub(crate) struct Servers<'a> {
 impl Servers<'_> {
     /// A session on the source that reads under the snapshot.
     async fn reader(&self) -> Result<Session, Error> {
+        let role = self.names.role("copy");
         let session =
-            Session::open_reading(&self.sides.source, &self.names.role("copy"), self.lock_timeout).await?;
+            Session::open_for(Traffic::RowsFrom, &self.sides.source, &role, self.lock_timeout).await?;
         self.choose_encoding(&session).await?;
         snapshot::import(&session, self.snapshot).await?;
         Ok(session)
@@ -81,12 +83,9 @@ impl Servers<'_> {
 
     /// A session on the target that loads.
     async fn loader(&self, crew: Crew) -> Result<Session, Error> {
-        let session = Session::open(
-            &self.sides.target,
-            &self.names.role(role(crew)),
-            watchdog::lock_timeout(self.lock_timeout),
-        )
-        .await?;
+        let (traffic, role) = (traffic(crew), self.names.role(role(crew)));
+        let lock_timeout = watchdog::lock_timeout(self.lock_timeout);
+        let session = Session::open_for(traffic, &self.sides.target, &role, lock_timeout).await?;
         self.choose_encoding(&session).await?;
         // What is lost with a crash is loaded again; the ledger's last commit waits for all of it.
         let sql = format!(
@@ -113,6 +112,13 @@ fn role(crew: Crew) -> &'static str {
     match crew {
         Crew::Streams => "copy",
         Crew::Builders => "build",
+    }
+}
+
+fn traffic(crew: Crew) -> Traffic {
+    match crew {
+        Crew::Streams => Traffic::RowsTo,
+        Crew::Builders => Traffic::Statements,
     }
 }
 

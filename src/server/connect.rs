@@ -21,7 +21,7 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_postgres::{Client, Config};
 
 use crate::error::{ConnectError, Error, Failure};
-use crate::server::keepalive::keep_alive;
+use crate::server::keepalive::{Traffic, keep_alive};
 use crate::server::reframe::{Frames, Reframe, Seen};
 use crate::server::{Server, SslMode, SslRootCert};
 
@@ -44,14 +44,14 @@ pub(crate) struct Connected {
 pub(crate) async fn connect(
     server: &Server,
     application_name: &str,
-    frames: Frames,
+    traffic: Traffic,
 ) -> Result<Connected, Error> {
     let first = match server.sslmode {
         SslMode::Disable | SslMode::Allow => Tls::Off,
         SslMode::Prefer => Tls::IfOffered,
         SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => Tls::On,
     };
-    let error = match attempt(server, application_name, frames, first).await {
+    let error = match attempt(server, application_name, traffic, first).await {
         Ok(connected) => return Ok(connected),
         Err(error) => error,
     };
@@ -63,7 +63,7 @@ pub(crate) async fn connect(
     if server.host.starts_with('/') || !deserves_second_try(&error) {
         return Err(error);
     }
-    attempt(server, application_name, frames, second)
+    attempt(server, application_name, traffic, second)
         .await
         .or(Err(error))
 }
@@ -88,15 +88,17 @@ enum Tls {
 async fn attempt(
     server: &Server,
     application_name: &str,
-    frames: Frames,
+    traffic: Traffic,
     tls: Tls,
 ) -> Result<Connected, Error> {
     let open = async {
-        let stream = reach(server, tls).await.map_err(|source| Error::Connect {
-            side: server.side,
-            source,
-        })?;
-        begin(server, application_name, frames, stream).await
+        let stream = reach(server, tls, traffic)
+            .await
+            .map_err(|source| Error::Connect {
+                side: server.side,
+                source,
+            })?;
+        begin(server, application_name, traffic, stream).await
     };
     within(server, open).await
 }
@@ -127,7 +129,7 @@ fn endpoint(server: &Server) -> String {
 async fn begin(
     server: &Server,
     application_name: &str,
-    frames: Frames,
+    traffic: Traffic,
     stream: Stream,
 ) -> Result<Connected, Error> {
     let password = server.login.password().await?;
@@ -141,6 +143,10 @@ async fn begin(
     if let Some(password) = &password {
         config.password(password.expose_secret());
     }
+    let frames = match traffic {
+        Traffic::RowsFrom => Frames::Recut,
+        Traffic::Statements | Traffic::RowsTo => Frames::AsSent,
+    };
     let (stream, seen) = Reframe::new(stream, frames);
     #[expect(clippy::disallowed_methods, reason = "every connection is made here")]
     let (client, connection) = config
@@ -178,7 +184,7 @@ fn refused(server: &Server, has_password: bool, error: &tokio_postgres::Error) -
 }
 
 /// An open stream to the server, TLS agreed on.
-async fn reach(server: &Server, tls: Tls) -> Result<Stream, ConnectError> {
+async fn reach(server: &Server, tls: Tls, traffic: Traffic) -> Result<Stream, ConnectError> {
     let unreachable = |source| ConnectError::Io {
         address: endpoint(server),
         source,
@@ -188,7 +194,7 @@ async fn reach(server: &Server, tls: Tls) -> Result<Stream, ConnectError> {
         let socket = UnixStream::connect(path).await.map_err(unreachable)?;
         return Ok(Stream::Unix(socket));
     }
-    let mut socket = dial(server).await?;
+    let mut socket = dial(server, traffic).await?;
     if tls == Tls::Off {
         return Ok(Stream::Plain(socket));
     }
@@ -201,7 +207,7 @@ async fn reach(server: &Server, tls: Tls) -> Result<Stream, ConnectError> {
 }
 
 /// Connects to the first address that answers.
-async fn dial(server: &Server) -> Result<TcpStream, ConnectError> {
+async fn dial(server: &Server, traffic: Traffic) -> Result<TcpStream, ConnectError> {
     let addresses = tokio::net::lookup_host((server.host.as_str(), server.port))
         .await
         .map_err(|source| ConnectError::Resolve {
@@ -211,7 +217,8 @@ async fn dial(server: &Server) -> Result<TcpStream, ConnectError> {
         })?;
     let mut failure = None;
     for address in addresses {
-        match TcpStream::connect(address).await.and_then(keep_alive) {
+        let connected = TcpStream::connect(address).await;
+        match connected.and_then(|socket| keep_alive(socket, traffic)) {
             Ok(socket) => return Ok(socket),
             Err(error) => {
                 failure.get_or_insert(error);

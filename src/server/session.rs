@@ -15,9 +15,10 @@ use tokio_postgres::{Client, CopyInSink, CopyOutStream, Row, Statement, ToStatem
 
 use crate::error::{ConnectError, Error, Failure, Side};
 use crate::server::home::Mark;
+use crate::server::keepalive::Traffic;
 use crate::server::parameter::{Param, typed};
 use crate::server::quoting::quote_literal;
-use crate::server::reframe::{Frames, Seen};
+use crate::server::reframe::Seen;
 use crate::server::settings::{Dialect, LC_MESSAGES};
 use crate::server::{Server, connect, settings};
 
@@ -45,30 +46,31 @@ impl Session {
         application_name: &str,
         lock_timeout: Option<Duration>,
     ) -> Result<Self, Error> {
-        let session = Self::connected(server, application_name, Frames::AsSent).await?;
-        connect::within(server, session.prepare_for(server, lock_timeout, true)).await
+        Self::open_for(Traffic::Statements, server, application_name, lock_timeout).await
+    }
+
+    /// As [`Self::open`], for what is to pass on it. Rows that are read come in frames of up to 64 KiB, however long each is.
+    pub(crate) async fn open_for(
+        traffic: Traffic,
+        server: &Server,
+        application_name: &str,
+        lock_timeout: Option<Duration>,
+    ) -> Result<Self, Error> {
+        let session = Self::connected(server, application_name, traffic).await?;
+        let settings = settings::of_session(traffic, lock_timeout);
+        connect::within(server, session.prepare_for(server, settings, true)).await
     }
 
     /// As [`Self::open`], wherever the name leads and whether or not the run still has its lock: for what only looks at the run's
     /// own backends and ends them.
     pub(crate) async fn open_anywhere(server: &Server, application_name: &str) -> Result<Self, Error> {
-        let session = Self::connected(server, application_name, Frames::AsSent).await?;
-        connect::within(server, session.prepare_for(server, None, false)).await
+        let session = Self::connected(server, application_name, Traffic::Statements).await?;
+        let settings = settings::of_session(Traffic::Statements, None);
+        connect::within(server, session.prepare_for(server, settings, false)).await
     }
 
-    /// As [`Self::open`], for a session that reads rows by COPY: they come in frames of up to 64 KiB, however
-    /// long each is.
-    pub(crate) async fn open_reading(
-        server: &Server,
-        application_name: &str,
-        lock_timeout: Option<Duration>,
-    ) -> Result<Self, Error> {
-        let session = Self::connected(server, application_name, Frames::Recut).await?;
-        connect::within(server, session.prepare_for(server, lock_timeout, true)).await
-    }
-
-    async fn connected(server: &Server, application_name: &str, frames: Frames) -> Result<Self, Error> {
-        let connected = connect::connect(server, application_name, frames).await?;
+    async fn connected(server: &Server, application_name: &str, traffic: Traffic) -> Result<Self, Error> {
+        let connected = connect::connect(server, application_name, traffic).await?;
         Ok(Self {
             side: server.side,
             client: connected.client,
@@ -86,10 +88,9 @@ impl Session {
     async fn prepare_for(
         mut self,
         server: &Server,
-        lock_timeout: Option<Duration>,
+        settings: Vec<(&str, String)>,
         at_home: bool,
     ) -> Result<Self, Error> {
-        let settings = settings::of_session(lock_timeout.map_or(0, |limit| limit.as_millis()));
         let (names, values): (Vec<&str>, Vec<String>) = settings.into_iter().unzip();
         // Until then the search path is the database's, in which the user's own names may hide the server's.
         let lock = server.home.lock().filter(|_| at_home);

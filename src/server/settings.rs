@@ -1,6 +1,8 @@
 //! What sessions are set to: so that no limit ends a long load, statements mean one thing, and values travel in one form.
 
-use crate::server::keepalive;
+use std::time::Duration;
+
+use crate::server::keepalive::{self, Traffic};
 use crate::server::quoting::quote_literal;
 
 /// A setting, its value, and the major from which servers know it: 0 where all that are served do.
@@ -56,15 +58,17 @@ const OF_PROGRAMS: [&str; 2] = ["array_nulls", "lc_monetary"];
 /// The setting that makes a server speak English. Only some users may change it.
 pub(super) const LC_MESSAGES: (&str, &str) = ("lc_messages", "C");
 
-/// Settings of a new session, whose `lock_timeout` is given in milliseconds. A server passes over those that it does not have.
-pub(super) fn of_session(lock_timeout_ms: u128) -> Vec<(&'static str, String)> {
+/// Settings of a new session, which waits for locks without limit where none is given. A server passes over those that it does
+/// not have.
+pub(super) fn of_session(traffic: Traffic, lock_timeout: Option<Duration>) -> Vec<(&'static str, String)> {
     let fixed = [LIMITS, MEANING, OWN, TRANSPORT].concat();
     let mut settings: Vec<_> = fixed
         .into_iter()
         .map(|(name, value, _)| (name, value.to_owned()))
         .collect();
-    settings.extend(keepalive::settings());
+    settings.extend(keepalive::settings(traffic));
     settings.push((LC_MESSAGES.0, LC_MESSAGES.1.to_owned()));
+    let lock_timeout_ms = lock_timeout.map_or(0, |limit| limit.as_millis());
     settings.push(("lock_timeout", lock_timeout_ms.to_string()));
     settings
 }

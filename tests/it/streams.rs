@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use testbed::{Cluster, Server, warehouse};
 
-use crate::rig::{METHODS, Rig, text};
+use crate::rig::{METHODS, Rig, assert_exit, text};
 use crate::slow::{PATIENCE, SLOW_ROWS, assert_no_backends, child, wait_for_phase};
 
 fn assert_not_complete(rig: &Rig) {
@@ -104,6 +104,29 @@ fn a_run_in_which_nothing_moves_is_ended() {
         assert_not_complete(&rig);
         assert_no_backends(&rig);
     }
+}
+
+/// Longer than a connection waits for the answer of a host that is gone.
+const PAUSE_SECONDS: u32 = 40;
+
+#[test]
+fn a_target_that_takes_nothing_for_a_while_is_waited_for() {
+    let of_method = |method: &str| {
+        let rig = Rig::new(&format!(
+            "CREATE SCHEMA s; CREATE FUNCTION s.pause(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+             'BEGIN IF $1 = 9 AND current_setting(''application_name'') ~ ''^sf/.*/(pg_restore|copy)$'' THEN PERFORM pg_sleep({PAUSE_SECONDS}); END IF;
+              RETURN $1; END';
+             CREATE TABLE s.t (a int, b int GENERATED ALWAYS AS (s.pause(a)) STORED, v text);
+             INSERT INTO s.t (a, v) SELECT i, repeat(md5(i::text), 2000) FROM generate_series(1, 1000) i"
+        ));
+        assert_exit(&rig.worker("s").env("METHOD", method).run(), 0);
+        assert_eq!(rig.at_target("SELECT count(*) FROM s.t"), "1000");
+    };
+    std::thread::scope(|scope| {
+        for method in METHODS {
+            scope.spawn(move || of_method(method));
+        }
+    });
 }
 
 #[test]
