@@ -2,12 +2,14 @@
 
 mod board;
 mod kept;
+mod line;
 mod pace;
 mod pieces;
 mod rows;
 mod schedule;
 mod statements;
 mod tasks;
+mod turns;
 mod workers;
 
 use std::collections::{BTreeMap, HashMap};
@@ -26,6 +28,7 @@ use crate::copy::board::Board;
 use crate::copy::pieces::Pieces;
 use crate::copy::rows::{Left, Rows};
 use crate::copy::tasks::Terms;
+use crate::copy::turns::Turns;
 use crate::copy::workers::{Servers, Workers};
 use crate::error::Error;
 use crate::ledger::{self, Begun, Measured};
@@ -93,6 +96,7 @@ impl Copy<'_> {
             kept: self.kept,
             ground: OnceLock::new(),
             left: Mutex::new(Left::of(pieces.parts())),
+            turns: Turns::new(),
         };
         let id = snapshot.mark.id.clone();
         let servers = Servers {
@@ -114,10 +118,7 @@ impl Copy<'_> {
             workers.open_readers(),
             self.make_tables(&sessions, &snapshot, &contents)
         )?;
-        let ground = match ground {
-            Ok(ground) => Ok(rows.ground.get_or_init(|| ground)),
-            Err(reason) => Err(reason),
-        };
+        let ground = ground.map(|ground| rows.ground.get_or_init(|| ground));
         let begin = guard::begin(self.loads);
         self.session.batch("hold the schemas' names", &begin).await?;
 
@@ -153,7 +154,7 @@ impl Copy<'_> {
         tokio::select! {
             biased;
             lost = snapshot.lost() => return Err(lost),
-            landed = workers.rows_landed(self.lock.session()) => landed?,
+            landed = workers.rows_landed((source, self.lock.session())) => landed?,
         }
         self.progress.enter(Phase::Sequences);
         let (sequences, durable) = tokio::try_join!(

@@ -20,6 +20,7 @@ use crate::config::{Schemas, ToastCompression};
 use crate::copy::kept::Kept;
 use crate::copy::statements;
 use crate::copy::tasks::{TableIndex, Task, TidRange};
+use crate::copy::turns::{Place, Turns};
 use crate::error::{Error, Stop};
 use crate::ledger::{self, Begun};
 use crate::lock::Lock;
@@ -51,6 +52,7 @@ pub(crate) struct Rows<'a> {
     /// What was there before the first row; empty where the source does not tell which server it is.
     pub(crate) ground: OnceLock<Ground>,
     pub(crate) left: Mutex<Left>,
+    pub(crate) turns: Turns,
 }
 
 /// What has not landed yet of the tables that come in several pieces.
@@ -77,15 +79,17 @@ impl Left {
 struct Streams<'a> {
     source: &'a Session,
     target: &'a Session,
+    place: Place,
     reading: Copying<'a>,
     writing: Copying<'a>,
 }
 
 impl<'a> Streams<'a> {
-    fn new(source: &'a Session, target: &'a Session) -> Self {
+    fn new((source, target): (&'a Session, &'a Session), place: Place) -> Self {
         Self {
             source,
             target,
+            place,
             reading: source.seen().begin_copy(),
             writing: target.seen().begin_copy(),
         }
@@ -171,6 +175,7 @@ impl Rows<'_> {
         let (table, format) = self.table(index)?;
         let name = table.relation.plain();
         let pieces = self.pieces.get(&index).copied().unwrap_or(1);
+        let place = self.turns.place();
         self.progress.begin(&name, pieces);
         let CopyOptions {
             begin,
@@ -205,7 +210,7 @@ impl Rows<'_> {
             let sql = statements::copy_in(into, format, freeze);
             target.copy_in(&format!("write the rows of {name}"), &sql).await
         };
-        let streams = Streams::new(source, target);
+        let streams = Streams::new((source, target), place);
         let (stream, sink) = tokio::try_join!(reading, writing)?;
         let rows = self.relay(&streams, (stream, sink), &name).await?;
         self.commit((source, target), once, &[(index, rows)]).await?;
@@ -218,6 +223,7 @@ impl Rows<'_> {
 
     /// Small tables in one transaction; what the sessions are asked is on its way before the first answer is there.
     async fn batch(&self, source: &Session, target: &Session, batch: &[TableIndex]) -> Result<Landed, Error> {
+        let place = self.turns.place();
         let mut tables = Vec::with_capacity(batch.len());
         for index in batch {
             let (table, format) = self.table(*index)?;
@@ -253,7 +259,7 @@ impl Rows<'_> {
             .await
         };
         let (out, into) = tokio::try_join!(reading, writing)?;
-        let streams = Streams::new(source, target);
+        let streams = Streams::new((source, target), place);
         let mut started = Vec::with_capacity(tables.len());
         let mut sinks = Vec::with_capacity(tables.len());
         for ((out, into), (_, _, _, name)) in out.iter().zip(&into).zip(&tables) {
@@ -305,11 +311,16 @@ impl Rows<'_> {
         let reads = |error| failed(streams.source, &streams.reading, &reading, &error);
         let writes = |error| failed(streams.target, &streams.writing, &writing, &error);
         let (mut stream, mut sink) = (pin!(stream), pin!(sink));
+        let turn = self.turns.read(streams.place);
         let refused = loop {
+            let next = async {
+                turn.comes().await;
+                stream.next().await
+            };
             let chunk = tokio::select! {
                 biased;
                 () = streams.writing.failed() => break true,
-                chunk = stream.next() => chunk,
+                chunk = next => chunk,
             };
             let Some(chunk) = chunk else { break false };
             let chunk = chunk.map_err(reads)?;
@@ -317,8 +328,10 @@ impl Rows<'_> {
             if sink.feed(chunk).await.is_err() {
                 break true;
             }
+            turn.carried(count);
             self.progress.add_bytes(name, count);
         };
+        drop(turn);
         if refused {
             // Only this tells why; a stream that was not read to its end must not end well.
             return Err(match sink.finish().await {

@@ -15,6 +15,7 @@ use crate::build::order::Step;
 use crate::build::{analyze, statements};
 use crate::catalogue::Analyzable;
 use crate::copy::board::{Board, Crew, Taken};
+use crate::copy::line::{Line, Look};
 use crate::copy::pace::Pace;
 use crate::copy::rows::{Landed, Rows};
 use crate::copy::tasks::Task;
@@ -122,10 +123,13 @@ fn traffic(crew: Crew) -> Traffic {
     }
 }
 
-/// What the streams' backends on the target are at; $1 text: their application_name.
+/// How many backends the streams have, and how many of them wait in that way; $1, $2 text: their application_name, a wait event.
 const STREAMS: &str = "SELECT pg_catalog.count(*) AS streams, \
-                       pg_catalog.count(*) FILTER (WHERE a.wait_event = 'ClientRead') AS waiting \
+                       pg_catalog.count(*) FILTER (WHERE a.wait_event = $2) AS waiting \
                        FROM pg_catalog.pg_stat_activity a WHERE a.application_name = $1";
+/// A session whose transaction goes on may be refused the answer, and keeps what it has seen once.
+const LOOK_ANEW: &str = "SAVEPOINT look; SELECT pg_catalog.pg_stat_clear_snapshot()";
+const LOOKED: &str = "ROLLBACK TO SAVEPOINT look; RELEASE SAVEPOINT look";
 
 /// Both crews of a load, and what they share.
 pub(crate) struct Workers<'a> {
@@ -135,6 +139,7 @@ pub(crate) struct Workers<'a> {
     work: Vec<Work>,
     board: Mutex<Board>,
     pace: Mutex<Pace>,
+    line: Mutex<Line>,
     /// Something was done: others may have become possible.
     changed: Notify,
     readers: Mutex<Vec<Session>>,
@@ -171,6 +176,7 @@ impl<'a> Workers<'a> {
             work,
             board: Mutex::new(board),
             pace: Mutex::new(Pace::new(usize::from(servers.build_jobs))),
+            line: Mutex::new(Line::new()),
             changed: Notify::new(),
             readers: Mutex::new(Vec::new()),
             landed: Mutex::new(Vec::new()),
@@ -186,12 +192,13 @@ impl<'a> Workers<'a> {
         Ok(())
     }
 
-    /// Waits until all rows have landed, and lets builds begin meanwhile where the target has time for them: `look` is a
-    /// session on it outside of any transaction, whose statements the watchdog does not take for progress. Nothing reads the
-    /// source any more then.
-    pub(crate) async fn rows_landed(&self, look: &Session) -> Result<(), Error> {
+    /// Waits until all rows have landed. Meanwhile builds begin where the target has time for them, and the line goes to the first
+    /// stream where it is what is short. Both are looked at by the session that holds the snapshot, and by one on the target outside of any
+    /// transaction, whose statements the watchdog does not take for progress. Nothing reads the source any more then.
+    pub(crate) async fn rows_landed(&self, sides: (&Session, &Session)) -> Result<(), Error> {
         let mut looks = tokio::time::interval(LOOK_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last = (Instant::now(), 0);
         loop {
             let changed = self.changed.notified();
             if locked(&self.board).rows_are_done() {
@@ -201,27 +208,59 @@ impl<'a> Workers<'a> {
             // Where many small tables land, something changes more often than that.
             tokio::select! {
                 biased;
-                _ = looks.tick() => {
-                    if locked(&self.board).has_work(Crew::Builders) {
-                        self.look(look).await?;
-                    }
-                }
+                _ = looks.tick() => last = self.look(sides, last).await?,
                 () = changed => {}
             }
         }
     }
 
-    /// Looks what the streams' backends on the target are at.
-    async fn look(&self, session: &Session) -> Result<(), Error> {
-        let name = self.servers.names.role(role(Crew::Streams));
-        let row = session
-            .query_one("look at the streams", STREAMS, &[&name])
-            .await?;
-        let count = |name: &str| usize::try_from(row.get::<_, i64>(name)).unwrap_or_default();
-        if locked(&self.pace).look(count("streams"), count("waiting")) {
+    /// Looks what the streams' backends are at, some time after they had carried so many bytes; both anew.
+    async fn look(
+        &self,
+        (source, target): (&Session, &Session),
+        (before, had): (Instant, u64),
+    ) -> Result<(Instant, u64), Error> {
+        let (streams, waiting) = self.backends(target, "ClientRead").await?;
+        let builds_wait = locked(&self.board).has_work(Crew::Builders);
+        if builds_wait && locked(&self.pace).look(streams, waiting) {
             self.changed.notify_waiters();
         }
-        Ok(())
+        let (now, carried) = (Instant::now(), self.rows.turns.carried());
+        let look = Look {
+            elapsed: now.duration_since(before),
+            bytes: carried - had,
+            streams,
+            waiting,
+        };
+        if locked(&self.line).look(look) {
+            let waiting = self.source_waits(source).await?;
+            locked(&self.line).source_waits(waiting, streams);
+        }
+        let rest = locked(&self.line).rest();
+        let each_look = |a_second: u64| a_second * millis(LOOK_INTERVAL) / 1000;
+        self.rows.turns.leave(rest.map(each_look));
+        Ok((now, carried))
+    }
+
+    /// How many streams wait for the line on the source; none where it does not tell.
+    async fn source_waits(&self, source: &Session) -> Result<usize, Error> {
+        let (_begun, backends, ended) = tokio::join!(
+            source.batch("look at the streams", LOOK_ANEW),
+            self.backends(source, "ClientWrite"),
+            source.batch("look at the streams", LOOKED)
+        );
+        ended?;
+        Ok(backends.map_or(0, |(_, waiting)| waiting))
+    }
+
+    /// How many backends the streams have on that side, and how many of them wait in that way.
+    async fn backends(&self, session: &Session, wait: &str) -> Result<(usize, usize), Error> {
+        let name = self.servers.names.role(role(Crew::Streams));
+        let row = session
+            .query_one("look at the streams", STREAMS, &[&name, &wait])
+            .await?;
+        let count = |name: &str| usize::try_from(row.get::<_, i64>(name)).unwrap_or_default();
+        Ok((count("streams"), count("waiting")))
     }
 
     /// What has landed so far: the index of a table, rows.
