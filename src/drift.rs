@@ -52,7 +52,9 @@ async fn line(unit: &Unit<'_>, sessions: &Sides<Session>, progress: &Progress) -
     };
     for (schema, load) in config.schemas.iter().zip(&loads) {
         if let Some(oid) = load.schema_oid {
-            for change in load.changes(target, oid).await? {
+            let mut changes = load.changes(target, oid).await?;
+            changes.append(&mut load.losses(target, oid).await?);
+            for change in changes {
                 tracing::warn!(
                     schema = schema.as_str(),
                     change,

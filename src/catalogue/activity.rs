@@ -28,6 +28,9 @@ struct Counter {
     rewrites: Option<String>,
     file: Option<i64>,
     sequence: bool,
+    /// Of what a crash of the server empties, whether it holds anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    holds: Option<bool>,
 }
 
 /// What has become of a table or sequence.
@@ -38,6 +41,8 @@ enum Movement {
     Replaced,
     /// A sequence has another position.
     Called,
+    /// Emptied by a crash of the server.
+    Lost,
 }
 
 /// Reads that of schemas; names are as SQL writes them. Not to be called within a transaction, which keeps to the counters
@@ -90,6 +95,7 @@ impl Activity {
             rewrites: row.get("rewrites"),
             file: row.get("file"),
             sequence: row.get("is_sequence"),
+            holds: row.get("holds"),
         };
         let mut counters: BTreeMap<_, _> = rows.iter().map(|row| (name(row), counter(row))).collect();
         // The server's function tells nothing of these but that.
@@ -140,16 +146,32 @@ impl Activity {
         moved.collect()
     }
 
-    /// What was there at an earlier reading and has moved since, in words.
+    /// What was there at an earlier reading and has been moved since, in words; what a crash has emptied nobody has.
     pub(crate) fn changes_since(&self, earlier: &Self) -> Vec<String> {
-        let changes = self.0.iter().filter_map(|(name, now)| {
-            Some(match now.movement_since(earlier.0.get(name)?)? {
+        let changes = self.movements_since(earlier).filter_map(|(name, movement)| {
+            Some(match movement {
                 Movement::Written => format!("rows of {name} were written"),
                 Movement::Replaced => format!("{name} was truncated or rewritten"),
                 Movement::Called => format!("sequence {name} has moved"),
+                Movement::Lost => return None,
             })
         });
         changes.collect()
+    }
+
+    /// What held something at an earlier reading and was emptied by a crash since, in words.
+    pub(crate) fn losses_since(&self, earlier: &Self) -> Vec<String> {
+        let lost = self
+            .movements_since(earlier)
+            .filter(|(_, movement)| *movement == Movement::Lost);
+        lost.map(|(name, _)| format!("a crash of the server has emptied {name}, which is unlogged"))
+            .collect()
+    }
+
+    fn movements_since<'a>(&'a self, earlier: &Self) -> impl Iterator<Item = (&'a str, Movement)> {
+        self.0
+            .iter()
+            .filter_map(|(name, now)| Some((name.as_str(), now.movement_since(earlier.0.get(name)?)?)))
     }
 }
 
@@ -169,14 +191,22 @@ impl Counter {
             // Earlier releases have not told what comes next.
             let moved =
                 |(then, now): &(&str, &str)| then != now && !(*then == NEVER_CALLED && now.starts_with(then));
-            return known.filter(moved).map(|_| Movement::Called);
+            let movement = if self.holds == Some(false) {
+                Movement::Lost
+            } else {
+                Movement::Called
+            };
+            return known.filter(moved).map(|_| movement);
         }
         let counts =
             known.and_then(|(then, now)| Some((then.parse::<i64>().ok()?, now.parse::<i64>().ok()?)));
         if counts.is_some_and(|(then, now)| now > then) {
             Some(Movement::Written)
+        } else if then.file != self.file {
+            Some(Movement::Replaced)
         } else {
-            (then.file != self.file).then_some(Movement::Replaced)
+            let emptied = (then.holds, self.holds) == (Some(true), Some(false));
+            emptied.then_some(Movement::Lost)
         }
     }
 }
@@ -191,6 +221,7 @@ mod tests {
             rewrites: None,
             file: Some(file),
             sequence,
+            holds: None,
         };
         Activity(BTreeMap::from([("t".to_owned(), counter)]))
     }

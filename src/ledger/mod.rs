@@ -266,6 +266,13 @@ impl Load {
         let left = self.activity.as_ref();
         Ok(left.map_or_else(Vec::new, |left| now.changes_since(left)))
     }
+
+    /// What of it a crash of the target has emptied since.
+    pub(crate) async fn losses(&self, target: &Session, schema_oid: u32) -> Result<Vec<String>, Error> {
+        let now = activity::within(target, schema_oid, None).await?;
+        let left = self.activity.as_ref();
+        Ok(left.map_or_else(Vec::new, |left| now.losses_since(left)))
+    }
 }
 
 /// The variables that change what a load makes.
@@ -582,7 +589,9 @@ pub(crate) async fn is_complete(target: &Session, schemas: &Schemas, entry: &New
         let stands = match (load.state, catalogue::schema_oid(target, schema.as_str()).await?) {
             (LoadState::Sealed, Some(oid)) => load.schema_oid == Some(oid),
             (LoadState::Complete, Some(oid)) => {
-                load.schema_oid == Some(oid) && load.changes(target, oid).await?.is_empty()
+                load.schema_oid == Some(oid)
+                    && load.changes(target, oid).await?.is_empty()
+                    && load.losses(target, oid).await?.is_empty()
             }
             _ => false,
         };

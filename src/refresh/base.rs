@@ -132,7 +132,7 @@ impl Base {
     }
 }
 
-/// Refuses where a schema is not the one that was loaded, or somebody has altered what is in it.
+/// Refuses where a schema is not the one that was loaded, somebody has altered what is in it, or a crash has emptied a part of it.
 async fn refuse_altered(target: &Session, config: &Config, loads: &[Load]) -> Result<(), Hindrance> {
     for (schema, load) in config.schemas.iter().zip(loads) {
         if load.schema_oid != catalogue::schema_oid(target, schema.as_str()).await? {
@@ -148,6 +148,11 @@ async fn refuse_altered(target: &Session, config: &Config, loads: &[Load]) -> Re
                 return Err(Hindrance::Whole(format!(
                     "schema \"{schema}\" was altered on the target: {altered}"
                 )));
+            }
+            if let Some(oid) = load.schema_oid
+                && let Some(loss) = load.losses(target, oid).await?.first()
+            {
+                return Err(Hindrance::Whole(loss.clone()));
             }
         }
     }

@@ -131,7 +131,8 @@ async fn standing(
     if load.state == LoadState::Sealed {
         return Ok(Standing::Whole);
     }
-    let changes = load.changes(target, oid).await?;
+    let mut changes = load.changes(target, oid).await?;
+    changes.append(&mut load.losses(target, oid).await?);
     Ok(if changes.is_empty() {
         Standing::Whole
     } else {

@@ -1,6 +1,6 @@
 //! Running it again: what is replaced, what is believed, and what is left to a person.
 
-use testbed::warehouse;
+use testbed::{Cluster, Server, warehouse};
 
 use crate::rig::{GRID, METHODS, Rig, assert_exit, text};
 
@@ -94,6 +94,39 @@ fn a_run_id_is_believed_only_while_everything_still_stands() {
     assert!(loaded(&worker.run()), "another schema of the same name");
     rig.at_target("UPDATE s.t SET v = 'changed'");
     assert_exit(&worker.run(), 73);
+}
+
+#[test]
+fn what_a_crash_of_the_target_has_emptied_is_loaded_again() {
+    for server in [Server::distribution(), Server::newest()] {
+        let [source, target] =
+            [(); 2].map(|()| -> &'static Cluster { Box::leak(Box::new(Cluster::start(&server))) });
+        let rig = Rig::on(
+            source,
+            target,
+            "CREATE SCHEMA s; CREATE UNLOGGED TABLE s.t (k int GENERATED ALWAYS AS IDENTITY, v int); CREATE UNLOGGED TABLE s.empty (a int);
+             INSERT INTO s.t (v) SELECT generate_series(1, 500)",
+        );
+        let worker = rig.worker("s").env("RUN_ID", "weekend-7");
+        let count = || rig.at_target("SELECT count(*) FROM s.t");
+        assert_exit(&worker.run(), 0);
+        let crash = || {
+            target.stop_immediate();
+            target.start_again();
+            assert_eq!(count(), "0");
+        };
+        crash();
+        assert_exit(&worker.run(), 0);
+        assert_eq!(count(), "500");
+        crash();
+        let refresh = worker.clone().arg("refresh").without("RUN_ID");
+        let output = refresh.clone().env("REFRESH", "only").run();
+        assert_exit(&output, 73);
+        let reason = text(output.last(), "reason");
+        assert!(reason.contains("a crash of the server has emptied"), "{reason}");
+        assert_exit(&refresh.run(), 0);
+        assert_eq!(count(), "500");
+    }
 }
 
 #[test]

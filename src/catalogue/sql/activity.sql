@@ -3,6 +3,7 @@
 -- $3 boolean: all relations of them; otherwise
 -- $4 oid[]: some
 -- never_called: of a sequence that can be read, whose next number stands in itself alone.
+-- holds: of what a crash of the server empties, whether a table has a row, or a sequence was called.
 -- writes: null where it is unknown. A standby counts nothing: there it is the position up to which it has followed.
 SELECT n.nspname AS schema, c.relname AS name, pg_catalog.quote_ident(c.relname) AS within, c.relkind = 'S' AS is_sequence,
        CASE
@@ -18,6 +19,11 @@ SELECT n.nspname AS schema, c.relname AS name, pg_catalog.quote_ident(c.relname)
        THEN (pg_catalog.pg_stat_get_tuples_updated(c.oid) + pg_catalog.pg_stat_get_tuples_deleted(c.oid))::text
        END AS rewrites,
        pg_catalog.pg_relation_filenode(c.oid)::bigint AS file,
+       CASE WHEN c.relpersistence = 'u' AND NOT pg_catalog.pg_is_in_recovery()
+       THEN CASE WHEN c.relkind <> 'S' THEN pg_catalog.pg_relation_size(c.oid) > 0
+                 WHEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT, USAGE')
+                 THEN pg_catalog.pg_sequence_last_value(c.oid) IS NOT NULL END
+       END AS holds,
        c.relkind = 'S' AND pg_catalog.has_sequence_privilege(c.oid, 'SELECT')
            AND NOT (c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery())
            AND pg_catalog.pg_sequence_last_value(c.oid) IS NULL AS never_called
