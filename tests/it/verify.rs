@@ -27,6 +27,10 @@ fn schema() -> String {
     )
 }
 
+/// A child's columns as they were: what it had before it inherits stays its own.
+const INHERITED: &str = "ALTER TABLE child INHERIT parent;
+     UPDATE pg_attribute SET attislocal = false WHERE attrelid = 'child'::regclass AND attinhcount > 0";
+
 /// What is done to the target after a good load, what makes it good again, and words of what `verify` says of it.
 const DIFFERENCES: &[(&str, &str, &str)] = &[
     (
@@ -311,8 +315,18 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ),
     (
         "ALTER TABLE child NO INHERIT parent",
-        "ALTER TABLE child INHERIT parent",
+        INHERITED,
         r#"table "s"."child": parents"#,
+    ),
+    (
+        "ALTER TABLE child NO INHERIT parent; ALTER TABLE child INHERIT parent",
+        "UPDATE pg_attribute SET attislocal = false WHERE attrelid = 'child'::regclass AND attinhcount > 0",
+        r#"column "s"."child"."k": local beside inherited is not set on the source and true"#,
+    ),
+    (
+        "ALTER SEQUENCE q SET UNLOGGED",
+        "ALTER SEQUENCE q SET LOGGED",
+        r#"sequence "s"."q": survival is not set on the source and u"#,
     ),
     (
         "ALTER SEQUENCE q OWNED BY NONE",

@@ -142,6 +142,7 @@ WITH RECURSIVE namespace AS MATERIALIZED (
                'collation', CASE WHEN a.attcollation <> t.typcollation
                             THEN (SELECT o.name FROM collation_name o WHERE o.oid = a.attcollation) END,
                'not null', CASE WHEN a.attnotnull THEN true END,
+               'local beside inherited', CASE WHEN a.attinhcount > 0 AND a.attislocal AND NOT c.relispartition THEN true END,
                'default', CASE WHEN a.atthasdef
                           THEN (SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid) FROM pg_catalog.pg_attrdef d
                                 WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum) END,
@@ -168,6 +169,7 @@ WITH RECURSIVE namespace AS MATERIALIZED (
                'type', pg_catalog.format_type(s.seqtypid, NULL),
                'start', s.seqstart, 'increment', s.seqincrement, 'minimum', s.seqmin, 'maximum', s.seqmax,
                'cache', s.seqcache, 'cycle', s.seqcycle,
+               'survival', CASE WHEN c.relpersistence <> 'p' THEN c.relpersistence END,
                'owned by', (SELECT d.refobjid::pg_catalog.regclass::text || '.' || pg_catalog.quote_ident(a.attname)
                             FROM pg_catalog.pg_depend d
                             JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
@@ -227,6 +229,8 @@ WITH RECURSIVE namespace AS MATERIALIZED (
                'definition', CASE WHEN k.contype IN ('p', 'u', 'f') THEN pg_catalog.pg_get_constraintdef(k.oid) END,
                'expression', CASE WHEN k.contype = 'c' THEN pg_catalog.pg_get_expr(k.conbin, k.conrelid) END,
                'no inherit', CASE WHEN k.contype = 'c' AND k.connoinherit THEN true END,
+               'local beside inherited', CASE WHEN k.contype = 'c' AND k.coninhcount > 0 AND k.conislocal AND NOT c.relispartition
+                                         THEN true END,
                'enforced', CASE WHEN pg_catalog.to_jsonb(k) ->> 'conenforced' = 'false' THEN false END,
                'operators', CASE WHEN k.contype = 'x'
                             THEN (SELECT pg_catalog.array_agg(o.operator::pg_catalog.regoperator::text ORDER BY o.position)
@@ -542,5 +546,9 @@ SELECT o.class, o.oid, o.part, o.kind, o.identity, pg_catalog.json_strip_nulls(o
        d.description AS comment, b.names AS behind
 FROM told o
 LEFT JOIN behind b ON b.oid = o.oid AND b.class = o.class AND b.part = o.part
-LEFT JOIN pg_catalog.pg_description d ON d.objoid = o.oid AND d.classoid = o.class AND d.objsubid = o.part
+-- What is said of a composite type is said of its type.
+LEFT JOIN pg_catalog.pg_class t ON o.kind = 'composite type' AND t.oid = o.oid
+LEFT JOIN pg_catalog.pg_description d
+  ON d.objoid = coalesce(t.reltype, o.oid) AND d.objsubid = o.part
+ AND d.classoid = CASE WHEN t.oid IS NULL THEN o.class ELSE 'pg_catalog.pg_type'::pg_catalog.regclass::oid END
 WHERE (o.oid, o.class) NOT IN (SELECT m.objid, m.classid FROM member m)
