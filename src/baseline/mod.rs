@@ -106,9 +106,9 @@ pub(crate) struct Table {
     /// Where in the source's history, if it is another place than the whole unit's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) place: Option<Place>,
-    /// What its rows mean on the target; not known before the table is there.
+    /// What it is on the target; not known before it is there.
     #[serde(default)]
-    pub(crate) target: Option<String>,
+    pub(crate) target: Option<Meaning>,
     /// Its rows have not landed; nothing else than what they will mean is known of it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) awaited: bool,
@@ -117,6 +117,13 @@ pub(crate) struct Table {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as it is called")]
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+/// A table on the target: a name may come to stand for another one, and columns for other values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Meaning {
+    oid: u32,
+    fingerprint: String,
 }
 
 /// What was loaded of a table.
@@ -180,7 +187,7 @@ impl Ground {
         }))
     }
 
-    /// Adds what the rows mean on the target, where the tables are there by now.
+    /// Adds what the tables are on the target, where they are there by now.
     pub(crate) async fn look_at(&mut self, target: &Session) -> Result<(), Error> {
         let mut meanings = meanings(target, self.tables.values().map(|table| &table.relation)).await?;
         for table in self.tables.values_mut() {
@@ -304,11 +311,11 @@ pub(crate) async fn fingerprints(session: &Session, tables: &[u32]) -> Result<Ve
     Ok(rows.iter().map(fingerprint).collect())
 }
 
-/// What the rows of some tables mean on a server that has them under other OIDs.
+/// What some tables are on a server that has them under other OIDs.
 pub(crate) async fn meanings(
     session: &Session,
     tables: impl Iterator<Item = &Relation>,
-) -> Result<BTreeMap<Relation, String>, Error> {
+) -> Result<BTreeMap<Relation, Meaning>, Error> {
     let (schemas, names): (Vec<&str>, Vec<&str>) =
         tables.map(|one| (one.schema.as_str(), one.name.as_str())).unzip();
     let sql = include_str!("sql/named.sql");
@@ -317,7 +324,14 @@ pub(crate) async fn meanings(
         .await?;
     let oids: Vec<u32> = rows.iter().map(|row| row.get("oid")).collect();
     let found = fingerprints(session, &oids).await?;
-    Ok(found.into_iter().map(|one| (one.relation, one.hash)).collect())
+    let meaning = |one: Fingerprint| {
+        let meaning = Meaning {
+            oid: one.oid,
+            fingerprint: one.hash,
+        };
+        (one.relation, meaning)
+    };
+    Ok(found.into_iter().map(meaning).collect())
 }
 
 /// Whether what a snapshot has seen outlives a crash of the server; a server that does not tell is not believed. Asked in the

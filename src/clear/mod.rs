@@ -485,6 +485,8 @@ pub(crate) async fn refuse_dependents(
         format!(
             "have schemaferry prepare take them down before they are loaded, at least SCHEMA_NAME={together}; or move them together"
         )
+    } else if names.is_empty() {
+        "drop them".to_owned()
     } else {
         format!("drop them, or move them together: SCHEMA_NAME={together}")
     };

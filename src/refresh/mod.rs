@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::archive::dump::Archive;
 use crate::archive::parts::Division;
 use crate::baseline::{
-    self, Definitions, Fingerprint, Ground, Moment, Noted, Place, Rows, Verdict, scan, verdict,
+    self, Definitions, Fingerprint, Ground, Meaning, Moment, Noted, Place, Rows, Verdict, scan, verdict,
 };
 use crate::catalogue::code::SearchPath;
 use crate::catalogue::{self, Relation, Table};
@@ -199,8 +199,8 @@ struct Found {
     rows: BTreeMap<u32, Rows>,
     /// Those whose rows on the target are not the ones that were loaded.
     strange: BTreeSet<u32>,
-    /// What their rows mean on the target.
-    meanings: BTreeMap<Relation, String>,
+    /// What they are on the target.
+    meanings: BTreeMap<Relation, Meaning>,
     keys: Vec<Key>,
     firing: Vec<Firing>,
     /// What is built after the rows.

@@ -41,7 +41,7 @@ pub(crate) const SCHEMA: &str = "
     CREATE TRIGGER d_off BEFORE INSERT ON s.fired FOR EACH ROW EXECUTE FUNCTION s.fire(); ALTER TABLE s.fired DISABLE TRIGGER d_off;
     CREATE TRIGGER of_events AFTER INSERT ON s.event FOR EACH ROW EXECUTE FUNCTION s.fire();
     ALTER TABLE s.event_1 ENABLE ALWAYS TRIGGER of_events; CREATE CONSTRAINT TRIGGER late AFTER INSERT ON s.event_2 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION s.fire();
-    CREATE RULE quiet AS ON INSERT TO s.ruled DO ALSO NOTHING;
+    CREATE RULE quiet AS ON INSERT TO s.ruled DO ALSO NOTHING; CREATE TYPE s.span AS RANGE (subtype = int4);
     CREATE VIEW s.by_customer AS SELECT c.k, c.v, sum(a.amount) FROM s.customer c JOIN s.sale a ON a.customer = c.k GROUP BY c.k;
     CREATE MATERIALIZED VIEW s.totals AS SELECT k, sum FROM s.by_customer; CREATE UNIQUE INDEX ON s.totals (k);
     CREATE MATERIALIZED VIEW s.never AS SELECT 1 AS a WITH NO DATA;

@@ -108,6 +108,12 @@ const NOT_KEPT: &[(&str, &str, (&str, &str), &str)] = &[
         ("ON_EXISTING", "replace"),
         "no longer the one that was loaded",
     ),
+    (
+        "",
+        "ALTER TABLE s.one RENAME TO other; ALTER TABLE s.two RENAME TO one; ALTER TABLE s.other RENAME TO two",
+        ("RESUME", "auto"),
+        "was altered on the target",
+    ),
     ("", "", ("VERIFY", "none"), "not compared under VERIFY=none"),
     ("", "", ("RESUME", "never"), ""),
     ("", "", ("METHOD", "pipe"), ""),
@@ -117,11 +123,14 @@ const NOT_KEPT: &[(&str, &str, (&str, &str), &str)] = &[
 fn what_has_landed_is_read_again_only_where_it_has_to_be() {
     let rig = Rig::new(
         "CREATE SCHEMA s; CREATE TABLE s.early (a int, v text); INSERT INTO s.early SELECT i, repeat(md5(i::text), 20) FROM generate_series(1, 5000) i;
-         CREATE INDEX ON s.early (v); CREATE TABLE s.late AS SELECT generate_series(1, 40000) AS a",
+         CREATE INDEX ON s.early (v); CREATE TABLE s.late AS SELECT generate_series(1, 40000) AS a;
+         CREATE TABLE s.one AS SELECT 1 AS a; CREATE TABLE s.two AS SELECT 2 AS a;
+         CREATE TYPE s.pair AS (a int, b int); COMMENT ON TYPE s.pair IS 'two'; CREATE SEQUENCE s.counter;
+         CREATE TABLE s.parent (a int CHECK (a > 0)); CREATE TABLE s.child () INHERITS (s.parent)",
     );
     let cut = Cut::of(&rig);
-    let interrupt = || cut.off(&worker(&rig), (r#"COPY "s"."late""#, "/copy"), 1);
-    let rows = "SELECT (SELECT count(*) FROM s.early), (SELECT count(*) FROM s.late)";
+    let interrupt = || cut.off(&worker(&rig), (r#"COPY "s"."late""#, "/copy"), 3);
+    let rows = "SELECT (SELECT count(*) FROM s.early), (SELECT count(*) FROM s.late), (SELECT a FROM s.one), (SELECT a FROM s.two)";
     let bytes = |output: &Output| output.last()["totals"]["bytes"].as_u64().unwrap();
 
     interrupt();
@@ -129,9 +138,9 @@ fn what_has_landed_is_read_again_only_where_it_has_to_be() {
     assert_exit(&kept, 0);
     assert_eq!(
         (&refreshed(&kept)["kept"], &refreshed(&kept)["loaded_again"]),
-        (&Value::from(1), &Value::from(1))
+        (&Value::from(5), &Value::from(1))
     );
-    assert_eq!(rig.at_target(rows), "5000|40000");
+    assert_eq!(rig.at_target(rows), "5000|40000|1|2");
     for (source, target, (variable, value), reason) in NOT_KEPT {
         interrupt();
         rig.at_source(source);
@@ -145,25 +154,29 @@ fn what_has_landed_is_read_again_only_where_it_has_to_be() {
             output.stdout
         );
         assert!(*value == "pipe" || bytes(&output) > 5 * bytes(&kept), "{reason}");
-        assert_eq!(rig.at_target(rows), "5000|40000");
+        assert_eq!(rig.at_target(rows), "5000|40000|1|2");
     }
 
-    // Something that nobody has made for the load stays, and is a difference: the next load keeps nothing.
-    interrupt();
-    rig.at_target("CREATE TABLE s.strange (a int)");
-    let output = worker(&rig).run();
-    assert_exit(&output, 75);
-    assert!(
-        text(output.last(), "reason").contains("the next one keeps nothing"),
-        "{}",
-        output.last()
-    );
-    let output = worker(&rig).run();
-    assert_exit(&output, 0);
-    assert!(
-        why_not_kept(&output).contains("could not end"),
-        "{}",
-        output.stdout
-    );
+    // What nobody has made for the load stays, and is a difference: the next load keeps nothing.
+    for strange in [
+        "CREATE TABLE s.strange (a int)",
+        "ALTER TABLE s.child NO INHERIT s.parent; ALTER TABLE s.child INHERIT s.parent",
+        "ALTER SEQUENCE s.counter SET UNLOGGED",
+        "COMMENT ON TYPE s.pair IS 'another'",
+    ] {
+        interrupt();
+        rig.at_target(strange);
+        let output = worker(&rig).run();
+        assert_exit(&output, 75);
+        let reason = text(output.last(), "reason");
+        assert!(
+            reason.contains("the next one keeps nothing"),
+            "{strange}: {reason}"
+        );
+        let output = worker(&rig).run();
+        assert_exit(&output, 0);
+        let why = why_not_kept(&output);
+        assert!(why.contains("could not end"), "{strange}: {why}");
+    }
     assert_eq!(rig.at_target("SELECT to_regclass('s.strange')"), "");
 }

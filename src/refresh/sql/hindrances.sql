@@ -6,7 +6,11 @@ SELECT DISTINCT pg_catalog.format('%s owns something in %I, and the user does no
 FROM pg_catalog.pg_namespace n
 CROSS JOIN LATERAL (
     SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid
-    UNION SELECT p.proowner FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid
+    UNION SELECT p.proowner FROM pg_catalog.pg_proc p
+          WHERE p.pronamespace = n.oid
+            -- Those that come with a range type are the server's, whoever owns the type.
+            AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
+                            WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'i')
     UNION SELECT t.typowner FROM pg_catalog.pg_type t WHERE t.typnamespace = n.oid
     UNION SELECT n.nspowner
 ) AS o (owner)
