@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::Measured;
 use crate::cost::Cost;
-use crate::report::{against_the_floor, line_share, median, peak_mb};
+use crate::report::{against_the_floor, line_seconds, line_share, median, peak_mb};
 use crate::tools::word;
 
 /// The worker's program.
@@ -43,6 +43,7 @@ pub(crate) fn goals(measured: &[Measured]) -> Vec<Goal> {
     let results = Results(measured);
     let mut goals = speed(&results);
     goals.extend(refreshes(&results));
+    goals.push(crowd(&results));
     goals.extend(thrift(&results));
     goals
 }
@@ -131,6 +132,20 @@ fn refreshes(results: &Results<'_>) -> [Goal; 2] {
             50.0,
         ),
     ]
+}
+
+fn crowd(results: &Results<'_>) -> Goal {
+    let busy = || {
+        let set = results.set("sixty")?;
+        let line = line_seconds(set, set.costs(word::FIVE)?)?;
+        Some(line / set.seconds(word::FIVE)? * 100.0)
+    };
+    Goal {
+        what: "sixty: share of the line from the first start to the last end",
+        wanted: Wanted::AtLeast(95.0),
+        unit: " %",
+        found: busy(),
+    }
 }
 
 fn thrift(results: &Results<'_>) -> Vec<Goal> {

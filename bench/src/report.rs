@@ -91,7 +91,9 @@ fn note(measured: &Measured, row: &Row) -> Option<String> {
         "{name}: what it read takes the line {line:.1} s, and the servers' CPU is all there is for {servers:.1} s: \
          {time:.2} times the longer"
     );
-    if let Some(share) = line_share(measured, costs) {
+    // What a worker says of itself is not said of several.
+    let share = line_share(measured, costs).filter(|_| row.tool.word != word::FIVE);
+    if let Some(share) = share {
         write!(
             text,
             "; {:.0} % of the line was used while rows moved",
@@ -103,7 +105,7 @@ fn note(measured: &Measured, row: &Row) -> Option<String> {
 }
 
 /// How long the line takes at least for what was read.
-fn line_seconds(measured: &Measured, costs: &[Cost]) -> Option<f64> {
+pub(crate) fn line_seconds(measured: &Measured, costs: &[Cost]) -> Option<f64> {
     let bits_per_second = measured.set.way.line?.bits_per_second?;
     let bytes = f64::from(u32::try_from(costs.first()?.carried?).ok()?);
     Some(bytes * 8.0 / f64::from(u32::try_from(bits_per_second).ok()?))

@@ -52,10 +52,13 @@ const TRAVELLERS: &[&str] = &[
     word::COPY,
 ];
 
+/// Many schemas, of which nobody else moves five at a time.
+const CROWDS: &[&str] = &[word::FIVE];
+
 /// To a target that holds what was there before.
 const REFRESHERS: &[&str] = &[word::PGCOPYDB_2, word::PGCOPYDB_4, word::COPY, word::REFRESH];
 
-pub(crate) const SETS: [Set; 15] = [
+pub(crate) const SETS: [Set; 16] = [
     Set::direct("warehouse", EVERYONE),
     Set::direct("small", EVERYONE),
     Set::direct("documents", EVERYONE),
@@ -107,6 +110,10 @@ pub(crate) const SETS: [Set; 15] = [
     Set::over_a_line("line-100", 20, 100),
     Set::over_a_line("line-400", 5, 400),
     Set::over_a_line("line-1000", 5, 1000),
+    Set {
+        tools: CROWDS,
+        ..Set::over_a_line("sixty", 5, 400)
+    },
     Set::refreshed("refresh-1"),
     Set::refreshed("refresh-10"),
     Set::refreshed("refresh-50"),
@@ -207,7 +214,8 @@ fn run(source: &Cluster, scale: f64, file: &Path) {
 
 impl Data {
     fn of(source: &Cluster) -> Self {
-        let tables = format!("FROM pg_class WHERE relkind = 'r' AND relnamespace = '{SCHEMA}'::regnamespace");
+        let tables =
+            format!("FROM pg_class WHERE relkind = 'r' AND relnamespace::regnamespace::text ~ '^{SCHEMA}'");
         let ask = |what: &str| source.psql(DATABASE, &format!("SELECT {what} {tables}"));
         Self {
             size: ask("pg_size_pretty(sum(pg_table_size(oid)))"),
@@ -220,25 +228,25 @@ impl Data {
 /// A query for every table: its name, its rows, and a hash over them in any order. Columns are taken by name, because
 /// an inheritance child may have them in another order.
 const CONTENTS: &str = "\
-SELECT format('SELECT %L, count(*), coalesce(sum(hash_record_extended(ROW(%s), 0)::numeric), 0) FROM ONLY %I.%I t;',
-              c.relname,
+SELECT format('SELECT %L, %L, count(*), coalesce(sum(hash_record_extended(ROW(%s), 0)::numeric), 0) FROM ONLY %I.%I t;',
+              n.nspname, c.relname,
               (SELECT string_agg(format('t.%I', a.attname), ', ' ORDER BY a.attname)
                FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
               n.nspname, c.relname)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = 'bench' AND c.relkind = 'r'
-ORDER BY c.relname";
+WHERE n.nspname ~ '^bench' AND c.relkind = 'r'
+ORDER BY n.nspname, c.relname";
 
 /// Indexes that are valid, constraints that hold, where sequences stand, and tables without statistics.
 const OBJECTS: &str = "
 SELECT 'indexes', count(*), sum(hashtext(c.relname::text))
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-WHERE i.indisvalid AND c.relnamespace = 'bench'::regnamespace;
+WHERE i.indisvalid AND c.relnamespace::regnamespace::text ~ '^bench';
 SELECT 'constraints', count(*), sum(hashtext(format('%s %s', conname, contype)))
-FROM pg_constraint WHERE convalidated AND connamespace = 'bench'::regnamespace;
-SELECT 'sequences', count(*), sum(last_value) FROM pg_sequences WHERE schemaname = 'bench';
+FROM pg_constraint WHERE convalidated AND connamespace::regnamespace::text ~ '^bench';
+SELECT 'sequences', count(*), sum(last_value) FROM pg_sequences WHERE schemaname ~ '^bench';
 SELECT 'without statistics', count(*) FROM pg_class
-WHERE relkind = 'r' AND relnamespace = 'bench'::regnamespace AND reltuples < 0;";
+WHERE relkind = 'r' AND relnamespace::regnamespace::text ~ '^bench' AND reltuples < 0;";
 
 /// What must be the same on both sides, a line each. The schema may be lacking altogether.
 pub(crate) fn fingerprint(cluster: &Cluster) -> Result<String, String> {

@@ -38,10 +38,17 @@ pub(crate) mod word {
     pub(crate) const COPY: &str = "copy";
     pub(crate) const COPY_WITHOUT_LZ4: &str = "copy-without-lz4";
     pub(crate) const REFRESH: &str = "refresh";
+    pub(crate) const FIVE: &str = "five";
 }
 
 /// The worker's, one for each way to run it.
-const OURS: [&str; 4] = [word::PIPE, word::COPY, word::COPY_WITHOUT_LZ4, word::REFRESH];
+const OURS: [&str; 5] = [
+    word::PIPE,
+    word::COPY,
+    word::COPY_WITHOUT_LZ4,
+    word::REFRESH,
+    word::FIVE,
+];
 
 macro_rules! analyze {
     () => {
@@ -79,7 +86,7 @@ macro_rules! pgcopydb {
     };
 }
 
-pub(crate) const TOOLS: [Tool; 14] = [
+pub(crate) const TOOLS: [Tool; 15] = [
     Tool::script(
         word::ORIGINAL,
         "pg_dump -Fc | pg_restore",
@@ -151,6 +158,13 @@ psql -X -d "$SOURCE" -c "COPY bench.reading TO STDOUT (FORMAT binary)" |
         word::REFRESH,
         "schemaferry refresh",
         r#"PATH=$BIN REFRESH=only "$SCHEMAFERRY" refresh"#,
+    ),
+    // As a state machine runs them.
+    Tool::script(
+        word::FIVE,
+        "schemaferry METHOD=copy, five at a time",
+        r#"psql -AtX -c "SELECT nspname FROM pg_namespace WHERE nspname ~ '^bench' ORDER BY 1" "$SOURCE" |
+xargs -I% -P 5 env PATH="$BIN" METHOD=copy SCHEMA_NAME=% "$SCHEMAFERRY" load"#,
     ),
 ];
 
