@@ -44,6 +44,8 @@ const DEEDS_EACH: usize = 10;
 const TABLES: u64 = 10;
 /// Somebody who begins before the deeds and ends after the move.
 const BESIDE: &str = "BEGIN; INSERT INTO public.other VALUES (1); INSERT INTO s.late VALUES (-1, 'late')";
+/// The same, prepared before the move.
+const PREPARED: &str = "BEGIN; INSERT INTO s.late VALUES (-2, 'prepared'); DELETE FROM s.late WHERE k = -1; PREPARE TRANSACTION 'work'";
 /// Attempts are killed at most so long after their start.
 const KILLED_WITHIN: Duration = Duration::from_millis(2500);
 
@@ -167,6 +169,36 @@ impl fmt::Display for Followed {
     }
 }
 
+/// Where work is done, where it is read, which may be a standby that is behind, and where it goes to.
+#[derive(Debug, Clone, Copy)]
+pub struct Sides<'a> {
+    /// Work is done here.
+    pub written: &'a Cluster,
+    /// The worker's source.
+    pub read: &'a Cluster,
+    /// The worker's target.
+    pub target: &'a Cluster,
+    /// Its name on all of them.
+    pub database: &'a str,
+}
+
+impl Sides<'_> {
+    fn write(&self, sql: &str) {
+        self.written.psql(self.database, sql);
+    }
+
+    fn is_behind(&self) -> bool {
+        !std::ptr::eq(self.written, self.read)
+    }
+
+    /// Makes what was written until now what is read.
+    fn settle(&self) {
+        if self.is_behind() {
+            self.read.replay(self.written);
+        }
+    }
+}
+
 /// Has a worker follow the work of a seed, in so many rounds as long as there is time: a refresh, or a load after one that was killed.
 /// The schema `s` is there and empty on the source.
 ///
@@ -174,22 +206,20 @@ impl fmt::Display for Followed {
 ///
 /// Where a run does not end well, or the target then holds anything else than the source.
 pub fn follow(
-    [source, target]: [(&Cluster, &str); 2],
+    sides: Sides<'_>,
     worker: &Worker,
     seed: u64,
     (rounds, has_time): (usize, &dyn Fn() -> bool),
 ) -> Followed {
     let mut work = Work::new(seed, TABLES);
-    source.0.psql(
-        source.1,
-        &format!(
-            "CREATE TABLE IF NOT EXISTS public.other (a int); {}",
-            work.tables()
-        ),
-    );
+    sides.write(&format!(
+        "CREATE TABLE IF NOT EXISTS public.other (a int); {}",
+        work.tables()
+    ));
+    sides.settle();
     let load = worker.clone().env("LOG_LEVEL", "debug");
     let refresh = load.clone().arg("refresh").env("REFRESH", "only");
-    let contents = |(cluster, database): (&Cluster, &str)| warehouse::contents(cluster, database, "s");
+    let contents = |cluster: &Cluster| warehouse::contents(cluster, sides.database, "s");
     let ends_well = |worker: &Worker, round: usize| {
         let output = worker.run();
         assert_eq!(
@@ -205,11 +235,17 @@ pub fn follow(
         if !has_time() {
             break;
         }
-        let mut beside = Psql::open(source.0, source.1);
+        let mut beside = Psql::open(sides.written, sides.database);
         if round % 2 == 0 {
             beside.run(BESIDE);
         }
-        work.is_done(DEEDS_EACH, source.0, source.1);
+        work.is_done(DEEDS_EACH, sides.written, sides.database);
+        sides.write(PREPARED);
+        sides.settle();
+        if sides.is_behind() {
+            // Nobody reads that yet.
+            work.is_done(DEEDS_EACH / 5, sides.written, sides.database);
+        }
         let mut next = &refresh;
         // Every third attempt is cut off, and so is every other one after it.
         let killed = if round % 3 == 1 { 1 + round % 2 } else { 0 };
@@ -223,16 +259,23 @@ pub fn follow(
             let _killed = running.wait();
             followed.killed += 1;
             if round % 2 == 0 {
-                work.is_done(DEEDS_EACH / 5, source.0, source.1);
+                work.is_done(DEEDS_EACH / 5, sides.written, sides.database);
+                sides.settle();
             }
         }
-        let before = contents(target);
+        let before = contents(sides.target);
         let output = ends_well(next, round);
-        let after = contents(target);
-        assert_eq!(after, contents(source), "round {round} of seed {seed}");
+        let after = contents(sides.target);
+        assert_eq!(after, contents(sides.read), "round {round} of seed {seed}");
         followed.rounds += 1;
         followed.add(&output, (&before, &after));
         beside.run("COMMIT");
+        let end = if work.random.number().is_multiple_of(2) {
+            "COMMIT PREPARED 'work'"
+        } else {
+            "ROLLBACK PREPARED 'work'"
+        };
+        sides.write(end);
     }
     followed
 }

@@ -2,9 +2,9 @@
 //! written, wherever a run was cut off.
 
 use serde_json::Value;
-use testbed::cluster::PASSWORD;
+use testbed::cluster::{PASSWORD, SUPERUSER};
 use testbed::proxy::Line;
-use testbed::{Cluster, Output, Proxy, warehouse, work};
+use testbed::{Cluster, Output, Proxy, Server, warehouse, work};
 
 use crate::cut::Cut;
 use crate::rig::{GRID, Rig, assert_exit, text};
@@ -658,8 +658,36 @@ fn a_user_who_has_the_owners_rights_by_itself_refreshes_too() {
 #[test]
 fn random_work_is_followed_round_after_round() {
     let rig = Rig::to_newest("CREATE SCHEMA s");
-    let sides = [rig.source, rig.target].map(|cluster| (cluster, rig.database.as_str()));
+    let sides = work::Sides {
+        written: rig.source,
+        read: rig.source,
+        target: rig.target,
+        database: &rig.database,
+    };
     let followed = work::follow(sides, &rig.worker("s"), 0x0F0D_0007, (8, &|| true));
+    assert_followed(&followed);
+}
+
+/// The same from a standby that replays now and then, and is behind.
+#[test]
+fn random_work_is_followed_on_a_standby() {
+    let primary: &'static Cluster = Box::leak(Box::new(Cluster::start(&Server::distribution())));
+    let target: &'static Cluster = Box::leak(Box::new(Cluster::start(&Server::distribution())));
+    let rig = Rig::on(primary, target, "CREATE SCHEMA s");
+    let standby = primary.standby();
+    let sides = work::Sides {
+        written: primary,
+        read: &standby,
+        target,
+        database: &rig.database,
+    };
+    let worker = rig
+        .worker("s")
+        .source(&standby, &rig.database, SUPERUSER, PASSWORD);
+    assert_followed(&work::follow(sides, &worker, 0x0F0D_0015, (8, &|| true)));
+}
+
+fn assert_followed(followed: &work::Followed) {
     // Rows that were replaced by the like of them look changed, and are; the rest has to be believed.
     assert!(
         followed.kept >= 16 && followed.appended_to >= 2 && followed.in_vain <= 24,

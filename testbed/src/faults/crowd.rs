@@ -201,7 +201,34 @@ impl Crowd {
     pub fn followed(&self, rounds: usize, seed: u64, has_time: &dyn Fn() -> bool) -> Followed {
         self.source
             .psql(DATABASE, "DROP SCHEMA IF EXISTS s CASCADE; CREATE SCHEMA s");
-        let sides = [&self.source, &self.target].map(|cluster| (cluster, DATABASE));
-        work::follow(sides, &self.worker("s", "copy"), seed, (rounds, has_time))
+        self.follow(&self.source, &self.worker("s", "copy"), seed, (rounds, has_time))
+    }
+
+    /// The same, read from a standby that is behind.
+    #[must_use]
+    pub fn followed_on_a_standby(&self, rounds: usize, seed: u64, has_time: &dyn Fn() -> bool) -> Followed {
+        self.source
+            .psql(DATABASE, "DROP SCHEMA IF EXISTS s CASCADE; CREATE SCHEMA s");
+        let standby = self.source.standby();
+        let worker = self
+            .worker("s", "copy")
+            .source(&standby, DATABASE, SUPERUSER, PASSWORD);
+        self.follow(&standby, &worker, seed, (rounds, has_time))
+    }
+
+    fn follow(
+        &self,
+        read: &Cluster,
+        worker: &Worker,
+        seed: u64,
+        times: (usize, &dyn Fn() -> bool),
+    ) -> Followed {
+        let sides = work::Sides {
+            written: &self.source,
+            read,
+            target: &self.target,
+            database: DATABASE,
+        };
+        work::follow(sides, worker, seed, times)
     }
 }

@@ -80,6 +80,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("full_page_writes", "off"),
     ("synchronous_commit", "off"),
     ("max_wal_size", "2GB"),
+    ("max_prepared_transactions", "8"),
     ("log_line_prefix", "%m [%p] %q%u@%d %a "),
     ("lc_messages", "C"),
     ("timezone", "UTC"),
@@ -154,6 +155,63 @@ impl Cluster {
         cluster.start_on_a_free_port();
         cluster.psql("postgres", ROLES);
         cluster
+    }
+
+    /// Starts a standby of it, which replays what [`Cluster::replay`] tells it to.
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        let directory = create_directory(&env::temp_dir());
+        let mut standby = Self {
+            server: self.server.clone(),
+            keeper: keep(&self.server, &directory),
+            directory,
+            port: 0,
+        };
+        let primary = format!(
+            "host={} port={} user={SUPERUSER}",
+            self.directory.display(),
+            self.port
+        );
+        let data = standby.data().display().to_string();
+        standby.run(
+            "pg_basebackup",
+            ["-d", &primary, "-D", &data, "-X", "stream", "-c", "fast"],
+        );
+        if self.server.tls() {
+            certificates::write(&standby.directory);
+            for entry in fs::read_dir(&standby.directory).unwrap() {
+                give_to_owner(&entry.unwrap().path());
+            }
+        }
+        // What the primary is set to has come with its data.
+        let path = standby.data().join("postgresql.auto.conf");
+        let mut settings = fs::read_to_string(&path).unwrap();
+        for (name, value) in [
+            ("unix_socket_directories", &*standby.directory.to_string_lossy()),
+            ("primary_conninfo", primary.as_str()),
+            ("max_standby_streaming_delay", "-1"),
+        ] {
+            writeln!(settings, "{name} = '{value}'").unwrap();
+        }
+        fs::write(path, settings).unwrap();
+        fs::write(standby.standby_signal(), "").unwrap();
+        give_to_owner(&standby.standby_signal());
+        standby.start_on_a_free_port();
+        standby
+    }
+
+    /// Has a standby replay what its primary has written so far, and nothing after it.
+    pub fn replay(&self, primary: &Self) {
+        let written = primary.psql("postgres", "SELECT pg_current_wal_insert_lsn()");
+        let wait = |sql: &str| {
+            while self.psql("postgres", sql) != "t" {
+                thread::sleep(Duration::from_millis(20));
+            }
+        };
+        self.psql("postgres", "SELECT pg_wal_replay_resume()");
+        wait(&format!("SELECT pg_last_wal_replay_lsn() >= '{written}'"));
+        self.psql("postgres", "SELECT pg_wal_replay_pause()");
+        wait("SELECT pg_get_wal_replay_pause_state() = 'paused'");
     }
 
     /// The installation that it runs.

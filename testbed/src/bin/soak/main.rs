@@ -160,6 +160,15 @@ fn stop_and_race(options: &Options, program: &Path, tally: &Mutex<Tally>) {
             .followed(options.follow, options.seed, &has_time)
             .to_string()
     });
+    attempt(
+        format!("random work on a standby, {} rounds", options.follow),
+        &|| {
+            let has_time = || options.has_time();
+            crowd
+                .followed_on_a_standby(options.follow, options.seed, &has_time)
+                .to_string()
+        },
+    );
     for method in ["copy", "pipe"] {
         for workers in CROWDS {
             attempt(format!("{workers} workers on one schema, {method}"), &|| {
