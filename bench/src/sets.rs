@@ -112,7 +112,7 @@ pub(crate) const SETS: [Set; 16] = [
     Set::over_a_line("line-1000", 5, 1000),
     Set {
         tools: CROWDS,
-        ..Set::over_a_line("sixty", 5, 400)
+        ..Set::over_a_line("sixty", 5, 100)
     },
     Set::refreshed("refresh-1"),
     Set::refreshed("refresh-10"),
