@@ -123,9 +123,9 @@ impl Line {
         false
     }
 
-    /// So many of the source's backends of so many streams wait for the line: if they are most, it goes to the first.
-    pub(crate) fn source_waits(&mut self, waiting: usize, streams: usize) {
-        if streams > 1 && are_most(waiting, streams) {
+    /// So many of the source's backends wait for the line, while so many streams read: if they are most, it goes to the first.
+    pub(crate) fn source_waits(&mut self, waiting: usize, reading: usize) {
+        if reading > 1 && are_most(waiting, reading) {
             self.rest = Some(0);
             self.spans = 0;
         } else {

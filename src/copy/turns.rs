@@ -60,6 +60,11 @@ impl Turns {
         self.changed.notify_waiters();
     }
 
+    /// How many read.
+    pub(crate) fn reading(&self) -> usize {
+        self.state().reading.len()
+    }
+
     /// How many bytes were read so far.
     pub(crate) fn carried(&self) -> u64 {
         self.carried.load(Ordering::Relaxed)
@@ -130,7 +135,10 @@ mod tests {
                 .map(|turn| turn.comes().now_or_never().is_some())
                 .collect::<Vec<_>>()
         };
-        assert_eq!(may_read(&[&first, &second, &third]), [true; 3]);
+        assert_eq!(
+            (may_read(&[&first, &second, &third]), turns.reading()),
+            (vec![true; 3], 3)
+        );
         turns.leave(Some(100));
         first.carried(1000);
         third.carried(60);

@@ -234,7 +234,7 @@ impl<'a> Workers<'a> {
         };
         if locked(&self.line).look(look) {
             let waiting = self.source_waits(source).await?;
-            locked(&self.line).source_waits(waiting, streams);
+            locked(&self.line).source_waits(waiting, self.rows.turns.reading());
         }
         let rest = locked(&self.line).rest();
         let each_look = |a_second: u64| a_second * millis(LOOK_INTERVAL) / 1000;
