@@ -7,14 +7,18 @@
 
 use std::time::Duration;
 
-/// Looks that are judged together, at ten a second.
-const LOOKS: u32 = 5;
+/// Looks that are judged together, at ten a second: at least and at most.
+const LOOKS: std::ops::RangeInclusive<u32> = 5..=50;
+/// Bytes between two of these numbers of looks: rows come in frames of 64 KiB, which are to be a few hundredths of what is compared.
+const SPAN_BYTES: u64 = 4 << 20;
 /// Of the streams, so many have to wait for rows, or for the line, where it is what is short.
 const WAITING_PERCENT: usize = 60;
 /// Of what the line carried when all of them read freely, so much is enough.
 const ENOUGH_PERCENT: u64 = 97;
-/// While it is enough, the others get so much less with each span: a part of what the line carries.
-const LESS_PART: u64 = 50;
+/// As long as it is enough, the others get less with each span: so much of what the line carries, and after some spans twice as much
+/// as the last time.
+const LESS_PERCENT: u64 = 2;
+const STEADY: u32 = 3;
 /// After so many spans all of them read freely for a moment, to see what the line carries by now.
 const REVIEW: u32 = 120;
 /// Spans, at first and at most, in which all of them read freely when the line was not what is short after all.
@@ -65,6 +69,8 @@ pub(crate) struct Line {
     width: u64,
     /// Bytes a second for all but the first; without a limit where there is none.
     rest: Option<u64>,
+    /// Spans since it was not enough.
+    enough: u32,
     span: Span,
     /// Spans that are over since there is a limit, or none.
     spans: u32,
@@ -79,6 +85,7 @@ impl Line {
         Self {
             width: 0,
             rest: None,
+            enough: 0,
             span: Span::default(),
             spans: 0,
             pause: 0,
@@ -94,7 +101,10 @@ impl Line {
     /// Takes up one look. Whether the line is what is short, if the source waits for it: see [`Self::source_waits`].
     pub(crate) fn look(&mut self, look: Look) -> bool {
         self.span.add(look);
-        if self.span.looks < LOOKS {
+        let Span { looks, bytes, .. } = self.span;
+        // Far too little is soon seen.
+        let is_clear = bytes >= SPAN_BYTES || self.span.rate() * 2 < self.width;
+        if looks < *LOOKS.start() || looks < *LOOKS.end() && !is_clear {
             return false;
         }
         let span = std::mem::take(&mut self.span);
@@ -113,9 +123,12 @@ impl Line {
             self.penalty = *REST.start();
             self.read_freely(0);
         } else if rate * 100 >= self.width * ENOUGH_PERCENT {
-            self.rest = Some(rest.saturating_sub(self.width / LESS_PART));
+            let percent = LESS_PERCENT << self.enough.saturating_sub(STEADY).min(6);
+            self.rest = Some(rest.saturating_sub(self.width * percent / 100));
+            self.enough += 1;
         } else if rest < self.width {
             self.rest = Some(rest + self.width - rate);
+            self.enough = 0;
         } else {
             self.read_freely(self.penalty);
             self.penalty = (self.penalty * 2).min(*REST.end());
@@ -159,7 +172,7 @@ mod tests {
         let mut line = Line::new();
         let mut seen = Vec::new();
         for span in 0..spans {
-            for _ in 0..LOOKS {
+            for _ in 0..*LOOKS.start() {
                 let (first, all) = carried(span);
                 let rate = line.rest().map_or(all, |rest| all.min(first + rest));
                 let look = Look {
@@ -218,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_line_that_becomes_narrow_is_used_all_the_same() {
-        let narrow = WIDTH / 10;
+        let narrow = WIDTH / 5;
         let seen = shared(400, |span| (0, if span < 10 { WIDTH } else { narrow }), STREAMS);
         let idle = seen[10..]
             .iter()

@@ -232,11 +232,20 @@ impl<'a> Workers<'a> {
             streams,
             waiting,
         };
+        let shared = locked(&self.line).rest().is_none();
         if locked(&self.line).look(look) {
             let waiting = self.source_waits(source).await?;
             locked(&self.line).source_waits(waiting, self.rows.turns.reading());
         }
         let rest = locked(&self.line).rest();
+        if shared != rest.is_none() {
+            let to = if rest.is_some() {
+                "the first stream"
+            } else {
+                "all streams"
+            };
+            tracing::debug!(phase = Phase::Rows.word(), to, "the line is given");
+        }
         let each_look = |a_second: u64| a_second * millis(LOOK_INTERVAL) / 1000;
         self.rows.turns.leave(rest.map(each_look));
         Ok((now, carried))

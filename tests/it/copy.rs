@@ -2,10 +2,14 @@
 
 use std::fs;
 use std::process::Stdio;
+use std::time::Instant;
 
-use testbed::warehouse;
+use nix::sys::signal::Signal;
+use testbed::proxy::Line;
+use testbed::{Proxy, warehouse};
 
 use crate::rig::{METHODS, Rig, assert_exit, text};
+use crate::slow::{PATIENCE, wait_for_phase};
 
 /// Rows of 70 MB that the source does not compress.
 const LARGE: &str =
@@ -426,4 +430,46 @@ fn tables_that_a_function_names_anywhere_are_known() {
         ));
         assert_eq!(named, expected, "{body}");
     }
+}
+
+/// Bytes a second of a line that is narrower than any server is slow.
+const NARROW: u64 = 4_000_000;
+
+#[test]
+fn over_a_narrow_line_one_table_lands_after_the_other() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; CREATE TABLE s.indexed AS SELECT i, repeat(md5(i::text), 10) AS v FROM generate_series(1, 96000) i;
+         CREATE INDEX ON s.indexed (v); CREATE INDEX ON s.indexed (i, v); CREATE INDEX ON s.indexed (v, i);
+         CREATE TABLE s.plain AS SELECT i, repeat(md5(i::text), 10) AS v FROM generate_series(1, 220000) i",
+    );
+    let source = format!("{}:{}", rig.source.host(), rig.source.port());
+    let line = Line {
+        bits_per_second: Some(NARROW * 8),
+        ..Line::default()
+    };
+    let proxy = Proxy::start(source.parse().unwrap(), line);
+    let running = rig
+        .worker("s")
+        .env("JOBS", "2")
+        .env("LOG_LEVEL", "debug")
+        .env("SOURCE_PORT", proxy.port().to_string())
+        .env("SOURCE_SSLMODE", "disable")
+        .spawn();
+    wait_for_phase(&running, "pre-data");
+    let before = proxy.carried().to_client;
+    let until = Instant::now() + PATIENCE;
+    let table = rig.at_source("SELECT 's.indexed'::regclass::oid");
+    let landed = format!("SELECT count(*) FROM schemaferry.landed WHERE table_oid = {table}");
+    while rig.at_target(&landed) == "0" {
+        assert!(Instant::now() < until, "the table has not landed");
+    }
+    let carried = proxy.carried().to_client - before;
+    running.signal(Signal::SIGKILL);
+    let killed = running.wait();
+    // Its own 32 MB, and less of the other, of which some was on its way already; an equal part is as much.
+    assert!(
+        (32_000_000..60_000_000).contains(&carried),
+        "{carried}\n{}",
+        killed.stdout
+    );
 }
