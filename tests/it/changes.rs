@@ -1,6 +1,7 @@
 //! What "as the load left it" means: every kind of change is seen and named, and nothing else is a change.
 
 use crate::rig::{Rig, assert_exit, text};
+use crate::verify::INHERITED;
 
 const SCHEMA: &str = "CREATE SCHEMA o; CREATE TABLE o.far (a int PRIMARY KEY); CREATE SCHEMA s; SET search_path = s;
     CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text); INSERT INTO t (v) SELECT md5(i::text) FROM generate_series(1, 100) i;
@@ -41,7 +42,7 @@ const CHANGES: [(&str, &str, &str); 36] = [
     ),
     (
         "ALTER TABLE child NO INHERIT parent",
-        "ALTER TABLE child INHERIT parent",
+        INHERITED,
         r#"table "s"."child" was altered"#,
     ),
     (

@@ -451,7 +451,6 @@ fn over_a_narrow_line_one_table_lands_after_the_other() {
     let running = rig
         .worker("s")
         .env("JOBS", "2")
-        .env("LOG_LEVEL", "debug")
         .env("SOURCE_PORT", proxy.port().to_string())
         .env("SOURCE_SSLMODE", "disable")
         .spawn();

@@ -28,7 +28,7 @@ fn schema() -> String {
 }
 
 /// A child's columns as they were: what it had before it inherits stays its own.
-const INHERITED: &str = "ALTER TABLE child INHERIT parent;
+pub(crate) const INHERITED: &str = "ALTER TABLE child INHERIT parent;
      UPDATE pg_attribute SET attislocal = false WHERE attrelid = 'child'::regclass AND attinhcount > 0";
 
 /// What is done to the target after a good load, what makes it good again, and words of what `verify` says of it.
