@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// Looks that are judged together, at ten a second: at least and at most.
 const LOOKS: std::ops::RangeInclusive<u32> = 5..=50;
-/// Bytes between two of these numbers of looks: rows come in frames of 64 KiB, which are to be a few hundredths of what is compared.
+/// They are enough with so many bytes: rows come in frames of 64 KiB, which are to be a few hundredths of what is compared.
 const SPAN_BYTES: u64 = 4 << 20;
 /// Of the streams, so many have to wait for rows, or for the line, where it is what is short.
 const WAITING_PERCENT: usize = 60;
@@ -22,7 +22,7 @@ const STEADY: u32 = 3;
 /// After so many spans all of them read freely for a moment, to see what the line carries by now.
 const REVIEW: u32 = 120;
 /// Spans, at first and at most, in which all of them read freely when the line was not what is short after all.
-const REST: std::ops::RangeInclusive<u32> = 4..=64;
+const PAUSE: std::ops::RangeInclusive<u32> = 4..=64;
 
 /// One look at the streams.
 #[derive(Debug, Clone, Copy)]
@@ -89,7 +89,7 @@ impl Line {
             span: Span::default(),
             spans: 0,
             pause: 0,
-            penalty: *REST.start(),
+            penalty: *PAUSE.start(),
         }
     }
 
@@ -120,7 +120,7 @@ impl Line {
             return self.pause == 0 && are_most(span.waiting, span.streams);
         };
         if self.spans > REVIEW {
-            self.penalty = *REST.start();
+            self.penalty = *PAUSE.start();
             self.read_freely(0);
         } else if rate * 100 >= self.width * ENOUGH_PERCENT {
             let percent = LESS_PERCENT << self.enough.saturating_sub(STEADY).min(6);
@@ -131,7 +131,7 @@ impl Line {
             self.enough = 0;
         } else {
             self.read_freely(self.penalty);
-            self.penalty = (self.penalty * 2).min(*REST.end());
+            self.penalty = (self.penalty * 2).min(*PAUSE.end());
         }
         false
     }

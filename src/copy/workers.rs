@@ -232,13 +232,13 @@ impl<'a> Workers<'a> {
             streams,
             waiting,
         };
-        let shared = locked(&self.line).rest().is_none();
+        let was_free = locked(&self.line).rest().is_none();
         if locked(&self.line).look(look) {
             let waiting = self.source_waits(source).await?;
             locked(&self.line).source_waits(waiting, self.rows.turns.reading());
         }
         let rest = locked(&self.line).rest();
-        if shared != rest.is_none() {
+        if was_free != rest.is_none() {
             let to = if rest.is_some() {
                 "the first stream"
             } else {
