@@ -52,9 +52,7 @@ async fn line(unit: &Unit<'_>, sessions: &Sides<Session>, progress: &Progress) -
     };
     for (schema, load) in config.schemas.iter().zip(&loads) {
         if let Some(oid) = load.schema_oid {
-            let mut changes = load.changes(target, oid).await?;
-            changes.append(&mut load.losses(target, oid).await?);
-            for change in changes {
+            for change in load.differences(target, oid).await? {
                 tracing::warn!(
                     schema = schema.as_str(),
                     change,

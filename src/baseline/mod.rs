@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use crate::archive::dump::Archive;
 use crate::catalogue::{self, Relation, SequenceState};
 use crate::error::Error;
+use crate::server::parameter::Param;
 use crate::server::session::Session;
 use crate::snapshot::Mark;
 
@@ -338,12 +339,9 @@ pub(crate) async fn meanings(
 /// session's transaction, which goes on whatever the answer is.
 pub(crate) async fn is_durable(session: &Session, mark: &Mark) -> Result<bool, Error> {
     let sql = include_str!("sql/durable.sql");
-    match asked(
-        session,
-        session.query_one("ask what is on disk", sql, &[&mark.taken_at]),
-    )
-    .await?
-    {
+    let params: [&dyn Param; 1] = [&mark.taken_at];
+    let question = session.query_one("ask what is on disk", sql, &params);
+    match session.aside(question).await? {
         Ok(row) => Ok(row.get("durable")),
         Err(error) if error.is_unanswerable() => Ok(false),
         Err(error) => Err(error),
@@ -352,20 +350,5 @@ pub(crate) async fn is_durable(session: &Session, mark: &Mark) -> Result<bool, E
 
 /// Asks which server this is in a session's transaction, which goes on whatever the answer is; why it does not tell, where it does not.
 pub(crate) async fn origin(session: &Session) -> Result<Result<Origin, String>, Error> {
-    asked(session, Origin::read(session)).await?
-}
-
-/// A question that may be refused, in a transaction that goes on; all of it is on its way at once.
-async fn asked<T>(
-    session: &Session,
-    question: impl Future<Output = Result<T, Error>>,
-) -> Result<Result<T, Error>, Error> {
-    let (before, answer, after) = tokio::join!(
-        session.batch("ask", "SAVEPOINT asked"),
-        question,
-        session.batch("go on", "ROLLBACK TO SAVEPOINT asked; RELEASE SAVEPOINT asked")
-    );
-    before?;
-    after?;
-    Ok(answer)
+    session.aside(Origin::read(session)).await?
 }

@@ -127,9 +127,6 @@ fn traffic(crew: Crew) -> Traffic {
 const STREAMS: &str = "SELECT pg_catalog.count(*) AS streams, \
                        pg_catalog.count(*) FILTER (WHERE a.wait_event = $2) AS waiting \
                        FROM pg_catalog.pg_stat_activity a WHERE a.application_name = $1";
-/// A session whose transaction goes on may be refused the answer, and keeps what it has seen once.
-const LOOK_ANEW: &str = "SAVEPOINT look; SELECT pg_catalog.pg_stat_clear_snapshot()";
-const LOOKED: &str = "ROLLBACK TO SAVEPOINT look; RELEASE SAVEPOINT look";
 
 /// Both crews of a load, and what they share.
 pub(crate) struct Workers<'a> {
@@ -253,13 +250,17 @@ impl<'a> Workers<'a> {
 
     /// How many streams wait for the line on the source; none where it does not tell.
     async fn source_waits(&self, source: &Session) -> Result<usize, Error> {
-        let (_begun, backends, ended) = tokio::join!(
-            source.batch("look at the streams", LOOK_ANEW),
-            self.backends(source, "ClientWrite"),
-            source.batch("look at the streams", LOOKED)
-        );
-        ended?;
-        Ok(backends.map_or(0, |(_, waiting)| waiting))
+        // A transaction keeps what it has seen once.
+        let anew = "SELECT pg_catalog.pg_stat_clear_snapshot()";
+        let question = async {
+            let (cleared, backends) = tokio::join!(
+                source.batch("look at the streams anew", anew),
+                self.backends(source, "ClientWrite")
+            );
+            cleared.and(backends)
+        };
+        let answer = source.aside(question).await?;
+        Ok(answer.map_or(0, |(_, waiting)| waiting))
     }
 
     /// How many backends the streams have on that side, and how many of them wait in that way.

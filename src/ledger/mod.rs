@@ -273,6 +273,17 @@ impl Load {
         let left = self.activity.as_ref();
         Ok(left.map_or_else(Vec::new, |left| now.losses_since(left)))
     }
+
+    /// What is no longer as the load left it, whether somebody has changed it or a crash has emptied it; empty if nothing.
+    pub(crate) async fn differences(&self, target: &Session, schema_oid: u32) -> Result<Vec<String>, Error> {
+        let mut differences = self.altered(target).await?;
+        let now = activity::within(target, schema_oid, None).await?;
+        if let Some(left) = &self.activity {
+            differences.extend(now.changes_since(left));
+            differences.extend(now.losses_since(left));
+        }
+        Ok(differences)
+    }
 }
 
 /// The variables that change what a load makes.
@@ -589,9 +600,7 @@ pub(crate) async fn is_complete(target: &Session, schemas: &Schemas, entry: &New
         let stands = match (load.state, catalogue::schema_oid(target, schema.as_str()).await?) {
             (LoadState::Sealed, Some(oid)) => load.schema_oid == Some(oid),
             (LoadState::Complete, Some(oid)) => {
-                load.schema_oid == Some(oid)
-                    && load.changes(target, oid).await?.is_empty()
-                    && load.losses(target, oid).await?.is_empty()
+                load.schema_oid == Some(oid) && load.differences(target, oid).await?.is_empty()
             }
             _ => false,
         };

@@ -131,8 +131,7 @@ async fn standing(
     if load.state == LoadState::Sealed {
         return Ok(Standing::Whole);
     }
-    let mut changes = load.changes(target, oid).await?;
-    changes.append(&mut load.losses(target, oid).await?);
+    let changes = load.differences(target, oid).await?;
     Ok(if changes.is_empty() {
         Standing::Whole
     } else {

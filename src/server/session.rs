@@ -269,6 +269,21 @@ impl Session {
         outcome
     }
 
+    /// A question that may be refused, within a transaction that goes on whatever the answer is; all of it is on its way at once.
+    pub(crate) async fn aside<T>(
+        &self,
+        question: impl Future<Output = Result<T, Error>>,
+    ) -> Result<Result<T, Error>, Error> {
+        let (before, answer, after) = tokio::join!(
+            self.batch("ask", "SAVEPOINT asked"),
+            question,
+            self.batch("go on", "ROLLBACK TO SAVEPOINT asked; RELEASE SAVEPOINT asked")
+        );
+        before?;
+        after?;
+        Ok(answer)
+    }
+
     /// Prepares a statement, to be run later.
     pub(crate) async fn prepare(&self, action: &str, sql: &str) -> Result<Statement, Error> {
         let prepared = self.client.prepare(sql).await;

@@ -95,8 +95,13 @@ pub(crate) fn of_programs(dialect: Dialect) -> String {
         .chain(transported)
         .filter(|(.., since)| *since <= major);
     let messages = may_set_messages.then_some(LC_MESSAGES);
-    let options = known.map(|(name, value, _)| (*name, *value)).chain(messages);
-    let options: Vec<String> = options
+    let known = known.map(|(name, value, _)| (*name, (*value).to_owned()));
+    // Rows pass on their connections.
+    let alive = keepalive::settings(Traffic::RowsFrom);
+    let messages = messages.map(|(name, value)| (name, value.to_owned()));
+    let options: Vec<String> = known
+        .chain(alive)
+        .chain(messages)
         .map(|(name, value)| format!("-c {name}={}", value.replace(' ', "\\ ")))
         .collect();
     options.join(" ")
@@ -138,7 +143,7 @@ mod tests {
         };
         let [old, new] = [13, 17].map(|major| options(major, false));
         assert!(!old.contains("idle_session_timeout") && !old.contains("transaction_timeout"));
-        assert!(new.contains("-c transaction_timeout=0"));
+        assert!(new.contains("-c transaction_timeout=0") && new.contains("-c tcp_user_timeout=0"));
         assert!(new.contains("-c default_transaction_isolation=read\\ committed"));
         // pg_restore computes generated columns under the database's own.
         assert!(!new.contains("timezone") && !new.contains("lc_messages"));

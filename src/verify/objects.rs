@@ -282,7 +282,7 @@ fn is_comparable(property: &str, found: Option<&Value>, majors: (u32, u32)) -> b
         // 14 brought multiranges, and compression of one's own.
         "multirange" | "compression" => majors.0.min(majors.1) >= 14,
         // 15 brought sequences that a crash empties.
-        "survival" => majors.0.min(majors.1) >= 15,
+        "sequence persistence" => majors.0.min(majors.1) >= 15,
         // 16 and newer write the name of an ICU locale in their own way.
         "locale" => majors.0 == majors.1,
         // Only a superuser could carry them.

@@ -326,7 +326,7 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     (
         "ALTER SEQUENCE q SET UNLOGGED",
         "ALTER SEQUENCE q SET LOGGED",
-        r#"sequence "s"."q": survival is not set on the source and u"#,
+        r#"sequence "s"."q": sequence persistence is not set on the source and u"#,
     ),
     (
         "ALTER SEQUENCE q OWNED BY NONE",

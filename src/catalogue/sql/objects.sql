@@ -169,7 +169,7 @@ WITH RECURSIVE namespace AS MATERIALIZED (
                'type', pg_catalog.format_type(s.seqtypid, NULL),
                'start', s.seqstart, 'increment', s.seqincrement, 'minimum', s.seqmin, 'maximum', s.seqmax,
                'cache', s.seqcache, 'cycle', s.seqcycle,
-               'survival', CASE WHEN c.relpersistence <> 'p' THEN c.relpersistence END,
+               'sequence persistence', CASE WHEN c.relpersistence <> 'p' THEN c.relpersistence END,
                'owned by', (SELECT d.refobjid::pg_catalog.regclass::text || '.' || pg_catalog.quote_ident(a.attname)
                             FROM pg_catalog.pg_depend d
                             JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
