@@ -12,6 +12,10 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use openssl::error::ErrorStack;
+use openssl::ssl::{SslMethod, SslVerifyMode, SslVersion};
+use openssl::x509::X509;
+use openssl::x509::store::X509StoreBuilder;
 use secrecy::ExposeSecret as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -239,13 +243,10 @@ fn may_resolve_later(error: &io::Error) -> bool {
         .any(|words| text.contains(words))
 }
 
-/// A server's TLS settings as the library wants them, made once: reading the system's authorities takes 0.1 s.
+/// A server's TLS settings as the library wants them, made once: reading authorities takes 50 ms and more.
 #[derive(Clone, Default)]
-#[expect(
-    clippy::disallowed_types,
-    reason = "native-tls is named here and nowhere else"
-)]
-pub(crate) struct Connector(Arc<OnceLock<native_tls::TlsConnector>>);
+#[expect(clippy::disallowed_types, reason = "OpenSSL is named here and nowhere else")]
+pub(crate) struct Connector(Arc<OnceLock<openssl::ssl::SslConnector>>);
 
 impl std::fmt::Debug for Connector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -255,64 +256,80 @@ impl std::fmt::Debug for Connector {
 
 async fn handshake(server: &Server, socket: TcpStream) -> Result<Stream, ConnectError> {
     let connector = if let Some(connector) = server.connector.0.get() {
-        connector.clone()
+        connector
     } else {
         let connector = connector(server)?;
-        server.connector.0.get_or_init(|| connector).clone()
+        server.connector.0.get_or_init(|| connector)
     };
-    let tls = postgres_native_tls::TlsConnector::new(connector, &server.host);
+    let settings = connector.configure().map_err(not_ready)?;
+    let settings = settings.verify_hostname(server.sslmode == SslMode::VerifyFull);
+    let tls = postgres_openssl::TlsConnector::new(settings, &server.host);
     let stream = tls.connect(socket).await.map_err(|error| {
-        let text = crate::error::chain(&error);
+        let text = crate::error::chain(&*error);
         if text.contains("certificate verify failed") || text.contains("mismatch") {
             ConnectError::Certificate(text)
         } else {
-            ConnectError::Handshake(error.into())
+            ConnectError::Handshake(error)
         }
     })?;
     Ok(Stream::Tls(Box::new(stream)))
 }
 
+fn not_ready(error: ErrorStack) -> ConnectError {
+    ConnectError::Handshake(error.into())
+}
+
 /// As in libpq, a root certificate means that the chain is checked whatever the word says; the name is checked
 /// under `verify-full` only.
-#[expect(
-    clippy::disallowed_types,
-    reason = "native-tls is named here and nowhere else"
-)]
-fn connector(server: &Server) -> Result<native_tls::TlsConnector, ConnectError> {
+#[expect(clippy::disallowed_types, reason = "OpenSSL is named here and nowhere else")]
+fn connector(server: &Server) -> Result<openssl::ssl::SslConnector, ConnectError> {
     let failed = |path: &Path, reason: String| ConnectError::RootCertificate {
         path: path.to_owned(),
         reason,
     };
-    let mut builder = native_tls::TlsConnector::builder();
+    let mut builder = openssl::ssl::SslConnector::builder(SslMethod::tls_client()).map_err(not_ready)?;
+    builder
+        .set_min_proto_version(Some(SslVersion::TLS1_2))
+        .map_err(not_ready)?;
     match &server.sslrootcert {
-        None => {
-            builder.danger_accept_invalid_certs(true);
+        None => builder.set_verify(SslVerifyMode::NONE),
+        // OpenSSL that is compiled in knows no place to look for them. What of it cannot be read vouches for nobody.
+        Some(SslRootCert::System) => {
+            let places = openssl_probe::probe();
+            let directories = places.cert_dir.iter().map(|directory| (None, Some(directory)));
+            for (file, directory) in directories.chain([(places.cert_file.as_ref(), None)]) {
+                if let Err(error) =
+                    builder.load_verify_locations(file.map(AsRef::as_ref), directory.map(AsRef::as_ref))
+                {
+                    tracing::debug!(
+                        reason = crate::error::chain(&error),
+                        "some of the system's authorities are not read"
+                    );
+                }
+            }
         }
-        Some(SslRootCert::System) => {}
         Some(SslRootCert::File(path)) => {
             let pem = std::fs::read(path).map_err(|error| failed(path, error.to_string()))?;
-            let authorities = native_tls::Certificate::stack_from_pem(&pem)
-                .map_err(|error| failed(path, crate::error::chain(&error)))?;
+            let authorities =
+                X509::stack_from_pem(&pem).map_err(|error| failed(path, crate::error::chain(&error)))?;
             if authorities.is_empty() {
                 return Err(failed(path, "holds no certificate in PEM form".to_owned()));
             }
-            builder.disable_built_in_roots(true);
+            let mut trusted = X509StoreBuilder::new().map_err(not_ready)?;
             for authority in authorities {
-                builder.add_root_certificate(authority);
+                trusted.add_cert(authority).map_err(not_ready)?;
             }
+            builder.set_cert_store(trusted.build());
         }
     }
-    builder
-        .danger_accept_invalid_hostnames(server.sslmode != SslMode::VerifyFull)
-        .build()
-        .map_err(|error| ConnectError::Handshake(error.into()))
+    Ok(builder.build())
 }
 
 /// A connection's bytes, with or without TLS.
 enum Stream {
     Plain(TcpStream),
     Unix(UnixStream),
-    Tls(Box<postgres_native_tls::TlsStream<TcpStream>>),
+    Tls(Box<postgres_openssl::TlsStream<TcpStream>>),
 }
 
 impl AsyncRead for Stream {
