@@ -34,6 +34,7 @@ pub(crate) struct Reached<'a> {
     servers: Sides<Server>,
     names: ApplicationName,
     sessions: Sides<Session>,
+    clients: Vec<Client>,
 }
 
 /// What is read of the source before preflight has answered: it changes nothing, and where preflight refuses it is thrown away.
@@ -60,18 +61,19 @@ pub(crate) struct Unit<'a> {
 }
 
 impl<'a> Reached<'a> {
-    /// Credentials and the first session on each side.
+    /// Credentials and the first session on each side, and what is installed to reach them with.
     pub(crate) async fn connect(config: &'a Config, progress: &Progress) -> Result<Self, Error> {
         progress.enter(Phase::Connect);
         let open = async |server: &Server, limit| Session::open(server, "sf/connect", limit).await;
         let limit = config.lock_timeout;
-        let ((source, reading), (target, working)) = tokio::try_join!(
+        let ((source, reading), (target, working), clients) = tokio::try_join!(
             credentials::connect(&config.source, Side::Source, async |server| {
                 open(server, limit).await
             }),
             credentials::connect(&config.target, Side::Target, async |server| {
                 open(server, watchdog::lock_timeout(limit)).await
             }),
+            clients::installed(&config.path),
         )?;
         let names = ApplicationName::new(&target.address(), &config.schemas.names());
         Ok(Self {
@@ -82,6 +84,7 @@ impl<'a> Reached<'a> {
                 source: reading,
                 target: working,
             },
+            clients,
         })
     }
 
@@ -92,6 +95,7 @@ impl<'a> Reached<'a> {
             servers,
             names,
             sessions,
+            clients,
         } = self;
         let (look, work) = (names.role("preflight"), names.role("work"));
         let named = async {
@@ -100,9 +104,8 @@ impl<'a> Reached<'a> {
                 sessions.target.rename(&servers.target, &work)
             )
         };
-        let (named, clients, source_control, target_control) = tokio::join!(
+        let (named, source_control, target_control) = tokio::join!(
             named,
-            clients::installed(&config.path),
             Control::open(&servers.source, &names),
             Control::open(&servers.target, &names)
         );
@@ -111,7 +114,7 @@ impl<'a> Reached<'a> {
         let unit = Unit {
             config,
             entry: ledger::NewLoad::new(config, servers.source.address(), names.attempt().to_owned()),
-            clients: clients?,
+            clients,
             controls: Sides {
                 source: source_control?,
                 target: target_control?,

@@ -40,8 +40,13 @@ pub(crate) async fn installed(path: &str) -> Result<Vec<Client>, Error> {
             .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
         directories.extend(names.map(|entry| entry.path().join(suffix)));
     }
+    // Many systems have two names for the same directory.
     let mut known = BTreeSet::new();
-    directories.retain(|directory| known.insert(directory.clone()));
+    directories.retain(|directory| {
+        directory
+            .canonicalize()
+            .is_ok_and(|directory| known.insert(directory))
+    });
     let probed = try_join_all(directories.into_iter().map(probe)).await?;
     Ok(probed.into_iter().flatten().collect())
 }
