@@ -7,16 +7,16 @@ use crate::baseline::{
 };
 use crate::catalogue::{self, Table};
 use crate::config::Config;
-use crate::error::{self, Error, Refused, Side};
+use crate::error::{Error, Refused, Side};
 use crate::ledger::{self, Load, LoadState};
 use crate::lock;
 use crate::progress::{Phase, Progress};
-use crate::refresh::landed;
 use crate::server::Sides;
 use crate::server::session::Session;
 use crate::shutdown::Shutdown;
 use crate::unit::{Early, Reached, Unit};
 use crate::word::Word as _;
+use crate::written::landed;
 
 /// Tells what has been written, and changes nothing: anything that was is a difference.
 pub(crate) async fn drift(config: &Config, shutdown: &Shutdown, progress: &Progress) -> Result<(), Error> {
@@ -139,27 +139,13 @@ async fn warn_of_strangers(
     loads: &[i64],
     progress: &Progress,
 ) -> Result<(), Error> {
-    let landed = ledger::transactions(target, loads).await?;
-    let is_told = |oid: &u32, rows: u64| rows == 0 || landed.contains_key(oid);
     let both: Vec<(&Table, &baseline::Table)> = tables
         .iter()
         .filter_map(|table| Some((table, *known.get(&table.oid)?)))
-        .filter(|(table, known)| is_told(&table.oid, known.rows))
         .collect();
-    let strange = match landed::strangers(unit, &both, &landed, progress).await {
-        Err(error) if error.is_unanswerable() => {
-            let reason = error::chain(&error);
-            tracing::warn!(reason, "who has written to the target cannot be told");
-            return Ok(());
-        }
-        strange => strange?,
-    };
-    for (table, _) in both.iter().filter(|(table, _)| strange.contains(&table.oid)) {
-        let change = format!(
-            "rows of {} are not those that were loaded",
-            table.relation.quoted()
-        );
-        let schema = &table.relation.schema;
+    for table in landed::written_by_others((unit, target), &both, loads, progress).await? {
+        let change = format!("rows of {} are not those that were loaded", table.quoted());
+        let schema = &table.schema;
         tracing::warn!(schema, change, "the target is not as the load left it");
     }
     Ok(())

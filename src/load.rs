@@ -27,6 +27,7 @@ use crate::transfer::Transfer;
 use crate::unit::{self, Early, Unit};
 use crate::verify::loaded;
 use crate::verify::objects::Objects;
+use crate::written;
 
 /// How much of a unit is to move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +134,7 @@ async fn line(
 ) -> Result<(), Error> {
     let config = unit.config;
     unit.sweep_others(&sessions, lock).await?;
-    if is_done(unit, &sessions.target, scope).await? {
+    if is_done(unit, &sessions.target, scope, progress).await? {
         progress.already_complete();
         return Ok(());
     }
@@ -170,7 +171,10 @@ async fn line(
     let room = if let Some(refresh) = &refresh {
         refresh.open(&target, lock).await?
     } else {
-        clear::make_room(&target, lock, (config, &unit.entry), comments).await?
+        let mut planned = clear::plan(&target, config, &unit.entry).await?;
+        let loads = planned.iter_mut().filter_map(|one| one.load.as_mut());
+        written::refuse((unit, &target), loads, progress).await?;
+        clear::make_room(&target, lock, planned, (config, &unit.entry), comments).await?
     };
     preflight::create_extensions(&target, &answers.extensions).await?;
 
@@ -204,8 +208,14 @@ async fn line(
 }
 
 /// Whether the run has done all of it before. What was loaded may have changed since: a refresh always looks.
-async fn is_done(unit: &Unit<'_>, target: &Session, scope: Scope) -> Result<bool, Error> {
-    Ok(scope == Scope::Whole && ledger::is_complete(target, &unit.config.schemas, &unit.entry).await?)
+async fn is_done(
+    unit: &Unit<'_>,
+    target: &Session,
+    scope: Scope,
+    progress: &Progress,
+) -> Result<bool, Error> {
+    let schemas = &unit.config.schemas;
+    Ok(scope == Scope::Whole && written::is_complete((unit, target), schemas, &unit.entry, progress).await?)
 }
 
 /// Reads what the archive does not say while pg_dump writes it.

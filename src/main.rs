@@ -44,6 +44,7 @@ mod unit;
 mod verify;
 mod watchdog;
 mod word;
+mod written;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -14,6 +14,7 @@ use crate::server::Sides;
 use crate::server::session::Session;
 use crate::shutdown::Shutdown;
 use crate::unit::{self, Unit};
+use crate::written;
 
 /// Takes down the schemas of the configuration, or all of the source's. Everything is asked before anything is dropped.
 pub(crate) async fn prepare(config: &Config, shutdown: &Shutdown, progress: &Progress) -> Result<(), Error> {
@@ -54,7 +55,7 @@ async fn line(
     let target = &sessions.target;
     progress.enter(Phase::Preflight);
     preflight::refuse_reader(target).await?;
-    let (kept, others) = divide(unit, target).await?;
+    let (kept, others) = divide(unit, target, progress).await?;
     for schema in &kept {
         tracing::info!(schema = schema.as_str(), "already complete");
     }
@@ -68,12 +69,14 @@ async fn line(
         ..unit.questions(&sessions, Purpose::Load)
     };
     let mut answers = preflight::ask_target(&questions).await?;
-    let order = clear::order(target, config, &answers.decisions, &kept).await?;
-    for refused in order.refused {
+    let mut order = clear::order(target, config, &answers.decisions, &kept).await?;
+    for refused in std::mem::take(&mut order.refused) {
         answers.refuse("target schema", refused);
     }
     answers.record(None);
     answers.permit()?;
+    let loads = order.pieces.iter_mut().flat_map(clear::Piece::loads);
+    written::refuse((unit, target), loads, progress).await?;
 
     progress.enter(Phase::Clear);
     if !order.pieces.is_empty() {
@@ -92,14 +95,17 @@ async fn line(
 }
 
 /// Those that are complete under this run's identifier, which a load of them would leave alone, and all others.
-async fn divide(unit: &Unit<'_>, target: &Session) -> Result<(Schemas, Schemas), Error> {
+async fn divide(unit: &Unit<'_>, target: &Session, progress: &Progress) -> Result<(Schemas, Schemas), Error> {
     let (mut kept, mut others) = (Vec::new(), Vec::new());
     for schema in &unit.config.schemas {
         let loaded = ledger::latest(target, schema.as_str())
             .await?
             .map(|load| load.unit());
         let is_complete = match loaded.filter(|loaded| loaded.iter().any(|one| one == schema)) {
-            Some(loaded) => ledger::is_complete(target, &loaded, &of_unit(unit, loaded.clone())).await?,
+            Some(loaded) => {
+                let entry = of_unit(unit, loaded.clone());
+                written::is_complete((unit, target), &loaded, &entry, progress).await?
+            }
             None => false,
         };
         if is_complete { &mut kept } else { &mut others }.push(schema.clone());

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::archive::toc::Entry;
+use crate::server::quoting::unquote_ident;
 
 /// The archive's entries, divided.
 #[derive(Debug, Default)]
@@ -40,9 +41,7 @@ pub(crate) fn divide(entries: &[Entry], leaving: &BTreeSet<u32>) -> Division {
 /// The name of the schema that the entry comments on, which its tag quotes where SQL has to.
 fn commented_schema(entry: &Entry) -> Option<String> {
     let tag = (entry.desc == "COMMENT").then_some(entry.tag.as_str())?;
-    let name = tag.strip_prefix("SCHEMA ")?;
-    let quoted = name.strip_prefix('"').and_then(|name| name.strip_suffix('"'));
-    Some(quoted.map_or_else(|| name.to_owned(), |inner| inner.replace("\"\"", "\"")))
+    tag.strip_prefix("SCHEMA ").map(unquote_ident)
 }
 
 /// Schemas, because `public` and adopted ones are there; roles' matters, because they come last; and what is about

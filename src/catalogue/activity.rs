@@ -161,11 +161,35 @@ impl Activity {
 
     /// What held something at an earlier reading and was emptied by a crash since, in words.
     pub(crate) fn losses_since(&self, earlier: &Self) -> Vec<String> {
-        let lost = self
-            .movements_since(earlier)
-            .filter(|(_, movement)| *movement == Movement::Lost);
-        lost.map(|(name, _)| format!("a crash of the server has emptied {name}, which is unlogged"))
+        self.emptied_since(earlier)
+            .map(|name| format!("a crash of the server has emptied {name}, which is unlogged"))
             .collect()
+    }
+
+    /// Names of what held something at an earlier reading and was emptied by a crash since.
+    pub(crate) fn emptied_since<'a>(&'a self, earlier: &'a Self) -> impl Iterator<Item = &'a str> {
+        self.movements_since(earlier)
+            .filter(|(_, movement)| *movement == Movement::Lost)
+            .map(|(name, _)| name)
+    }
+
+    /// Whether the server has forgotten what it had counted at an earlier reading, by a crash or a reset: what was written since, counters
+    /// do not tell then.
+    pub(crate) fn has_forgotten(&self, earlier: &Self) -> bool {
+        let mut tables = self.0.iter().filter(|(_, now)| !now.sequence);
+        tables.any(|(name, now)| {
+            let counts = earlier.0.get(name).and_then(|then| now.counts_since(then));
+            counts.is_some_and(|(then, now)| now < then)
+        })
+    }
+
+    /// This reading, but with sequences as they stood at an earlier one.
+    pub(crate) fn with_sequences_of(mut self, earlier: &Self) -> Self {
+        let sequences = earlier.0.iter().filter(|(_, then)| then.sequence);
+        let sequences = sequences.map(|(name, then)| (name.clone(), then.clone()));
+        self.0.retain(|_, now| !now.sequence);
+        self.0.extend(sequences);
+        self
     }
 
     fn movements_since<'a>(&'a self, earlier: &Self) -> impl Iterator<Item = (&'a str, Movement)> {
@@ -184,6 +208,12 @@ impl Counter {
         added.filter(|_| same)
     }
 
+    /// Writes to a table until an earlier reading, and until this one.
+    fn counts_since(&self, then: &Self) -> Option<(i64, i64)> {
+        let (then, now) = then.writes.as_ref().zip(self.writes.as_ref())?;
+        Some((then.parse().ok()?, now.parse().ok()?))
+    }
+
     fn movement_since(&self, then: &Self) -> Option<Movement> {
         let (before, now) = (then.writes.as_deref(), self.writes.as_deref());
         let known = before.zip(now);
@@ -198,9 +228,7 @@ impl Counter {
             };
             return known.filter(moved).map(|_| movement);
         }
-        let counts =
-            known.and_then(|(then, now)| Some((then.parse::<i64>().ok()?, now.parse::<i64>().ok()?)));
-        if counts.is_some_and(|(then, now)| now > then) {
+        if self.counts_since(then).is_some_and(|(then, now)| now > then) {
             Some(Movement::Written)
         } else if then.file != self.file {
             Some(Movement::Replaced)

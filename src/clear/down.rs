@@ -104,6 +104,11 @@ impl Piece {
         self.0.iter().map(|one| one.schema.as_str())
     }
 
+    /// The complete loads that its schemas have to be as left by.
+    pub(crate) fn loads(&mut self) -> impl Iterator<Item = &mut Load> {
+        self.0.iter_mut().filter_map(|one| one.load.as_mut())
+    }
+
     /// Empties its schemas, and drops those that were not there before our loads. The ledger says so since the first drop.
     pub(crate) async fn take_down(
         &self,

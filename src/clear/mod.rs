@@ -7,7 +7,7 @@ mod down;
 mod drop;
 mod settle;
 
-pub(crate) use down::{order, settled};
+pub(crate) use down::{Piece, order, settled};
 pub(crate) use drop::changed;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -252,11 +252,11 @@ fn occupied(reason: String, hint: &str) -> Error {
 
 /// A schema of the unit with what is to be done.
 #[derive(Debug)]
-struct Planned {
+pub(crate) struct Planned {
     schema: SchemaName,
     decision: Decision,
     /// The complete load that it has to be as left by; none where whatever is there goes.
-    load: Option<Load>,
+    pub(crate) load: Option<Load>,
 }
 
 /// The unit's schemas, ready to be filled.
@@ -269,17 +269,17 @@ pub(crate) struct Room {
     pub(crate) adopted: BTreeSet<SchemaName>,
 }
 
-/// Makes room for the unit: afterwards its schemas exist, hold nothing of their own, have the source's comments (statements
+/// Makes room for the unit, as it was planned: afterwards its schemas exist, hold nothing of their own, have the source's comments (statements
 /// by the schema's name), and the ledger says `loading`.
 pub(crate) async fn make_room(
     target: &Session,
     lock: &Lock,
+    planned: Vec<Planned>,
     (config, entry): (&Config, &NewLoad),
     comments: &BTreeMap<String, String>,
 ) -> Result<Room, Error> {
     ledger::open(target).await?;
-    let planned = plan(target, config, entry).await?;
-    let unit: Vec<u32> = planned
+    let schemas: Vec<u32> = planned
         .iter()
         .filter_map(|one| one.decision.existing())
         .map(|existing| existing.oid)
@@ -288,7 +288,7 @@ pub(crate) async fn make_room(
         target,
         outside: lock.session(),
         planned: &planned,
-        unit: &unit,
+        unit: &schemas,
         entry,
         lock_timeout: config.lock_timeout,
     };
@@ -320,7 +320,7 @@ pub(crate) async fn make_room(
 }
 
 /// What is done with each schema, decided once more: someone may have written since preflight.
-async fn plan(target: &Session, config: &Config, entry: &NewLoad) -> Result<Vec<Planned>, Error> {
+pub(crate) async fn plan(target: &Session, config: &Config, entry: &NewLoad) -> Result<Vec<Planned>, Error> {
     let mut planned = Vec::new();
     for schema in &config.schemas {
         let decision = decide(target, schema, config.on_existing, entry).await?;

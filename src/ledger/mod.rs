@@ -31,6 +31,7 @@ use crate::error::{Error, Refused, Stop};
 use crate::exit::Exit;
 use crate::lock::Lock;
 use crate::server::parameter::Param;
+use crate::server::quoting::unquote_ident;
 use crate::server::session::Session;
 use crate::word::Word as _;
 
@@ -78,7 +79,7 @@ impl LoadState {
 #[derive(Debug, Clone)]
 pub(crate) struct Load {
     pub(crate) id: i64,
-    schema: String,
+    pub(crate) schema: String,
     pub(crate) state: LoadState,
     /// OID of the schema that the load made or adopted; `None` while it was not created yet.
     pub(crate) schema_oid: Option<u32>,
@@ -97,6 +98,17 @@ pub(crate) struct Load {
     /// Names the attempt that wrote it.
     pub(crate) attempt: String,
     baseline: Option<Value>,
+}
+
+/// What counters tell of a complete load's schema.
+#[derive(Debug, Default)]
+pub(crate) struct Recount {
+    /// What was written since, in words.
+    pub(crate) writes: Vec<String>,
+    /// Names of what a crash of the target has emptied since.
+    pub(crate) emptied: Vec<String>,
+    /// Whether more may have been written, because the server has forgotten what it had counted.
+    pub(crate) has_forgotten: bool,
 }
 
 /// A load of one schema that a run has begun.
@@ -172,9 +184,7 @@ impl Load {
 
     /// What the load has noted of the source of its whole unit; `None` in all rows of a unit but one.
     pub(crate) fn baseline(&self) -> Option<Noted<Baseline>> {
-        let noted = self.baseline.clone()?;
-        let unreadable = |_| Noted::Unknown("it was loaded by another release".to_owned());
-        Some(serde_json::from_value(noted).unwrap_or_else(unreadable))
+        self.baseline.clone().map(readable)
     }
 
     /// Whether it ended in a way that is no reason to give up, but to begin anew with everything.
@@ -267,6 +277,36 @@ impl Load {
         Ok(left.map_or_else(Vec::new, |left| now.changes_since(left)))
     }
 
+    /// Counts again. From here on, what is compared with the load is compared with this: only what it has not counted has to be
+    /// looked for in another way.
+    pub(crate) async fn recount(&mut self, target: &Session, schema_oid: u32) -> Result<Recount, Error> {
+        let now = activity::within(target, schema_oid, None).await?;
+        let Some(left) = self.activity.take() else {
+            return Ok(Recount::default());
+        };
+        let recount = Recount {
+            writes: now.changes_since(&left),
+            emptied: now.emptied_since(&left).map(unquote_ident).collect(),
+            has_forgotten: now.has_forgotten(&left),
+        };
+        self.activity = Some(now.with_sequences_of(&left));
+        Ok(recount)
+    }
+
+    /// Whether counters do not tell what was written to its schema since.
+    pub(crate) async fn is_uncounted(&self, target: &Session, schema_oid: u32) -> Result<bool, Error> {
+        let now = activity::within(target, schema_oid, None).await?;
+        Ok(self.activity.as_ref().is_some_and(|left| now.has_forgotten(left)))
+    }
+
+    /// What the load, or the last refresh of it, has noted of the source of its whole unit.
+    pub(crate) async fn baseline_of_unit(&self, target: &Session) -> Result<Option<Noted<Baseline>>, Error> {
+        let sql = "SELECT pg_catalog.to_jsonb(l) -> 'baseline' AS baseline FROM schemaferry.load l \
+                   WHERE l.attempt = $1 AND pg_catalog.to_jsonb(l) -> 'baseline' <> 'null'";
+        let rows = target.query("read the ledger", sql, &[&self.attempt]).await?;
+        Ok(rows.first().map(|row| readable(row.get("baseline"))))
+    }
+
     /// What of it a crash of the target has emptied since.
     pub(crate) async fn losses(&self, target: &Session, schema_oid: u32) -> Result<Vec<String>, Error> {
         let now = activity::within(target, schema_oid, None).await?;
@@ -284,6 +324,12 @@ impl Load {
         }
         Ok(differences)
     }
+}
+
+/// What a load has noted of its source, as its row has it.
+fn readable(noted: Value) -> Noted<Baseline> {
+    let unreadable = |_| Noted::Unknown("it was loaded by another release".to_owned());
+    serde_json::from_value(noted).unwrap_or_else(unreadable)
 }
 
 /// The variables that change what a load makes.
@@ -585,17 +631,22 @@ pub(crate) async fn ended(
     Ok(())
 }
 
-/// Whether every schema of the unit was completed by a load with this identifier, source and variables, and
-/// still stands as that load left it. A sealed one is believed by its OID alone.
-pub(crate) async fn is_complete(target: &Session, schemas: &Schemas, entry: &NewLoad) -> Result<bool, Error> {
+/// The loads of a unit that has been completed under this identifier, from this source and with these variables, if all of it still stands
+/// as they left it. A sealed one is believed by its OID alone.
+pub(crate) async fn completed(
+    target: &Session,
+    schemas: &Schemas,
+    entry: &NewLoad,
+) -> Result<Option<Vec<Load>>, Error> {
+    let mut loads = Vec::new();
     for schema in schemas {
         let load = match latest(target, schema.as_str()).await {
             // For preflight to tell, with everything else that is lacking.
-            Err(Error::Refused(_)) => return Ok(false),
+            Err(Error::Refused(_)) => return Ok(None),
             other => other?,
         };
         let Some(load) = load.filter(|load| load.is_of(entry)) else {
-            return Ok(false);
+            return Ok(None);
         };
         let stands = match (load.state, catalogue::schema_oid(target, schema.as_str()).await?) {
             (LoadState::Sealed, Some(oid)) => load.schema_oid == Some(oid),
@@ -605,8 +656,9 @@ pub(crate) async fn is_complete(target: &Session, schemas: &Schemas, entry: &New
             _ => false,
         };
         if !stands {
-            return Ok(false);
+            return Ok(None);
         }
+        loads.push(load);
     }
-    Ok(true)
+    Ok(Some(loads))
 }

@@ -8,7 +8,6 @@
 mod action;
 mod base;
 mod keys;
-pub(crate) mod landed;
 mod open;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +33,7 @@ use crate::server::session::Session;
 use crate::snapshot::Snapshot;
 use crate::unit::Unit;
 use crate::word::{self, Word as _};
+use crate::written::landed;
 
 /// Reasons named in a record.
 const NAMED_MAX: usize = 3;

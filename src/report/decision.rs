@@ -94,6 +94,7 @@ pub(super) fn decide(run: &Run, asked: &Asked, ends: Option<&Ends>) -> Decision 
     for unit in &run.units {
         of_unit(unit, asked, &mut reasons);
     }
+    of_counters(asked, &mut reasons);
     for schema in &asked.missing {
         reasons.no_go(
             format!("schema {schema} was not loaded"),
@@ -182,7 +183,7 @@ fn failed(name: &str, last: &Attempt, reasons: &mut Reasons) {
 
 fn stands(schema: &str, standing: &Standing, reasons: &mut Reasons) {
     match standing {
-        Standing::Whole | Standing::Superseded => {}
+        Standing::Whole | Standing::Superseded | Standing::Uncounted => {}
         Standing::TakenDown => reasons.no_go(
             format!("schema {schema} was taken down by prepare since"),
             "load it again",
@@ -198,6 +199,24 @@ fn stands(schema: &str, standing: &Standing, reasons: &mut Reasons) {
             ),
             "find out who has, and load it again; seal what is live",
         ),
+    }
+}
+
+fn of_counters(asked: &Asked, reasons: &mut Reasons) {
+    let standings = asked.standings.iter();
+    let uncounted: Vec<&str> = standings
+        .filter(|(_, standing)| **standing == Standing::Uncounted)
+        .map(|(schema, _)| schema.as_str())
+        .collect();
+    if !uncounted.is_empty() {
+        reasons.condition(
+            format!(
+                "whether somebody has written to {} on the target is not known: the server has forgotten what it had counted ({})",
+                counted(uncounted.len(), "schema"),
+                word::some_of(&uncounted, NAMED_MAX, ", ")
+            ),
+            "drift tells it exactly; seal what is live",
+        );
     }
 }
 
@@ -247,7 +266,7 @@ fn of_source(run: &Run, asked: &Asked, reasons: &mut Reasons) {
                 counted(units.len(), "unit"),
                 word::some_of(&units, NAMED_MAX, ", ")
             ),
-            "report with the SOURCE_ variables of the loads",
+            "report with the SOURCE_ variables of the loads; drift tells it exactly",
         );
     }
     for item in asked

@@ -24,6 +24,8 @@ pub(super) enum Standing {
     /// It is another one, or none.
     Gone,
     Changed(Vec<String>),
+    /// By its objects as its load has left it; the server has forgotten what was written to it.
+    Uncounted,
     /// A later run has loaded it again.
     Superseded,
 }
@@ -86,7 +88,10 @@ impl Target {
                     continue;
                 };
                 let standing = standing(target, schema, (&load, *row)).await?;
-                if matches!(standing, Standing::Whole | Standing::Changed(_)) {
+                if matches!(
+                    standing,
+                    Standing::Whole | Standing::Changed(_) | Standing::Uncounted
+                ) {
                     let left = load.deferred(target)?;
                     deferred.extend(left.into_iter().map(|one| (load.id, one)));
                     found
@@ -132,10 +137,12 @@ async fn standing(
         return Ok(Standing::Whole);
     }
     let changes = load.differences(target, oid).await?;
-    Ok(if changes.is_empty() {
-        Standing::Whole
-    } else {
+    Ok(if !changes.is_empty() {
         Standing::Changed(changes)
+    } else if load.is_uncounted(target, oid).await? {
+        Standing::Uncounted
+    } else {
+        Standing::Whole
     })
 }
 
@@ -170,7 +177,7 @@ impl Source {
         if let Some(why) = known.and_then(|(place, origin)| place.estranged(origin, &self.moment)) {
             return Untouched::Unknown(why.to_owned());
         }
-        let mut written = BTreeSet::new();
+        let (mut written, mut is_forgotten) = (BTreeSet::new(), false);
         for schema in &unit.schemas {
             if !self.schemas.contains(schema) {
                 written.insert(format!("schema {schema} is gone"));
@@ -179,13 +186,16 @@ impl Source {
             let Some(Some(then)) = target.activities.get(schema) else {
                 return Untouched::Unknown("its load has left no counters to compare".to_owned());
             };
-            let own = SchemaName::of_ledger(schema.clone());
-            written.extend(self.activity.of_schema(&own).moved_since(then));
+            let now = self.activity.of_schema(&SchemaName::of_ledger(schema.clone()));
+            is_forgotten |= now.has_forgotten(then);
+            written.extend(now.moved_since(then));
         }
         if !written.is_empty() {
             Untouched::Written(written.into_iter().collect())
         } else if known.is_some_and(|(place, _)| place.is_still(&self.moment)) {
             Untouched::Proved
+        } else if is_forgotten {
+            Untouched::Unknown("the source has forgotten what it had counted".to_owned())
         } else {
             Untouched::ByCounters
         }

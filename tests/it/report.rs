@@ -385,6 +385,19 @@ fn a_source_that_stands_still_is_proved_to() {
     assert_eq!(untouched(&as_json(&reporter(&rig))), "proved");
     rig.at_source("CREATE TABLE public.elsewhere ()");
     assert_eq!(untouched(&as_json(&reporter(&rig))), "by-counters");
+    for forgets in [rig.source, rig.target] {
+        forgets.psql(&rig.database, "SELECT pg_stat_reset()");
+    }
+    let forgotten = as_json(&reporter(&rig));
+    assert_eq!(
+        untouched(&forgotten),
+        json!({"unknown": "the source has forgotten what it had counted"})
+    );
+    let reasons = forgotten["decision"]["reasons"].to_string();
+    assert!(
+        reasons.contains("whether somebody has written to 1 schema on the target is not known"),
+        "{reasons}"
+    );
     rig.at_source("SELECT nextval('a.t_id_seq')");
     assert_eq!(
         untouched(&as_json(&reporter(&rig))),

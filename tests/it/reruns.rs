@@ -1,8 +1,10 @@
 //! Running it again: what is replaced, what is believed, and what is left to a person.
 
-use testbed::{Cluster, Server, warehouse};
+use testbed::proxy::Line;
+use testbed::{Cluster, Proxy, Server, warehouse};
 
 use crate::rig::{GRID, METHODS, Rig, assert_exit, text};
+use crate::slow::PATIENCE;
 
 const SCHEMA: &str = "CREATE SCHEMA s; CREATE TABLE s.t (id serial PRIMARY KEY, v text); INSERT INTO s.t (v) VALUES ('a'), ('b');
     CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1'";
@@ -94,6 +96,82 @@ fn a_run_id_is_believed_only_while_everything_still_stands() {
     assert!(loaded(&worker.run()), "another schema of the same name");
     rig.at_target("UPDATE s.t SET v = 'changed'");
     assert_exit(&worker.run(), 73);
+}
+
+#[test]
+fn nobody_loses_what_the_server_has_forgotten_to_count() {
+    let rig = Rig::new(
+        "CREATE TYPE public.e AS ENUM ('a', 'b'); CREATE SCHEMA s; CREATE TABLE s.t (k int PRIMARY KEY, v text);
+         INSERT INTO s.t SELECT g, 'v' FROM generate_series(1, 100) g; CREATE TABLE s.still AS SELECT generate_series(1, 20) AS k;
+         CREATE UNLOGGED TABLE s.\"an \"\"odd\"\" one\" AS SELECT 1 AS k; CREATE TABLE s.by_root (e public.e) PARTITION BY HASH (e);
+         CREATE TABLE s.leaf_0 PARTITION OF s.by_root FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+         CREATE TABLE s.leaf_1 PARTITION OF s.by_root FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+         INSERT INTO s.by_root SELECT (ARRAY['a', 'b'])[g % 2 + 1]::public.e FROM generate_series(1, 30) g;
+         CREATE SCHEMA other; CREATE TABLE other.t AS SELECT 1 AS k",
+    );
+    rig.at_target("CREATE TYPE public.e AS ENUM ('b', 'a')");
+    let worker = rig.worker("other,s");
+    let write = |sql: &str| {
+        rig.at_target(&format!(
+            "BEGIN; {sql}; SELECT pg_stat_force_next_flush(); COMMIT"
+        ))
+    };
+    let forget = || rig.at_target("SELECT pg_stat_reset()");
+    let named = worker.clone().env("RUN_ID", "one");
+    // By whoever takes it for complete, replaces it, or takes it down.
+    let refused = [named.clone(), worker.clone(), worker.clone().arg("prepare")];
+    for (written, refused) in [
+        "UPDATE s.t SET v = 'mine' WHERE k = 1",
+        "DELETE FROM s.t WHERE k = 1; INSERT INTO s.t VALUES (1, 'v')",
+        "DELETE FROM s.still WHERE k = 1",
+        "INSERT INTO s.by_root VALUES ('a')",
+        "INSERT INTO s.\"an \"\"odd\"\" one\" VALUES (2)",
+        "INSERT INTO other.t VALUES (2)",
+    ]
+    .into_iter()
+    .zip(refused.iter().cycle())
+    {
+        assert_exit(&named.clone().env("ON_EXISTING", "replace").run(), 0);
+        write(written);
+        forget();
+        let output = refused.run();
+        assert_exit(&output, 73);
+        let reason = text(output.last(), "reason");
+        assert!(
+            reason.contains("was changed since our load: rows of"),
+            "{written}: {reason}"
+        );
+    }
+    // What is written after the look is counted.
+    assert_exit(&named.clone().env("ON_EXISTING", "replace").run(), 0);
+    forget();
+    let target = format!("{}:{}", rig.target.host(), rig.target.port());
+    let proxy = Proxy::start(target.parse().unwrap(), Line::default());
+    proxy.hold_at(b"IN ACCESS EXCLUSIVE MODE NOWAIT", "/work");
+    let running = worker
+        .clone()
+        .env("TARGET_PORT", proxy.port().to_string())
+        .env("TARGET_SSLMODE", "disable")
+        .spawn();
+    assert!(proxy.wait_until_said(PATIENCE).is_some());
+    write("DELETE FROM s.still WHERE k = 1");
+    proxy.release();
+    let output = running.wait();
+    assert_exit(&output, 73);
+    assert!(
+        text(output.last(), "reason").contains("rows of still were written"),
+        "{}",
+        output.last()
+    );
+    // Who has written nothing is not in the way; what no counter tells, VERIFY=hash does.
+    let exact = worker.clone().env("VERIFY", "hash");
+    assert_exit(&exact.clone().env("ON_EXISTING", "replace").run(), 0);
+    forget();
+    assert_exit(&worker.run(), 0);
+    write("SET LOCAL track_counts = off; UPDATE s.t SET v = 'mine' WHERE k = 1");
+    assert_exit(&exact.run(), 73);
+    assert_exit(&worker.run(), 0);
+    assert_exit(&exact.run(), 0);
 }
 
 #[test]

@@ -7,12 +7,14 @@ use futures_util::future::try_join_all;
 
 use crate::baseline;
 use crate::build::statements;
-use crate::catalogue::{self, Counted};
-use crate::error::Error;
+use crate::catalogue::{self, Counted, Relation};
+use crate::error::{self, Error};
+use crate::ledger;
 use crate::progress::Progress;
 use crate::server::session::{self, Session};
 use crate::unit::Unit;
 use crate::watchdog;
+use crate::word::Word as _;
 
 /// Tables of up to so many rows are counted together, up to so many of them.
 const SMALL_ROWS: u64 = 100_000;
@@ -58,6 +60,31 @@ pub(crate) async fn strangers(
     })
     .await?;
     Ok(found.into_iter().flatten().collect())
+}
+
+/// Those of `tables` whose rows are not exactly the ones that these loads have written and noted, as far as that can be told.
+pub(crate) async fn written_by_others(
+    (unit, target): (&Unit<'_>, &Session),
+    tables: &[(&catalogue::Table, &baseline::Table)],
+    loads: &[i64],
+    progress: &Progress,
+) -> Result<Vec<Relation>, Error> {
+    let landed = ledger::transactions(target, loads).await?;
+    let told: Vec<_> = tables
+        .iter()
+        .filter(|(table, known)| known.rows == 0 || landed.contains_key(&table.oid))
+        .copied()
+        .collect();
+    let strange = match strangers(unit, &told, &landed, progress).await {
+        Err(error) if error.is_unanswerable() => {
+            let (phase, reason) = (progress.phase().word(), error::chain(&error));
+            tracing::warn!(phase, reason, "who has written to the target cannot be told");
+            return Ok(Vec::new());
+        }
+        strange => strange?,
+    };
+    let strange = told.iter().filter(|(table, _)| strange.contains(&table.oid));
+    Ok(strange.map(|(table, _)| table.relation.clone()).collect())
 }
 
 /// Tables by what they are counted under, by the names under which their rows have landed: the source may have others by now. A root that
