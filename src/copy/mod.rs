@@ -96,7 +96,7 @@ impl Copy<'_> {
             kept: self.kept,
             ground: OnceLock::new(),
             left: Mutex::new(Left::of(pieces.parts())),
-            turns: Turns::new(),
+            turns: Turns::new(pieces.turns()),
         };
         let id = snapshot.mark.id.clone();
         let servers = Servers {

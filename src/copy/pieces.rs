@@ -8,7 +8,7 @@ use crate::build::order::{self, Mode, Ordered, Prerequisite, Step};
 use crate::catalogue::{Analyzable, Table};
 use crate::copy::Contents;
 use crate::copy::board::{Item, Rank};
-use crate::copy::tasks::{self, TableIndex, Task, Terms};
+use crate::copy::tasks::{self, Division, TableIndex, Task, Terms};
 use crate::copy::workers::Work;
 
 /// All pieces, in the order in which the board numbers them: tasks, steps, a gate between each wave and the next, statistics.
@@ -17,6 +17,7 @@ pub(crate) struct Pieces<'a> {
     /// Of the tables that do not go at once.
     waves: HashMap<u32, usize>,
     tasks: Vec<Task>,
+    turns: HashMap<TableIndex, usize>,
     ordered: Ordered,
     gates: usize,
     statistics: Vec<Vec<Analyzable>>,
@@ -34,7 +35,8 @@ impl<'a> Pieces<'a> {
         for (table, wave) in later.into_iter().flatten() {
             *waves.entry(*table).or_default() += wave;
         }
-        let tasks = tasks::divide(tables, &contents.formats, (&waves, &contents.measured), terms);
+        let known = (&waves, &contents.measured);
+        let Division { tasks, turns } = tasks::divide(tables, &contents.formats, known, terms);
         Self {
             tables,
             gates: waves.values().max().copied().unwrap_or(0),
@@ -42,6 +44,7 @@ impl<'a> Pieces<'a> {
             statistics: analyze::lists(contents.analyzable.clone()),
             waves,
             tasks,
+            turns,
         }
     }
 
@@ -52,6 +55,11 @@ impl<'a> Pieces<'a> {
             *parts.entry(*table).or_default() += 1;
         }
         parts
+    }
+
+    /// Which tables have a short line before which others.
+    pub(crate) fn turns(&self) -> HashMap<TableIndex, usize> {
+        self.turns.clone()
     }
 
     /// What is to be done, each at the index of its item.

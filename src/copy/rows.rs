@@ -175,7 +175,7 @@ impl Rows<'_> {
         let (table, format) = self.table(index)?;
         let name = table.relation.plain();
         let pieces = self.pieces.get(&index).copied().unwrap_or(1);
-        let place = self.turns.place();
+        let place = self.turns.place(index);
         self.progress.begin(&name, pieces);
         let CopyOptions {
             begin,
@@ -223,7 +223,7 @@ impl Rows<'_> {
 
     /// Small tables in one transaction; what the sessions are asked is on its way before the first answer is there.
     async fn batch(&self, source: &Session, target: &Session, batch: &[TableIndex]) -> Result<Landed, Error> {
-        let place = self.turns.place();
+        let place = self.turns.place(batch.first().copied().unwrap_or_default());
         let mut tables = Vec::with_capacity(batch.len());
         for index in batch {
             let (table, format) = self.table(*index)?;

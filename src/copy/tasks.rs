@@ -53,6 +53,15 @@ impl Task {
     }
 }
 
+/// What is to move.
+#[derive(Debug)]
+pub(crate) struct Division {
+    /// In the order in which they begin: all of a table before any of the next.
+    pub(crate) tasks: Vec<Task>,
+    /// Which of the tables has the line before which others where it is what is short, and so as good as one stream.
+    pub(crate) turns: HashMap<TableIndex, usize>,
+}
+
 /// What the plan depends on beside the tables.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Terms {
@@ -66,13 +75,13 @@ pub(crate) struct Terms {
 const BUILD_FACTOR: u64 = 2;
 
 /// Divides all tables that hold anything; an empty file holds no rows under any snapshot. Tables of several `waves` do not
-/// travel together. The tasks are in the order in which they begin: all of a table before any of the next.
+/// travel together.
 pub(crate) fn divide(
     tables: &[Table],
     formats: &HashMap<u32, Format>,
     (waves, measured): (&HashMap<u32, usize>, &Measured),
     terms: Terms,
-) -> Vec<Task> {
+) -> Division {
     let total: u64 = tables.iter().map(|table| table.size_bytes).sum();
     let mut small: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     let mut groups: Vec<Vec<Task>> = Vec::new();
@@ -97,12 +106,16 @@ pub(crate) fn divide(
         groups.extend(small.chunks(size).map(|chunk| vec![Task::Batch(chunk.to_vec())]));
     }
     let jobs: Vec<Job> = groups.iter().map(|group| job(tables, group, measured)).collect();
-    let order = schedule::order(&jobs, terms.jobs);
+    let mut turns = HashMap::new();
+    for (turn, group) in schedule::order(&jobs, 1).into_iter().enumerate() {
+        let tables = groups.get(group).into_iter().flatten().flat_map(Task::tables);
+        turns.extend(tables.map(|table| (*table, turn)));
+    }
     let mut tasks = Vec::new();
-    for group in order {
+    for group in schedule::order(&jobs, terms.jobs) {
         tasks.append(groups.get_mut(group).unwrap_or(&mut Vec::new()));
     }
-    tasks
+    Division { tasks, turns }
 }
 
 /// The tasks of one table, or of several small ones, as the schedule wants them.
@@ -204,7 +217,7 @@ mod tests {
 
     /// The tasks of tables that all go at once, of which nothing was measured.
     fn divided(tables: &[Table], formats: &HashMap<u32, Format>, terms: Terms) -> Vec<Task> {
-        divide(tables, formats, (&HashMap::new(), &Measured::default()), terms)
+        divide(tables, formats, (&HashMap::new(), &Measured::default()), terms).tasks
     }
 
     #[test]
@@ -246,7 +259,7 @@ mod tests {
         tables[2].build_bytes = 45 << 20;
         let one = Terms { jobs: 1, ..TERMS };
         let order = |measured: &Measured| {
-            let tasks = divide(&tables, &formats, (&HashMap::new(), measured), one);
+            let tasks = divide(&tables, &formats, (&HashMap::new(), measured), one).tasks;
             tasks.iter().map(|task| task.tables()[0]).collect::<Vec<_>>()
         };
         assert_eq!(order(&Measured::default()), [2, 0, 1, 3]);
@@ -255,6 +268,20 @@ mod tests {
             builds_ms: HashMap::from([("s.t3".to_owned(), 31), ("s.t2".to_owned(), 1)]),
         };
         assert_eq!(order(&measured), [3, 2, 0, 1]);
+    }
+
+    #[test]
+    fn what_begins_first_because_one_stream_carries_it_has_no_right_to_the_line() {
+        let (mut tables, formats) = tables(&[1000, 100, 100]);
+        tables[1].build_bytes = 400 << 20;
+        let whole = Terms {
+            split: Split::Never,
+            ..TERMS
+        };
+        let Division { tasks, turns } =
+            divide(&tables, &formats, (&HashMap::new(), &Measured::default()), whole);
+        assert_eq!(tasks, [0, 1, 2].map(Task::Whole));
+        assert_eq!([0, 1, 2].map(|table| turns[&table]), [1, 0, 2]);
     }
 
     #[test]

@@ -1,15 +1,19 @@
-//! Whose turn it is to read: the first stream's at any time, the others' as long as there is something left for them. The order is
-//! that in which they were given their work.
+//! Whose turn it is to read: the first stream's at any time, the others' as long as there is something left for them. The order is that
+//! of the tables, and of the pieces of one that in which they were given to streams.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::copy::tasks::TableIndex;
+
 /// The streams that read.
 #[derive(Debug)]
 pub(crate) struct Turns {
+    /// Those of the tables.
+    order: HashMap<TableIndex, usize>,
     state: Mutex<State>,
     changed: Notify,
     /// Bytes.
@@ -18,21 +22,23 @@ pub(crate) struct Turns {
 
 #[derive(Debug)]
 struct State {
-    next: Place,
+    /// How many places were given.
+    given: u64,
     reading: BTreeSet<Place>,
     /// Bytes that all but the first may read until there are more; without a limit where there is none.
     left: Option<u64>,
 }
 
-/// Where a stream stands in the order.
-pub(crate) type Place = u64;
+/// Where a stream stands: the turn of its table, and how many places were given before.
+pub(crate) type Place = (usize, u64);
 
 impl Turns {
-    /// All may read.
-    pub(crate) fn new() -> Self {
+    /// All may read, by the turns of their tables.
+    pub(crate) fn new(order: HashMap<TableIndex, usize>) -> Self {
         Self {
+            order,
             state: Mutex::new(State {
-                next: 0,
+                given: 0,
                 reading: BTreeSet::new(),
                 left: None,
             }),
@@ -41,11 +47,12 @@ impl Turns {
         }
     }
 
-    /// The place behind all that were given so far.
-    pub(crate) fn place(&self) -> Place {
+    /// The place of a stream that carries this table, or a piece of it: behind all that were given for it so far.
+    pub(crate) fn place(&self, table: TableIndex) -> Place {
         let mut state = self.state();
-        state.next += 1;
-        state.next
+        state.given += 1;
+        let turn = self.order.get(&table).copied().unwrap_or(usize::MAX);
+        (turn, state.given)
     }
 
     /// Begins to read at that place.
@@ -126,8 +133,9 @@ mod tests {
 
     #[test]
     fn the_first_reads_at_any_time_and_the_others_what_is_left() {
-        let turns = Turns::new();
-        let places = [turns.place(), turns.place(), turns.place()];
+        let turns = Turns::new(HashMap::from([(0, 1), (1, 0)]));
+        let [second, third, first] = [0, 0, 1].map(|table| turns.place(table));
+        let places = [first, second, third];
         let [third, first, second] = [places[2], places[0], places[1]].map(|place| turns.read(place));
         let may_read = |turns: &[&Turn<'_>]| {
             turns
