@@ -34,6 +34,9 @@ use crate::server::{Server, SslMode, SslRootCert};
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// `SSLRequest`: length 8, code 80877103.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+/// Groups for the exchange of keys, best first. Servers before 18 take no other than P-256 unless they are told to (`ssl_ecdh_curve`): begun
+/// with another one, every connection takes one more way there and back.
+const GROUPS: &str = "P-256:X25519:P-384:P-521";
 /// A connection with the task that drives it.
 #[derive(Debug)]
 pub(crate) struct Connected {
@@ -290,6 +293,7 @@ fn connector(server: &Server) -> Result<openssl::ssl::SslConnector, ConnectError
     let mut builder = openssl::ssl::SslConnector::builder(SslMethod::tls_client()).map_err(not_ready)?;
     builder
         .set_min_proto_version(Some(SslVersion::TLS1_2))
+        .and_then(|()| builder.set_groups_list(GROUPS))
         .map_err(not_ready)?;
     match &server.sslrootcert {
         None => builder.set_verify(SslVerifyMode::NONE),
