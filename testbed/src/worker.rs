@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::cluster::Cluster;
+use crate::network::proxy::Proxy;
 use crate::server::Server;
 
 /// A worker that takes longer is killed and fails the test.
@@ -136,6 +137,23 @@ impl Worker {
     #[must_use]
     pub fn target(self, cluster: &Cluster, database: &str, user: &str, password: &str) -> Self {
         self.side("TARGET", cluster, [database, user, password])
+    }
+
+    /// Has it reach the source by way of a proxy, whose words are in plain sight.
+    #[must_use]
+    pub fn source_through(self, proxy: &Proxy) -> Self {
+        self.side_through("SOURCE", proxy)
+    }
+
+    /// Has it reach the target by way of a proxy, whose words are in plain sight.
+    #[must_use]
+    pub fn target_through(self, proxy: &Proxy) -> Self {
+        self.side_through("TARGET", proxy)
+    }
+
+    fn side_through(self, side: &str, proxy: &Proxy) -> Self {
+        self.env(format!("{side}_PORT"), proxy.port().to_string())
+            .env(format!("{side}_SSLMODE"), "disable")
     }
 
     /// How long [`Running::wait`] and [`Worker::run`] wait before they kill it, five minutes unless said.

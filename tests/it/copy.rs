@@ -442,18 +442,12 @@ fn over_a_narrow_line_one_table_lands_after_the_other() {
          CREATE INDEX ON s.indexed (v); CREATE INDEX ON s.indexed (i, v); CREATE INDEX ON s.indexed (v, i);
          CREATE TABLE s.plain AS SELECT i, repeat(md5(i::text), 10) AS v FROM generate_series(1, 220000) i",
     );
-    let source = format!("{}:{}", rig.source.host(), rig.source.port());
     let line = Line {
         bits_per_second: Some(NARROW * 8),
         ..Line::default()
     };
-    let proxy = Proxy::start(source.parse().unwrap(), line);
-    let running = rig
-        .worker("s")
-        .env("JOBS", "2")
-        .env("SOURCE_PORT", proxy.port().to_string())
-        .env("SOURCE_SSLMODE", "disable")
-        .spawn();
+    let proxy = Proxy::before(rig.source, line);
+    let running = rig.worker("s").env("JOBS", "2").source_through(&proxy).spawn();
     wait_for_phase(&running, "pre-data");
     let before = proxy.carried().to_client;
     let until = Instant::now() + PATIENCE;

@@ -17,19 +17,14 @@ pub(crate) struct Cut<'a> {
 
 impl<'a> Cut<'a> {
     pub(crate) fn of(rig: &'a Rig) -> Self {
-        let target = format!("{}:{}", rig.target.host(), rig.target.port());
-        let proxy = Proxy::start(target.parse().unwrap(), Line::default());
+        let proxy = Proxy::before(rig.target, Line::default());
         Self { rig, proxy }
     }
 
     /// Has a worker run until it says these words on a session of that role, and so many tables have landed.
     pub(crate) fn off(&self, worker: &Worker, (words, role): (&str, &str), landed: u32) {
         self.proxy.hold_at(words.as_bytes(), role);
-        let running = worker
-            .clone()
-            .env("TARGET_PORT", self.proxy.port().to_string())
-            .env("TARGET_SSLMODE", "disable")
-            .spawn();
+        let running = worker.clone().target_through(&self.proxy).spawn();
         let said = self.proxy.wait_until_said(PATIENCE).is_some();
         if said && landed > 0 {
             let sql = format!(

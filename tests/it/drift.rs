@@ -453,15 +453,9 @@ fn numbers_that_come_round_are_told_apart() {
 fn a_server_in_trouble_is_not_one_that_does_not_tell() {
     let rig = Rig::new(TABLE);
     assert_exit(&rig.worker("s").run(), 0);
-    let source = format!("{}:{}", rig.source.host(), rig.source.port());
-    let proxy = Proxy::start(source.parse().unwrap(), Line::default());
+    let proxy = Proxy::before(rig.source, Line::default());
     proxy.hold_at(b"-- Which server and which database this is", "");
-    let running = rig
-        .worker("s")
-        .arg("drift")
-        .env("SOURCE_PORT", proxy.port().to_string())
-        .env("SOURCE_SSLMODE", "disable")
-        .spawn();
+    let running = rig.worker("s").arg("drift").source_through(&proxy).spawn();
     assert!(proxy.wait_until_said(PATIENCE).is_some());
     rig.at_source(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity

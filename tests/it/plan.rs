@@ -361,19 +361,17 @@ fn what_cannot_be_written_is_no_success() {
 fn a_command_to_which_nobody_answers_is_ended() {
     let rig = Rig::new("CREATE SCHEMA s; CREATE TABLE s.t (a int)");
     assert_exit(&rig.worker("s").run(), 0);
-    let source = format!("{}:{}", rig.source.host(), rig.source.port());
     for (command, words) in [
         ("plan", "-- What schemas hold."),
         ("report", "-- The moment:"),
         ("drift", "-- Tables of the unit"),
     ] {
-        let proxy = Proxy::start(source.parse().unwrap(), Line::default());
+        let proxy = Proxy::before(rig.source, Line::default());
         proxy.hold_at(words.as_bytes(), "");
         let output = rig
             .worker("s")
             .arg(command)
-            .env("SOURCE_PORT", proxy.port().to_string())
-            .env("SOURCE_SSLMODE", "disable")
+            .source_through(&proxy)
             .env("STALL_TIMEOUT", "3s")
             .run();
         assert_exit(&output, 75);

@@ -463,14 +463,9 @@ fn what_somebody_else_has_written_to_the_target_is_told_without_counters() {
     }
     // While it runs, to a table that has not changed.
     rig.at_source("INSERT INTO s.t VALUES (101, 'new')");
-    let target = format!("{}:{}", rig.target.host(), rig.target.port());
-    let proxy = Proxy::start(target.parse().unwrap(), Line::default());
+    let proxy = Proxy::before(rig.target, Line::default());
     proxy.hold_at(b"INSERT INTO schemaferry.landed", "/copy");
-    let running = refresh
-        .clone()
-        .env("TARGET_PORT", proxy.port().to_string())
-        .env("TARGET_SSLMODE", "disable")
-        .spawn();
+    let running = refresh.clone().target_through(&proxy).spawn();
     assert!(proxy.wait_until_said(PATIENCE).is_some());
     rig.at_target("UPDATE s.still SET k = k WHERE k = 1");
     proxy.release();

@@ -19,6 +19,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::cluster::Cluster;
 pub use crate::network::trouble::{Gate, Mishap};
 use crate::network::trouble::{Then, Troubles, Wire};
 
@@ -113,6 +114,13 @@ struct InFlight {
 }
 
 impl Proxy {
+    /// Starts one on a free port of 127.0.0.1, before a cluster.
+    #[must_use]
+    pub fn before(cluster: &Cluster, line: Line) -> Self {
+        let server = format!("{}:{}", cluster.host(), cluster.port());
+        Self::start(server.parse().unwrap(), line)
+    }
+
     /// Starts one on a free port of 127.0.0.1, for a server at this address.
     #[must_use]
     pub fn start(server: SocketAddr, line: Line) -> Self {
