@@ -69,21 +69,22 @@ async fn line(
         ..unit.questions(&sessions, Purpose::Load)
     };
     let mut answers = preflight::ask_target(&questions).await?;
-    let mut order = clear::order(target, config, &answers.decisions, &kept).await?;
-    for refused in std::mem::take(&mut order.refused) {
+    let order = clear::order(target, config, &answers.decisions, &kept).await?;
+    let clear::Order { mut pieces, refused } = order;
+    for refused in refused {
         answers.refuse("target schema", refused);
     }
     answers.record(None);
     answers.permit()?;
-    let loads = order.pieces.iter_mut().flat_map(clear::Piece::loads);
+    let loads = pieces.iter_mut().flat_map(clear::Piece::loads);
     written::refuse((unit, target), loads, progress).await?;
 
     progress.enter(Phase::Clear);
-    if !order.pieces.is_empty() {
+    if !pieces.is_empty() {
         ledger::open(target).await?;
     }
     let entry = of_unit(unit, Schemas::default());
-    for piece in &order.pieces {
+    for piece in &pieces {
         piece.take_down(target, lock, (config, &entry)).await?;
         for schema in piece.schemas() {
             tracing::info!(schema, "taken down");

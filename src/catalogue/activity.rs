@@ -159,18 +159,12 @@ impl Activity {
         changes.collect()
     }
 
-    /// What held something at an earlier reading and was emptied by a crash since, in words.
-    pub(crate) fn losses_since(&self, earlier: &Self) -> Vec<String> {
-        self.emptied_since(earlier)
-            .map(|name| format!("a crash of the server has emptied {name}, which is unlogged"))
-            .collect()
-    }
-
     /// Names of what held something at an earlier reading and was emptied by a crash since.
-    pub(crate) fn emptied_since<'a>(&'a self, earlier: &'a Self) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn emptied_since(&self, earlier: &Self) -> Vec<String> {
         self.movements_since(earlier)
             .filter(|(_, movement)| *movement == Movement::Lost)
-            .map(|(name, _)| name)
+            .map(|(name, _)| name.to_owned())
+            .collect()
     }
 
     /// Whether the server has forgotten what it had counted at an earlier reading, by a crash or a reset: what was written since, counters

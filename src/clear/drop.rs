@@ -156,7 +156,7 @@ impl Emptying<'_> {
             let changes = if first {
                 load.changes(target, oid).await?
             } else {
-                load.writes(target, oid, Some(&objects)).await?
+                load.tally_of(target, oid, &objects).await?.writes
             };
             refuse_changes(emptied.schema, &changes)?;
         }

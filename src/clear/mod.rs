@@ -7,7 +7,7 @@ mod down;
 mod drop;
 mod settle;
 
-pub(crate) use down::{Piece, order, settled};
+pub(crate) use down::{Order, Piece, order, settled};
 pub(crate) use drop::changed;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -269,8 +269,8 @@ pub(crate) struct Room {
     pub(crate) adopted: BTreeSet<SchemaName>,
 }
 
-/// Makes room for the unit, as it was planned: afterwards its schemas exist, hold nothing of their own, have the source's comments (statements
-/// by the schema's name), and the ledger says `loading`.
+/// Makes room for the unit, as it was planned: afterwards its schemas exist, hold nothing of their own, have the source's comments
+/// (statements by the schema's name), and the ledger says `loading`.
 pub(crate) async fn make_room(
     target: &Session,
     lock: &Lock,

@@ -150,7 +150,7 @@ async fn refuse_altered(target: &Session, config: &Config, loads: &[Load]) -> Re
                 )));
             }
             if let Some(oid) = load.schema_oid
-                && let Some(loss) = load.losses(target, oid).await?.first()
+                && let Some(loss) = load.tally(target, oid).await?.losses().next()
             {
                 return Err(Hindrance::Whole(loss.clone()));
             }

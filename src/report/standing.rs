@@ -136,10 +136,13 @@ async fn standing(
     if load.state == LoadState::Sealed {
         return Ok(Standing::Whole);
     }
-    let changes = load.differences(target, oid).await?;
+    let tally = load.tally(target, oid).await?;
+    let is_uncounted = tally.has_forgotten;
+    let mut changes = load.altered(target).await?;
+    changes.extend(tally.differences());
     Ok(if !changes.is_empty() {
         Standing::Changed(changes)
-    } else if load.is_uncounted(target, oid).await? {
+    } else if is_uncounted {
         Standing::Uncounted
     } else {
         Standing::Whole

@@ -300,15 +300,12 @@ fn connector(server: &Server) -> Result<openssl::ssl::SslConnector, ConnectError
         // OpenSSL that is compiled in knows no place to look for them. What of it cannot be read vouches for nobody.
         Some(SslRootCert::System) => {
             let places = openssl_probe::probe();
-            let directories = places.cert_dir.iter().map(|directory| (None, Some(directory)));
-            for (file, directory) in directories.chain([(places.cert_file.as_ref(), None)]) {
-                if let Err(error) =
-                    builder.load_verify_locations(file.map(AsRef::as_ref), directory.map(AsRef::as_ref))
-                {
-                    tracing::debug!(
-                        reason = crate::error::chain(&error),
-                        "some of the system's authorities are not read"
-                    );
+            let file = places.cert_file.iter().map(|file| (Some(&**file), None));
+            let directories = places.cert_dir.iter().map(|directory| (None, Some(&**directory)));
+            for (file, directory) in file.chain(directories) {
+                if let Err(error) = builder.load_verify_locations(file, directory) {
+                    let reason = crate::error::chain(&error);
+                    tracing::debug!(reason, "some of the system's authorities are not read");
                 }
             }
         }

@@ -12,6 +12,7 @@ use crate::config::{SchemaName, Schemas, Verify};
 use crate::error::Error;
 use crate::ledger::{self, Load, LoadState, NewLoad};
 use crate::progress::Progress;
+use crate::server::quoting::unquote_ident;
 use crate::server::session::Session;
 use crate::unit::Unit;
 use crate::word::Word as _;
@@ -64,12 +65,12 @@ async fn since<'a>(
     for load in loads {
         let Some(oid) = load.schema_oid else { continue };
         let schema = SchemaName::of_ledger(load.schema.clone());
-        let recount = load.recount(target, oid).await?;
-        if !recount.writes.is_empty() {
-            written.insert(schema, recount.writes);
+        let tally = load.recount(target, oid).await?;
+        if !tally.writes.is_empty() {
+            written.insert(schema, tally.writes);
             continue;
         }
-        if recount.has_forgotten {
+        if tally.has_forgotten {
             tracing::warn!(
                 phase = progress.phase().word(),
                 schema = schema.as_str(),
@@ -83,9 +84,9 @@ async fn since<'a>(
             schemas: BTreeSet::new(),
             emptied: BTreeSet::new(),
         });
-        let emptied = recount.emptied.into_iter().map(|name| Relation {
+        let emptied = tally.emptied.iter().map(|name| Relation {
             schema: load.schema.clone(),
-            name,
+            name: unquote_ident(name),
         });
         unsure.emptied.extend(emptied);
         unsure.schemas.insert(schema);
