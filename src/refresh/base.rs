@@ -80,6 +80,16 @@ impl Base {
         Ok(Self { loads, baseline })
     }
 
+    /// Begins to count anew what is written to the target: whose rows there are now is told by the rows.
+    pub(super) async fn recount(&mut self, target: &Session) -> Result<(), Error> {
+        for load in &mut self.loads {
+            if let Some(oid) = load.schema_oid {
+                load.recount(target, oid).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Its tables by their OIDs on the source.
     pub(super) fn tables(&self) -> BTreeMap<u32, &Table> {
         let tables = self.baseline.contents.tables.iter();

@@ -136,9 +136,10 @@ async fn decided<'a>(asked: &Asked<'a, '_>) -> Result<Refresh<'a>, Hindrance> {
     if unit.config.method == Method::Pipe {
         return Err(Hindrance::Whole("METHOD=pipe moves everything".to_owned()));
     }
-    let base = Base::read(target, unit.config).await?;
+    let mut base = Base::read(target, unit.config).await?;
     let place = asked.place(&base).await?;
     asked.progress.enter(Phase::Scan);
+    base.recount(target).await?;
     let tables = &asked.contents.tables;
     let found = Found::read(asked, &base).await?;
     let (kept, moving) = found.judge(tables, &base, place)?;

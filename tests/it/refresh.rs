@@ -488,6 +488,27 @@ fn what_somebody_else_has_written_to_the_target_is_told_without_counters() {
     assert_exit(&refresh.run(), 73);
 }
 
+#[test]
+fn what_is_written_after_the_look_is_counted_although_counters_were_lost() {
+    let rig = Rig::new(TABLE);
+    let worker = rig.worker("s");
+    assert_exit(&worker.run(), 0);
+    rig.at_source("UPDATE s.t SET v = 'new' WHERE k = 1");
+    rig.at_target("SELECT pg_stat_reset()");
+    let proxy = Proxy::before(rig.target, Line::default());
+    proxy.hold_at(b"BEGIN; SET LOCAL synchronous_commit = on", "/work");
+    let refresh = worker.arg("refresh").env("REFRESH", "only");
+    let running = refresh.clone().target_through(&proxy).spawn();
+    assert!(proxy.wait_until_said(PATIENCE).is_some());
+    rig.at_target("INSERT INTO s.t VALUES (999, 'mine'); SELECT pg_stat_force_next_flush()");
+    proxy.release();
+    let output = running.wait();
+    assert_exit(&output, 73);
+    let reason = text(output.last(), "reason");
+    assert!(reason.contains("rows of t were written"), "{reason}");
+    assert_eq!(rig.at_target("SELECT v FROM s.t WHERE k = 999"), "mine");
+}
+
 /// Constraints that are not validated, and do not allow what is there.
 const NOT_VALID: &str = r#"
     CREATE SCHEMA s; CREATE TABLE s.t (k int); INSERT INTO s.t VALUES (-1), (2); ALTER TABLE s.t ADD CONSTRAINT "an ""odd"" one" CHECK (k > 0) NOT VALID;
