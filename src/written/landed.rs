@@ -14,11 +14,14 @@ use crate::progress::Progress;
 use crate::server::session::{self, Session};
 use crate::unit::Unit;
 use crate::watchdog;
-use crate::word::Word as _;
+use crate::word::{self, Word as _};
 
 /// Tables of up to so many rows are counted together, up to so many of them.
 const SMALL_ROWS: u64 = 100_000;
 const GROUP_MAX: usize = 50;
+
+/// Tables named in a record.
+const NAMED_MAX: usize = 3;
 
 /// What is counted as one.
 struct Part {
@@ -70,21 +73,31 @@ pub(crate) async fn written_by_others(
     progress: &Progress,
 ) -> Result<Vec<Relation>, Error> {
     let landed = ledger::transactions(target, loads).await?;
-    let told: Vec<_> = tables
-        .iter()
-        .filter(|(table, known)| known.rows == 0 || landed.contains_key(&table.oid))
-        .copied()
-        .collect();
+    let is_told = |(table, known): &(&catalogue::Table, &baseline::Table)| {
+        known.rows == 0 || landed.contains_key(&table.oid)
+    };
+    let (told, untold): (Vec<_>, Vec<_>) = tables.iter().copied().partition(is_told);
+    if !untold.is_empty() {
+        let names: Vec<String> = untold.iter().map(|(table, _)| table.relation.quoted()).collect();
+        let names = word::some_of(&names, NAMED_MAX, ", ");
+        let reason = format!("by which transactions the rows of {names} have come is not known any more");
+        say_untold(progress, &reason);
+    }
     let strange = match strangers(unit, &told, &landed, progress).await {
         Err(error) if error.is_unanswerable() => {
-            let (phase, reason) = (progress.phase().word(), error::chain(&error));
-            tracing::warn!(phase, reason, "who has written to the target cannot be told");
+            say_untold(progress, &error::chain(&error));
             return Ok(Vec::new());
         }
         strange => strange?,
     };
     let strange = told.iter().filter(|(table, _)| strange.contains(&table.oid));
     Ok(strange.map(|(table, _)| table.relation.clone()).collect())
+}
+
+/// Says why it is not known who has written to the target.
+pub(super) fn say_untold(progress: &Progress, reason: &str) {
+    let phase = progress.phase().word();
+    tracing::warn!(phase, reason, "who has written to the target cannot be told");
 }
 
 /// Tables by what they are counted under, by the names under which their rows have landed: the source may have others by now. A root that

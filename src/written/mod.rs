@@ -112,13 +112,7 @@ impl Unsure {
         let baseline = match self.load.baseline_of_unit(target).await?.unwrap_or_else(unknown) {
             Noted::Known(baseline) => baseline,
             Noted::Unknown(reason) => {
-                let (phase, schemas) = (progress.phase().word(), schemas.to_string());
-                tracing::warn!(
-                    phase,
-                    schemas,
-                    reason,
-                    "who has written to the target cannot be told"
-                );
+                landed::say_untold(progress, &format!("{schemas}: {reason}"));
                 return Ok(Vec::new());
             }
         };
