@@ -30,6 +30,7 @@ pub(crate) struct Endpoint<'a> {
 /// The archive by its table of contents.
 #[derive(Debug)]
 pub(crate) struct Archive {
+    /// Those about the schemas: what the database is stays each server's own.
     pub(crate) entries: Vec<Entry>,
     /// Of the pg_dump that has written it.
     pub(crate) client_major: u32,
@@ -143,10 +144,13 @@ impl Dumping {
             source,
         })?;
         match toc::read(&bytes) {
-            Ok(entries) => Ok(Archive {
-                entries,
-                client_major,
-            }),
+            Ok(mut entries) => {
+                entries.retain(|entry| !entry.is_of_database());
+                Ok(Archive {
+                    entries,
+                    client_major,
+                })
+            }
             Err(error) => Err(no_room(&path).unwrap_or(error)),
         }
     }

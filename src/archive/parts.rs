@@ -44,21 +44,10 @@ fn commented_schema(entry: &Entry) -> Option<String> {
     tag.strip_prefix("SCHEMA ").map(unquote_ident)
 }
 
-/// Schemas, because `public` and adopted ones are there; roles' matters, because they come last; and what is about
-/// the database or the archive.
+/// Schemas, because `public` and adopted ones are there, and roles' matters, because they come last.
 fn is_applied_by_worker(entry: &Entry) -> bool {
     match entry.desc.as_str() {
-        "DATABASE"
-        | "DATABASE PROPERTIES"
-        | "ENCODING"
-        | "STDSTRINGS"
-        | "SEARCHPATH"
-        | "SCHEMA"
-        | "ACL"
-        | "DEFAULT ACL"
-        | "POLICY"
-        | "ROW SECURITY"
-        | "SECURITY LABEL" => true,
+        "SCHEMA" | "ACL" | "DEFAULT ACL" | "POLICY" | "ROW SECURITY" | "SECURITY LABEL" => true,
         "COMMENT" => entry.tag.starts_with("SCHEMA ") || entry.tag.starts_with("POLICY "),
         _ => false,
     }

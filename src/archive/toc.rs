@@ -54,6 +54,17 @@ pub(crate) struct Entry {
     pub(crate) dependencies: Vec<i32>,
 }
 
+impl Entry {
+    /// Whether it is about the archive, or about the database, which pg_restore leaves as it is unless it is told `--create`.
+    pub(crate) fn is_of_database(&self) -> bool {
+        match self.desc.as_str() {
+            "ENCODING" | "STDSTRINGS" | "SEARCHPATH" | "DATABASE" | "DATABASE PROPERTIES" => true,
+            "ACL" | "COMMENT" | "SECURITY LABEL" => self.tag.starts_with("DATABASE "),
+            _ => false,
+        }
+    }
+}
+
 /// Reads the table of contents at the head of `archive`, whose names are in UTF-8.
 pub(crate) fn read(archive: &[u8]) -> Result<Vec<Entry>, Error> {
     Reader::new(archive, false).entries()

@@ -1,5 +1,7 @@
 //! One schema, end to end.
 
+use testbed::cluster::{PASSWORD, SUPERUSER};
+
 use crate::rig::{METHODS, Rig, assert_exit, text};
 
 #[test]
@@ -23,6 +25,37 @@ fn databases_may_have_different_names() {
     rig.target.create_database("of another name");
     assert_exit(&rig.worker("s").env("TARGET_DBNAME", "of another name").run(), 0);
     assert_eq!(rig.target.psql("of another name", "SELECT a FROM s.t"), "1");
+}
+
+#[test]
+fn what_the_database_is_stays_each_servers_own() {
+    let rig = Rig::new("CREATE SCHEMA s; CREATE TABLE s.t AS SELECT 1 AS a");
+    let database = rig.database.as_str();
+    let is = |words: &str| {
+        format!(
+            "COMMENT ON DATABASE {database} IS '{words}'; ALTER DATABASE {database} SET application_name = '{words}'"
+        )
+    };
+    let mover = format!("mover_of_{database}");
+    rig.at_target(&format!(
+        "CREATE ROLE {mover} LOGIN PASSWORD '{PASSWORD}'; GRANT CREATE ON DATABASE {database} TO {mover};
+         GRANT {mover} TO {SUPERUSER}; {}",
+        is("the target")
+    ));
+    rig.at_source(&is("the source"));
+    let worker = rig.worker("s").env("PRIVILEGES", "skip");
+    for user in [&mover, SUPERUSER] {
+        let worker = worker.clone().target(rig.target, database, user, PASSWORD);
+        for method in ["pipe", "copy"] {
+            let worker = worker.clone().env("METHOD", method);
+            assert_exit(&worker.env("ON_EXISTING", "replace").run(), 0);
+        }
+    }
+    rig.at_source(&is("still the source"));
+    assert_exit(&worker.arg("drift").run(), 0);
+    let said =
+        "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()";
+    assert_eq!(rig.at_target(said), "the target");
 }
 
 #[test]
