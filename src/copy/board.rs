@@ -123,6 +123,12 @@ impl Board {
         }
     }
 
+    /// How many pieces of work there are for a crew: more sessions than that have nothing to do.
+    pub(crate) fn pieces(&self, crew: Crew) -> usize {
+        let of_crew = self.items.iter().filter(|item| item.rank.crew() == crew);
+        of_crew.count()
+    }
+
     /// Whether everything is done.
     pub(crate) fn is_done(&self) -> bool {
         self.left == 0

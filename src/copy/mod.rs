@@ -24,7 +24,7 @@ use crate::catalogue::code::Code;
 use crate::catalogue::memory::{self, BuildMemory};
 use crate::catalogue::{self, Analyzable, Counted, Format, PostData, Relation, SequenceState, Table};
 use crate::config::Config;
-use crate::copy::board::Board;
+use crate::copy::board::{Board, Crew};
 use crate::copy::pieces::Pieces;
 use crate::copy::rows::{Left, Rows};
 use crate::copy::tasks::Terms;
@@ -99,6 +99,7 @@ impl Copy<'_> {
             turns: Turns::new(pieces.turns()),
         };
         let id = snapshot.mark.id.clone();
+        let board = Board::new(pieces.items());
         let servers = Servers {
             sides: self.servers,
             names: self.names,
@@ -106,10 +107,11 @@ impl Copy<'_> {
             lock_timeout: self.config.lock_timeout,
             without_encoding: contents.features.without_encoding,
             maintenance_work_mem_kb: contents.features.build_memory.each_kb,
-            jobs: self.config.jobs,
-            build_jobs: self.config.build_jobs,
+            streams: board.pieces(Crew::Streams).min(self.config.jobs.into()),
+            builders: board
+                .pieces(Crew::Builders)
+                .clamp(1, self.config.build_jobs.into()),
         };
-        let board = Board::new(pieces.items());
         let workers = Workers::new(&servers, &rows, pieces.work(), board);
         let loaders = servers.loaders().await?;
         let others = loaders.iter().map(|(_, session)| session);

@@ -1,5 +1,5 @@
-//! The two crews, which take work from the board until nothing is left: JOBS streams, each a session on either side, move
-//! rows; BUILD_JOBS sessions on the target build.
+//! The two crews, which take work from the board until nothing is left: up to JOBS streams, each a session on either side, move
+//! rows; up to BUILD_JOBS sessions on the target build.
 //!
 //! All of them are polled by one task, so that none outlives the load: dropping the future ends everything.
 
@@ -53,10 +53,10 @@ pub(crate) struct Servers<'a> {
     pub(crate) without_encoding: bool,
     /// What one build of an index may use of the target's memory.
     pub(crate) maintenance_work_mem_kb: u64,
-    /// Streams.
-    pub(crate) jobs: u8,
-    /// Sessions that build.
-    pub(crate) build_jobs: u8,
+    /// Streams, at most as many as there is work for.
+    pub(crate) streams: usize,
+    /// Sessions that build, likewise; at least one.
+    pub(crate) builders: usize,
 }
 
 impl Servers<'_> {
@@ -72,8 +72,8 @@ impl Servers<'_> {
 
     /// Both crews' sessions on the target, to be given to [`Workers::work`].
     pub(crate) async fn loaders(&self) -> Result<Vec<(Crew, Session)>, Error> {
-        let streams = (0..self.jobs).map(|_| Crew::Streams);
-        let builders = (0..self.build_jobs).map(|_| Crew::Builders);
+        let streams = (0..self.streams).map(|_| Crew::Streams);
+        let builders = (0..self.builders).map(|_| Crew::Builders);
         try_join_all(
             streams
                 .chain(builders)
@@ -172,7 +172,7 @@ impl<'a> Workers<'a> {
             progress: rows.progress,
             work,
             board: Mutex::new(board),
-            pace: Mutex::new(Pace::new(usize::from(servers.build_jobs))),
+            pace: Mutex::new(Pace::new(servers.builders)),
             line: Mutex::new(Line::new()),
             changed: Notify::new(),
             readers: Mutex::new(Vec::new()),
@@ -184,7 +184,7 @@ impl<'a> Workers<'a> {
 
     /// Opens the readers.
     pub(crate) async fn open_readers(&self) -> Result<(), Error> {
-        let readers = try_join_all((0..self.servers.jobs).map(|_| self.servers.reader())).await?;
+        let readers = try_join_all((0..self.servers.streams).map(|_| self.servers.reader())).await?;
         locked(&self.readers).extend(readers);
         Ok(())
     }
