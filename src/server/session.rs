@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::{MaybeDone, TryFuture, maybe_done, try_join_all};
 use tokio::task::JoinHandle;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, CopyInSink, CopyOutStream, Row, Statement, ToStatement};
 
 use crate::error::{ConnectError, Error, Failure, Side};
@@ -217,10 +218,8 @@ impl Session {
         sql: &str,
         params: &[&dyn Param],
     ) -> Result<Vec<Row>, Error> {
-        self.client
-            .query_typed(sql, &typed(params))
-            .await
-            .map_err(|source| self.failed(action, &source))
+        let answer = self.client.query_typed(sql, &typed(params)).await;
+        self.told(action, answer).await
     }
 
     /// Runs one statement that returns exactly one row.
@@ -230,26 +229,20 @@ impl Session {
         sql: &str,
         params: &[&dyn Param],
     ) -> Result<Row, Error> {
-        self.client
-            .query_typed_one(sql, &typed(params))
-            .await
-            .map_err(|source| self.failed(action, &source))
+        let answer = self.client.query_typed_one(sql, &typed(params)).await;
+        self.told(action, answer).await
     }
 
     /// Runs one statement and returns how many rows it touched.
     pub(crate) async fn execute(&self, action: &str, sql: &str, params: &[&dyn Param]) -> Result<u64, Error> {
-        self.client
-            .execute_typed(sql, &typed(params))
-            .await
-            .map_err(|source| self.failed(action, &source))
+        let answer = self.client.execute_typed(sql, &typed(params)).await;
+        self.told(action, answer).await
     }
 
     /// Runs statements separated by semicolons, without parameters and without results.
     pub(crate) async fn batch(&self, action: &str, sql: &str) -> Result<(), Error> {
-        self.client
-            .batch_execute(sql)
-            .await
-            .map_err(|source| self.failed(action, &source))
+        let answer = self.client.batch_execute(sql).await;
+        self.told(action, answer).await
     }
 
     /// Sends all statements at once and waits for their ends in order; the first that fails is the error. Each is
@@ -310,6 +303,20 @@ impl Session {
     ) -> Result<CopyInSink<Bytes>, Error> {
         let started = self.client.copy_in(statement).await;
         started.map_err(|source| self.failed(action, &source))
+    }
+
+    /// What a statement has come to. Of those that are on their way together, one that was refused because another had failed before it
+    /// lets whoever waits for that one say why.
+    async fn told<T>(&self, action: &str, answer: Result<T, tokio_postgres::Error>) -> Result<T, Error> {
+        match answer {
+            Ok(answer) => Ok(answer),
+            Err(source) => {
+                if source.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION) {
+                    tokio::task::yield_now().await;
+                }
+                Err(self.failed(action, &source))
+            }
+        }
     }
 
     /// The error of a call that this session's streams made.
