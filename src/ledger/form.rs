@@ -14,19 +14,24 @@ struct Table {
     columns: &'static [Column],
     /// What it is searched by.
     key: [&'static str; 2],
+    /// Statements that follow its creation.
+    settings: &'static str,
 }
 
 const LOADS: Table = Table {
     name: "load",
     columns: &LOAD,
     key: ["schema_name", "id"],
+    settings: "",
 };
 
-/// What has landed in each transaction of the loads.
+/// What has landed in each transaction of the loads; rows are deleted from it, which a publication of all tables allows only where
+/// they can be told apart.
 const ROWS: Table = Table {
     name: "landed",
     columns: &LANDED,
     key: ["load_id", "table_oid"],
+    settings: "; ALTER TABLE schemaferry.landed REPLICA IDENTITY FULL",
 };
 
 /// A column of a table.
@@ -193,10 +198,11 @@ impl Table {
         let (name, key) = (self.name, self.key);
         format!(
             "CREATE TABLE IF NOT EXISTS schemaferry.{name} ({}); \
-             CREATE INDEX IF NOT EXISTS {name}_{} ON schemaferry.{name} ({})",
+             CREATE INDEX IF NOT EXISTS {name}_{} ON schemaferry.{name} ({}){}",
             columns.join(", "),
             key[0],
-            key.join(", ")
+            key.join(", "),
+            self.settings
         )
     }
 

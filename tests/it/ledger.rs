@@ -199,3 +199,13 @@ fn rows_that_are_lost_during_a_run_are_missed() {
         );
     }
 }
+
+#[test]
+fn a_publication_of_all_tables_takes_the_ledgers_rows_too() {
+    let rig = Rig::new("CREATE SCHEMA s; CREATE TABLE s.t AS SELECT 1 AS a");
+    rig.at_target("CREATE PUBLICATION everything FOR ALL TABLES");
+    let worker = rig.worker("s").env("ACCEPT", "publications");
+    for _ in 0..2 {
+        assert_exit(&worker.run(), 0);
+    }
+}
