@@ -55,8 +55,8 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "search",
-        "CREATE TABLE t (a tsvector, b tsquery);
-         INSERT INTO t VALUES ('fat:2A cat:3', 'fat & !(rat | cat:*)')",
+        "CREATE TABLE t (a tsvector, b tsquery, c tsquery[]);
+         INSERT INTO t VALUES ('fat:2A cat:3', 'fat & !(rat | cat:*)', NULL), ('', '', '{\"\"}')",
     ),
     (
         "ranges",

@@ -4,6 +4,7 @@
 -- $3 text[]: extensions that have the same version on both sides
 -- unsafe: a type that must not travel in binary form; null if all may. OIDs and what stands for them differ between
 -- servers (reg* types would arrive as something else, without an error); types without binary functions cannot;
+-- servers before 18 do not take an empty tsquery;
 -- arrays and composites of types of one's own are refused by targets before 15; another version of an extension may
 -- have another form.
 -- rows_per_page: as the statistics have it, a guess where there are none; no page holds more than 291.
@@ -53,7 +54,7 @@ WITH RECURSIVE relation AS (
        OR p.typnamespace = 'pg_catalog'::pg_catalog.regnamespace
           AND p.typname IN ('regclass', 'regtype', 'regproc', 'regprocedure', 'regoper', 'regoperator', 'regrole',
                             'regnamespace', 'regconfig', 'regdictionary', 'regcollation', 'regdatabase',
-                            'xid', 'cid', 'tid')
+                            'xid', 'cid', 'tid', 'tsquery')
        OR $2 < 15 AND p.oid >= 16384
        OR e.extname <> ALL ($3)
     GROUP BY t.root
