@@ -26,11 +26,13 @@ pub(crate) async fn rows(
     let Some(first) = sessions.first() else {
         return Err(Error::Internal("no session is there to scan".to_owned()));
     };
-    let (small, large): (Vec<_>, Vec<_>) = tables
+    let blocks = heaps(first, tables.iter().map(|(table, _)| table.oid).collect()).await?;
+    // What has no blocks has no rows; an unlogged table has none on a standby, where reading it is an error.
+    let filled = tables
         .iter()
         .copied()
-        .partition(|(table, _)| table.size_bytes <= SMALL_BYTES);
-    let blocks = heaps(first, large.iter().map(|(table, _)| table.oid).collect()).await?;
+        .filter(|(table, _)| blocks.get(&table.oid) != Some(&0));
+    let (small, large): (Vec<_>, Vec<_>) = filled.partition(|(table, _)| table.size_bytes <= SMALL_BYTES);
     let mut statements: Vec<Vec<String>> = Vec::new();
     for (table, moment) in large {
         let blocks = blocks
@@ -68,7 +70,8 @@ pub(crate) async fn rows(
         Ok(counts.collect::<Vec<(u32, Rows)>>())
     })
     .await?;
-    let mut sums: BTreeMap<u32, Rows> = BTreeMap::new();
+    let none = tables.iter().map(|(table, _)| (table.oid, Rows::default()));
+    let mut sums: BTreeMap<u32, Rows> = none.collect();
     for (oid, rows) in counted.concat() {
         let sum = sums.entry(oid).or_default();
         *sum = sum.and(rows);

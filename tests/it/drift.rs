@@ -335,8 +335,14 @@ fn a_source_with_another_history_tells_nothing() {
     let cluster: &'static Cluster = Box::leak(Box::new(cluster));
     let rig = Rig::on(cluster, rig.target, TABLE);
     assert_exit(&after(&rig, || cluster.restart()), 0);
-    // As a standby it has the same history, as long as it is not promoted.
+    // As a standby it has the same history, as long as it is not promoted, but no rows of what is unlogged.
+    rig.at_source("CREATE SCHEMA u; CREATE UNLOGGED TABLE u.t AS SELECT 1 AS k");
+    let unlogged = rig.worker("u").env("ACCEPT", "unlogged-on-standby");
+    assert_exit(&unlogged.run(), 0);
     assert_exit(&after(&rig, || cluster.demote(true)), 0);
+    assert_exit(&unlogged.clone().arg("drift").run(), 65);
+    assert_exit(&unlogged.arg("refresh").run(), 0);
+    assert_eq!(rig.at_target("SELECT count(*) FROM u.t"), "0");
     cluster.psql("postgres", "SELECT pg_promote()");
     says(&rig.worker("s").arg("drift").run(), "another timeline");
     assert_exit(&after(&rig, || ()), 0);
