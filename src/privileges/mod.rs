@@ -42,7 +42,8 @@ pub(crate) async fn close(target: &Session, carried: &Carried, config: &Config) 
     for word in ["NO FORCE", "ENABLE"] {
         acts.extend(policies::row_security(carried, word, |_| None));
     }
-    run(target, "close the tables", &acts).await
+    run(target, "close the tables", &acts).await?;
+    keep(target, &config.schemas).await
 }
 
 /// Takes everything in the schemas for the user, as a load has it until its end, and lets tables' owners write all rows. The user has
@@ -59,7 +60,24 @@ pub(crate) async fn take(target: &Session, schemas: &Schemas) -> Result<(), Erro
         })
         .collect();
     acts.extend(policies::row_security(&found, "NO FORCE", |_| None));
-    run(target, "take the objects", &acts).await
+    run(target, "take the objects", &acts).await?;
+    keep(target, schemas).await
+}
+
+/// Lets the user do everything with what it owns, until privileges are brought in line.
+async fn keep(target: &Session, schemas: &Schemas) -> Result<(), Error> {
+    let sql = include_str!("sql/withheld.sql");
+    let rows = target
+        .query("look what is withheld", sql, &[&schemas.names()])
+        .await?;
+    let acts: Vec<Act> = rows
+        .iter()
+        .map(|row| Act {
+            role: None,
+            statement: row.get(0),
+        })
+        .collect();
+    run(target, "take the rights of an owner", &acts).await
 }
 
 /// Gives everything to whom it belongs, and compares. Returns what was left out.

@@ -90,6 +90,36 @@ fn owners_and_grants_arrive_and_the_next_load_replaces_them() {
 }
 
 #[test]
+fn owners_may_have_taken_rights_from_themselves() {
+    for rig in Rig::of_both_majors() {
+        let worker = aurora_like(&rig, "lean");
+        rig.at_source(&roles("lean"));
+        rig.at_source(
+            "CREATE SCHEMA s AUTHORIZATION lean_owner; SET ROLE lean_owner; GRANT USAGE ON SCHEMA s TO lean_reader;
+             CREATE TABLE s.log (id serial, v int); INSERT INTO s.log (v) VALUES (1); GRANT SELECT ON s.log, s.log_id_seq TO lean_reader;
+             REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON s.log FROM lean_owner; REVOKE UPDATE, USAGE ON s.log_id_seq FROM lean_owner;
+             CREATE FUNCTION s.twice(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 2 * $1'; REVOKE ALL ON FUNCTION s.twice FROM PUBLIC, lean_owner;
+             CREATE AGGREGATE s.total(int) (SFUNC = int4pl, STYPE = int)",
+        );
+        rig.at_target(&roles("lean"));
+        // From the user, too, default privileges take them.
+        rig.at_target(
+            "CREATE ROLE lean_reader; GRANT lean_owner TO lean_master; ALTER DEFAULT PRIVILEGES FOR ROLE lean_master REVOKE ALL ON TABLES FROM lean_master;
+             ALTER DEFAULT PRIVILEGES FOR ROLE lean_master REVOKE ALL ON SEQUENCES FROM lean_master",
+        );
+        let refresh = worker.clone().arg("refresh").env("REFRESH", "only");
+        for (again, rows) in [(&worker, "1"), (&worker, "2"), (&refresh, "2")] {
+            assert_exit(&again.run(), 0);
+            assert_eq!(rig.at_target(ACCESS), rig.at_source(ACCESS));
+            assert_eq!(rig.at_target("SELECT count(*) FROM s.log"), rows);
+            rig.at_source(
+                "DELETE FROM s.log WHERE v = 2; INSERT INTO s.log (v) VALUES (2); UPDATE s.log SET v = v",
+            );
+        }
+    }
+}
+
+#[test]
 fn without_privileges_everything_belongs_to_the_user_and_row_security_stays() {
     for rig in Rig::of_both_majors() {
         let worker = aurora_like(&rig, "skip").env("PRIVILEGES", "skip");
@@ -242,5 +272,27 @@ fn each_missing_privilege_is_named_alone() {
         let output = guest.clone().arg(command).run();
         assert_exit(&output, 77);
         assert!(output.last().to_string().contains(expected), "{}", output.last());
+    }
+}
+
+#[test]
+fn rows_that_are_hidden_from_the_user_are_named_before_what_follows() {
+    let rig = Rig::new("");
+    let worker = aurora_like(&rig, "veil");
+    rig.at_source(&roles("veil"));
+    rig.at_source(
+        "CREATE SCHEMA s AUTHORIZATION veil_owner; SET ROLE veil_owner; CREATE TABLE s.t (id serial); CREATE TABLE s.u (id serial);
+         INSERT INTO s.t VALUES (1); ALTER TABLE s.t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; CREATE POLICY p ON s.t TO veil_other USING (true);
+         RESET ROLE; ALTER ROLE veil_reader SUPERUSER",
+    );
+    rig.at_target(&roles("veil"));
+    rig.at_target("GRANT veil_owner, veil_other TO veil_master");
+    assert_exit(&worker.run(), 0);
+    let verify = worker.arg("verify");
+    for _ in 0..10 {
+        let output = verify.run();
+        assert_exit(&output, 77);
+        let reason = text(output.last(), "reason");
+        assert!(reason.contains("row-level security policy"), "{reason}");
     }
 }

@@ -14,10 +14,15 @@ WITH namespace AS (
 ), privileged (classid, objid, why) AS (
     SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass::oid, p.oid, 'is of language ' || l.lanname
     FROM routine p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
-    WHERE NOT l.lanpltrusted AND l.lanname <> 'sql'
+    -- Every aggregate is of language internal.
+    WHERE NOT l.lanpltrusted AND l.lanname <> 'sql' AND p.prokind <> 'a'
       -- Functions that come with a range type belong to it.
       AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
                       WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'i')
+    UNION ALL
+    SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid, 'has a state of type internal'
+    FROM routine p JOIN pg_catalog.pg_aggregate a ON a.aggfnoid = p.oid
+    WHERE 'pg_catalog.internal'::pg_catalog.regtype IN (a.aggtranstype, a.aggmtranstype)
     UNION ALL
     SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid, 'is leakproof' FROM routine p WHERE p.proleakproof
     UNION ALL
