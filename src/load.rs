@@ -275,7 +275,7 @@ impl Filling<'_> {
                 contents.reduced_to(&refresh.kept),
             ),
         };
-        let id = snapshot.mark.id.clone();
+        let (id, path) = (snapshot.mark.id.clone(), contents.code.path.clone());
         let transfer = Transfer {
             unit,
             endpoints,
@@ -305,7 +305,7 @@ impl Filling<'_> {
             Error::unless_equal(refresh.strangers(target, landed, progress).await?)?;
         }
         progress.enter(Phase::Privileges);
-        let given = privileges::apply(target, &self.read.carried, adopted, config);
+        let given = privileges::apply(target, &self.read.carried, adopted, (config, &path));
         progress.not_carried(given.await?);
         Ok((standing.with_access(target, loads).await?, noted))
     }

@@ -6,6 +6,7 @@
 mod acts;
 mod carried;
 mod compare;
+mod filled;
 mod policies;
 
 pub(crate) use carried::{Carried, Requirement, read};
@@ -13,10 +14,12 @@ pub(crate) use compare::compare;
 
 use std::collections::BTreeSet;
 
+use crate::catalogue::code::SearchPath;
 use crate::config::{Config, Privileges, SchemaName, Schemas};
 use crate::error::Error;
 use crate::privileges::acts::{Act, default_grants, grants, run};
 use crate::privileges::compare::differences;
+use crate::privileges::filled::Filled;
 use crate::privileges::policies::{differing_policies, secure};
 use crate::server::quoting::quote_ident;
 use crate::server::session::Session;
@@ -80,12 +83,12 @@ async fn keep(target: &Session, schemas: &Schemas) -> Result<(), Error> {
     run(target, "take the rights of an owner", &acts).await
 }
 
-/// Gives everything to whom it belongs, and compares. Returns what was left out.
+/// Gives everything to whom it belongs, fills as their owners what depends on who fills it, and compares. Returns what was left out.
 pub(crate) async fn apply(
     target: &Session,
     carried: &Carried,
     adopted: &BTreeSet<SchemaName>,
-    config: &Config,
+    (config, path): (&Config, &SearchPath),
 ) -> Result<Vec<String>, Error> {
     let carried = carried.clone().mapped(&config.role_map);
     match config.privileges {
@@ -95,9 +98,11 @@ pub(crate) async fn apply(
                 .query_one("ask for the user", "SELECT current_user::text", &[])
                 .await?
                 .get(0);
+            let filled = Filled::empty(target, &config.schemas).await?;
             let take_back = lend(target, &carried, &config.schemas).await?;
             give(target, &carried, adopted, config, &user).await?;
             let left_out = secure(target, &carried, &config.schemas, false).await?;
+            filled.again(target, path).await?;
             // As long as the schemas are ours.
             let found = read(target, &config.schemas).await?;
             let mut differing = differing_policies(target, &carried, &found).await?;

@@ -3,7 +3,7 @@
 use testbed::Worker;
 use testbed::cluster::PASSWORD;
 
-use crate::rig::{Rig, assert_exit, text};
+use crate::rig::{METHODS, Rig, assert_exit, text};
 
 /// The target's user: NOSUPERUSER, CREATEDB, CREATEROLE, owner of the database; and a reader on the source.
 /// Roles are shared by all tests of a cluster, so each test takes a prefix of its own.
@@ -294,5 +294,48 @@ fn rows_that_are_hidden_from_the_user_are_named_before_what_follows() {
         assert_exit(&output, 77);
         let reason = text(output.last(), "reason");
         assert!(reason.contains("row-level security policy"), "{reason}");
+    }
+}
+
+/// Materialized views whose rows depend on who fills them, and what they hold.
+const FILLED: &str = "CREATE SCHEMA s AUTHORIZATION show_owner; GRANT USAGE, CREATE ON SCHEMA s TO show_other, show_third; GRANT USAGE ON SCHEMA s TO show_reader;
+     SET ROLE show_owner; CREATE TABLE s.t AS SELECT i AS id, chr(96 + i) AS tenant FROM generate_series(1, 3) i; GRANT SELECT ON s.t TO show_other;
+     ALTER TABLE s.t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON s.t FOR SELECT TO show_other USING (tenant > 'a');
+     SET ROLE show_other; CREATE MATERIALIZED VIEW s.seen AS SELECT * FROM s.t; CREATE MATERIALIZED VIEW s.a_count AS SELECT count(*) FROM s.seen; CREATE UNIQUE INDEX ON s.seen (id);
+     CREATE FUNCTION s.counted() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM s.t'; CREATE MATERIALIZED VIEW s.by_function AS SELECT s.counted();
+     CREATE VIEW s.me AS SELECT current_user::text AS me; CREATE MATERIALIZED VIEW s.by_view AS SELECT * FROM s.me; GRANT SELECT ON s.by_view, s.seen TO show_reader; RESET ROLE";
+const FOUND: &str = "SELECT (SELECT array_agg(id ORDER BY id) FROM s.seen), (TABLE s.a_count), (TABLE s.by_function), (TABLE s.by_view)";
+
+#[test]
+fn materialized_views_hold_what_their_owners_may_see() {
+    for rig in Rig::of_both_majors() {
+        let worker = aurora_like(&rig, "show");
+        rig.at_source(&roles("show"));
+        rig.at_source(FILLED);
+        rig.at_source("ALTER ROLE show_reader BYPASSRLS; GRANT pg_read_all_data TO show_reader");
+        rig.at_target(&roles("show"));
+        rig.at_target("CREATE ROLE show_reader; GRANT show_owner, show_other, show_third TO show_master");
+        for method in METHODS {
+            let output = worker.clone().env("METHOD", method).run();
+            assert_exit(&output, 0);
+            assert_eq!(rig.at_target(FOUND), "{2,3}|2|2|show_other");
+            assert_eq!(rig.at_target(ACCESS), rig.at_source(ACCESS));
+        }
+        assert_exit(&worker.run(), 0);
+        rig.at_source("INSERT INTO s.t VALUES (4, 'd')");
+        assert_exit(&worker.clone().arg("refresh").env("REFRESH", "only").run(), 0);
+        assert_eq!(rig.at_target(FOUND), "{2,3,4}|3|3|show_other");
+        // Nobody sees by way of an owner what that owner may not read.
+        rig.at_source("CREATE MATERIALIZED VIEW s.denied AS SELECT * FROM s.t; ALTER MATERIALIZED VIEW s.denied OWNER TO show_third");
+        let output = worker.run();
+        assert_exit(&output, 77);
+        let reason = text(output.last(), "reason");
+        assert!(
+            reason.contains("\"denied\" as its owner \"show_third\""),
+            "{reason}"
+        );
+        rig.at_source("SET ROLE show_owner; GRANT SELECT ON s.t TO show_third");
+        assert_exit(&worker.run(), 0);
+        assert_eq!(rig.at_target("SELECT count(*) FROM s.denied"), "0");
     }
 }
