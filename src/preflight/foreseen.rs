@@ -99,6 +99,11 @@ fn of<'a>(foreseen: &'a [Foreseen], needs: &'a str) -> impl Iterator<Item = &'a 
 }
 
 fn refuse_unmet(foreseen: &[Foreseen], lz4: bool, lacking: &[String], answers: &mut Answers) {
+    let misplaced: Vec<String> = of(foreseen, "order").map(|one| one.object.clone()).collect();
+    if !misplaced.is_empty() {
+        let some = word::some_of(&misplaced, NAMED_MAX, ", ");
+        answers.note("not carried", format!("order of columns of {some}"));
+    }
     let unmet = foreseen.iter().filter(|one| match one.needs.as_str() {
         "lz4" => !lz4,
         "cast" => lacking.contains(&one.object),

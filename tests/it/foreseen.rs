@@ -317,3 +317,31 @@ fn hints_are_those_of_the_service() {
         assert!(text(found, "found").ends_with(kind), "{found}");
     }
 }
+
+#[test]
+fn rows_whose_columns_would_change_places_are_refused() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; SET search_path = s; CREATE TABLE parent (a int); CREATE TABLE child (b int) INHERITS (parent); ALTER TABLE parent ADD x int;
+         CREATE TABLE heir (y int) INHERITS (child); CREATE TABLE even (a int, z int) INHERITS (parent); CREATE TABLE two (b int, a int, x int); ALTER TABLE two INHERIT parent;
+         INSERT INTO child VALUES (1, 2, 3); CREATE VIEW v AS SELECT c FROM child c",
+    );
+    let worker = rig.worker("s");
+    let output = worker.run();
+    assert_exit(&output, 0);
+    let places = serde_json::json!(["order of columns of s.child, s.heir, s.two"]);
+    assert_eq!(output.last()["not_carried"], places);
+    assert_eq!(rig.at_target("SELECT a, b, x FROM s.child"), "1|2|3");
+    for (holds, dropped) in [
+        ("CREATE TABLE s.hold (r s.child)", "DROP TABLE s.hold"),
+        ("CREATE TYPE s.pair AS (a int, r s.heir[])", "DROP TYPE s.pair"),
+        ("CREATE DOMAIN s.rows AS s.two", "DROP DOMAIN s.rows"),
+    ] {
+        rig.at_source(holds);
+        let output = worker.run();
+        assert_exit(&output, 78);
+        let reason = text(output.last(), "reason");
+        assert!(reason.contains("inherited columns do not come first"), "{reason}");
+        assert_eq!(rig.at_target("SELECT count(*) FROM s.child"), "1");
+        rig.at_source(dropped);
+    }
+}

@@ -1,8 +1,8 @@
 -- What of the schemas a target may refuse, and would only when the old load is gone.
 -- $1 text[]: schemas
 -- needs: what the target has to offer: superuser, lz4, a cast (its identity is the object's); for all others nothing helps,
--- because pg_dump cannot carry it: state.
-WITH namespace AS (
+-- because pg_dump cannot carry it: state. Or it harms nobody who names columns: order.
+WITH RECURSIVE namespace AS (
     SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = ANY ($1)
 ), member AS (
     SELECT d.classid, d.objid FROM pg_catalog.pg_depend d WHERE d.deptype = 'e'
@@ -50,6 +50,25 @@ WITH namespace AS (
     JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
     WHERE c.relnamespace IN (SELECT oid FROM namespace) AND p.relnamespace IN (SELECT oid FROM namespace)
       AND c.relkind IN ('r', 'p', 'f')
+), misplaced (oid) AS (
+    -- pg_dump writes what a table inherits before what it has of its own, parent by parent; what inherits from it has the same.
+    SELECT p.attrelid
+    FROM (SELECT a.attrelid,
+                 pg_catalog.row_number() OVER (PARTITION BY a.attrelid ORDER BY a.attnum) AS stands,
+                 pg_catalog.row_number() OVER (PARTITION BY a.attrelid ORDER BY i.inhseqno, i.attnum, a.attnum) AS comes
+          FROM pg_catalog.pg_class c
+          JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+          LEFT JOIN LATERAL (
+              SELECT h.inhseqno, p.attnum
+              FROM pg_catalog.pg_inherits h JOIN pg_catalog.pg_attribute p ON p.attrelid = h.inhparent AND p.attname = a.attname
+              WHERE h.inhrelid = c.oid AND p.attnum > 0
+              ORDER BY h.inhseqno
+              LIMIT 1) i ON true
+          WHERE c.relnamespace IN (SELECT oid FROM namespace) AND NOT c.relispartition
+            AND EXISTS (SELECT 1 FROM pg_catalog.pg_inherits h WHERE h.inhrelid = c.oid)) AS p
+    WHERE p.stands <> p.comes
+    UNION
+    SELECT h.inhrelid FROM misplaced m JOIN pg_catalog.pg_inherits h ON h.inhparent = m.oid
 )
 SELECT 'superuser' AS needs, i.type || ' ' || i.identity AS object, p.why AS reason, '' AS hint
 FROM privileged p, LATERAL pg_catalog.pg_identify_object(p.classid, p.objid, 0) i
@@ -75,6 +94,22 @@ FROM child h
 JOIN pg_catalog.pg_constraint k ON k.conrelid = h.inhrelid AND k.contype = 'c' AND k.convalidated AND k.coninhcount > 0
 JOIN pg_catalog.pg_constraint p ON p.conrelid = h.inhparent AND p.contype = 'c' AND p.conname = k.conname
 WHERE NOT (pg_catalog.to_jsonb(p) ->> 'conenforced')::pg_catalog.bool
+
+UNION ALL
+SELECT 'order', m.oid::pg_catalog.regclass::text, '', '' FROM misplaced m
+
+UNION ALL
+-- A value of a row holds its columns by their places.
+SELECT 'state', i.type || ' ' || i.identity,
+       pg_catalog.format('holds rows of %s, where inherited columns do not come first', c.oid::pg_catalog.regclass), ''
+FROM misplaced m
+JOIN pg_catalog.pg_class c ON c.oid = m.oid
+JOIN pg_catalog.pg_type t ON t.oid = c.reltype
+JOIN pg_catalog.pg_depend d
+  ON d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid IN (t.oid, t.typarray) AND d.deptype = 'n'
+LEFT JOIN pg_catalog.pg_class h ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND h.oid = d.objid
+CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) i
+WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass OR h.relkind IN ('r', 'p', 'm', 'c', 'f')
 
 UNION ALL
 SELECT 'lz4', pg_catalog.format('column %s.%I', a.attrelid::pg_catalog.regclass, a.attname), 'is compressed with lz4',
