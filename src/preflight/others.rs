@@ -10,6 +10,7 @@ use crate::lock;
 use crate::preflight::outlook::{Needed, Outlook};
 use crate::preflight::references::references;
 use crate::preflight::{Answers, Purpose, Questions};
+use crate::server::session::Session;
 use crate::word;
 
 const CHECK: &str = "other schemas";
@@ -35,6 +36,9 @@ pub(super) async fn ask(
     }
     // Afterwards: what was on its way before may be there now, which is never the other way round.
     let mut lacking = lacking(questions, answers, wanted).await?;
+    for (schema, kind) in unlike(questions, wanted).await? {
+        lacking.entry(schema).or_default().push(kind);
+    }
     for (schema, known) in needed {
         let objects = lacking.remove(schema);
         let mut outlook = known.outlook(objects.is_some());
@@ -140,6 +144,63 @@ async fn lacking(
         answers.refuse(CHECK, Refused::denied(Side::Target, reason, hint));
     }
     Ok(lacking)
+}
+
+/// Types that the target has, and whose values are made of something else there, each with its schema.
+async fn unlike(
+    questions: &Questions<'_>,
+    wanted: &BTreeSet<(String, String, String)>,
+) -> Result<Vec<(String, String)>, Error> {
+    let types = wanted.iter().filter(|(_, kind, _)| kind == "type");
+    let types: Vec<&String> = types.map(|(.., identity)| identity).collect();
+    if types.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (sessions, unit) = (questions.sessions, questions.config.schemas.names());
+    let (here, there) = tokio::try_join!(
+        made_of(&sessions.source, &types),
+        made_of(&sessions.target, &types)
+    )?;
+    let mut unlike = Vec::new();
+    for (identity, made) in here {
+        let differs = there.get(&identity).is_some_and(|there| !made.is_taken_by(there));
+        // A type of the unit's own comes with it.
+        if differs && !unit.contains(&made.schema.as_str()) {
+            unlike.push((made.schema, format!("type {identity} as it is on the source")));
+        }
+    }
+    Ok(unlike)
+}
+
+/// What values of a type are made of.
+struct MadeOf {
+    schema: String,
+    is_enum: bool,
+    parts: Vec<String>,
+}
+
+impl MadeOf {
+    /// Whether a type that is made so takes all of its values for what they are.
+    fn is_taken_by(&self, other: &Self) -> bool {
+        if self.is_enum && other.is_enum {
+            self.parts.iter().all(|label| other.parts.contains(label))
+        } else {
+            self.parts == other.parts
+        }
+    }
+}
+
+async fn made_of(session: &Session, types: &[&String]) -> Result<BTreeMap<String, MadeOf>, Error> {
+    let sql = include_str!("sql/made_of.sql");
+    let rows = session
+        .query("look what types are made of", sql, &[&types])
+        .await?;
+    let made = |row: &tokio_postgres::Row| MadeOf {
+        schema: row.get("schema"),
+        is_enum: row.get("is_enum"),
+        parts: row.get("parts"),
+    };
+    Ok(rows.iter().map(|row| (row.get("identity"), made(row))).collect())
 }
 
 /// In which order to move, or, where they need each other, what to move together.

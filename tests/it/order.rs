@@ -245,3 +245,43 @@ fn schemas_that_need_each_other_do_not_wait_for_each_other() {
         "{hint}"
     );
 }
+
+#[test]
+fn what_values_are_made_of_elsewhere_has_to_be_there_first() {
+    let rig = Rig::new(
+        "CREATE SCHEMA e; CREATE TYPE e.mood AS ENUM ('sad', 'ok'); CREATE TYPE e.pair AS (p int, m e.mood); CREATE DOMAIN e.pairs AS e.pair[];
+         CREATE SCHEMA s; CREATE TABLE s.t (v e.pairs); CREATE TABLE s.still AS SELECT 1 AS a; INSERT INTO s.t VALUES (ARRAY['(1,ok)'::e.pair])",
+    );
+    let worker = rig.worker("s");
+    assert_exit(&rig.worker("e").run(), 0);
+    assert_exit(&worker.run(), 0);
+    for (change, undone, kind) in [
+        (
+            "ALTER TYPE e.pair RENAME ATTRIBUTE p TO q",
+            "ALTER TYPE e.pair RENAME ATTRIBUTE q TO p",
+            "e.pair",
+        ),
+        ("ALTER TYPE e.mood ADD VALUE 'great'", "", "e.mood"),
+    ] {
+        rig.at_source(change);
+        for worker in [
+            worker.clone().arg("check"),
+            worker.clone().arg("refresh"),
+            worker.clone(),
+        ] {
+            let output = worker.run();
+            assert_exit(&output, 78);
+            let reason = text(output.last(), "reason");
+            assert!(
+                reason.contains(&format!("lacks type {kind} as it is on the source"))
+                    && reason.contains("move it first: SCHEMA_NAME=e"),
+                "{reason}"
+            );
+        }
+        assert_eq!(rig.at_target("SELECT count(*) FROM s.t, s.still"), "1");
+        rig.at_source(undone);
+    }
+    // What the target has beside is in nobody's way.
+    rig.at_target("ALTER TYPE e.mood ADD VALUE 'great'; ALTER TYPE e.mood ADD VALUE 'more'");
+    assert_exit(&worker.run(), 0);
+}
