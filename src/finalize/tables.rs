@@ -5,6 +5,9 @@ use crate::error::{self, Error, Refused, Side};
 use crate::server::quoting::quote_ident;
 use crate::server::session::Session;
 
+/// The first release in which VACUUM needs that privilege, which an owner may have taken from itself; it passes over a table without.
+const MAINTAIN_SINCE: u32 = 17;
+
 /// A table whose rows may not be frozen.
 #[derive(Debug)]
 pub(super) struct Unfrozen {
@@ -38,11 +41,25 @@ impl Unfrozen {
     pub(super) async fn freeze(&self, session: &Session) -> Result<(), Error> {
         let table = self.relation.quoted();
         let action = format!("freeze {table}");
-        // VACUUM is allowed neither in a transaction nor among other statements.
-        if let Some(owner) = &self.owner {
-            let role = format!("SET ROLE {}", quote_ident(owner));
-            session.batch(&action, &role).await?;
+        let own = || "RESET ROLE".to_owned();
+        let role = self
+            .owner
+            .as_ref()
+            .map_or_else(own, |owner| format!("SET ROLE {}", quote_ident(owner)));
+        session.batch(&action, &role).await?;
+        if session.major() >= MAINTAIN_SINCE {
+            let sql = "SELECT pg_catalog.has_table_privilege(t.oid, 'MAINTAIN') IS FALSE, pg_catalog.quote_ident(current_user) \
+                       FROM (SELECT pg_catalog.to_regclass($1)::oid) AS t (oid)";
+            let row = session.query_one(&action, sql, &[&table]).await?;
+            if row.get(0) {
+                return Err(Error::Refused(Refused::denied(
+                    Side::Target,
+                    format!("{table} may not be vacuumed"),
+                    format!("GRANT MAINTAIN ON TABLE {table} TO {}", row.get::<_, String>(1)),
+                )));
+            }
         }
+        // VACUUM is allowed neither in a transaction nor among other statements.
         session
             .batch(&action, &format!("VACUUM (FREEZE) {table}"))
             .await?;
@@ -52,6 +69,9 @@ impl Unfrozen {
     /// Why it is not frozen, where an error is about it alone: the others go on.
     pub(super) fn refused(&self, error: Error) -> Result<Refused, Error> {
         const INSUFFICIENT_PRIVILEGE: &str = "42501";
+        if let Error::Refused(refused) = error {
+            return Ok(refused);
+        }
         if error.sqlstate() == Some(INSUFFICIENT_PRIVILEGE) {
             let reason = error::chain(&error);
             return Ok(Refused::denied(Side::Target, reason, &self.permits));
