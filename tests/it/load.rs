@@ -115,12 +115,19 @@ fn rows_of_extensions_stay_where_they_are() {
         "CREATE SCHEMA s; CREATE EXTENSION hstore SCHEMA s; CREATE TABLE s.conf (a int); INSERT INTO s.conf VALUES (1); CREATE TABLE s.t (a int); INSERT INTO s.t VALUES (1);
          ALTER EXTENSION hstore ADD TABLE s.conf; UPDATE pg_extension SET extconfig = ARRAY['s.conf'::regclass::oid], extcondition = ARRAY[''] WHERE extname = 'hstore'",
     );
+    rig.at_source("REVOKE EXECUTE ON FUNCTION s.hstore(text, text) FROM PUBLIC");
     for method in METHODS {
         let worker = rig
             .worker("s")
             .env("METHOD", method)
             .env("ACCEPT", "extension-rows");
-        assert_exit(&worker.run(), 0);
+        let output = worker.run();
+        assert_exit(&output, 0);
+        let left_out = output.last()["not_carried"].to_string();
+        assert!(
+            left_out.contains("grants on members of extension hstore"),
+            "{left_out}"
+        );
         assert_eq!(
             rig.at_target("SELECT to_regclass('s.conf') IS NULL, count(*) FROM s.t"),
             "t|1",

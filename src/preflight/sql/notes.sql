@@ -93,6 +93,16 @@ FROM pg_catalog.pg_foreign_data_wrapper w
 JOIN function f ON f.oid IN (w.fdwhandler, w.fdwvalidator)
 WHERE (w.oid, 'pg_catalog.pg_foreign_data_wrapper'::pg_catalog.regclass::oid) NOT IN (SELECT m.objid, m.classid FROM member m)
 UNION
+SELECT 'grants on members of extension', e.extname::text
+FROM (SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid, p.proacl FROM pg_catalog.pg_proc p
+      WHERE p.pronamespace IN (SELECT u.oid FROM unit u)
+      UNION ALL
+      SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, r.oid, r.relacl FROM relation r) AS o (class, oid, acl)
+JOIN pg_catalog.pg_depend d ON d.classid = o.class AND d.objid = o.oid AND d.deptype = 'e'
+JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+LEFT JOIN pg_catalog.pg_init_privs i ON i.classoid = o.class AND i.objoid = o.oid AND i.objsubid = 0
+WHERE o.acl IS DISTINCT FROM i.initprivs
+UNION
 SELECT 'disabled triggers of foreign key', pg_catalog.format('%I of %s', k.conname, k.conrelid::pg_catalog.regclass)
 FROM pg_catalog.pg_trigger t
 JOIN relation r ON r.oid = t.tgrelid
