@@ -152,14 +152,15 @@ async fn unlike(
     wanted: &BTreeSet<(String, String, String)>,
 ) -> Result<Vec<(String, String)>, Error> {
     let types = wanted.iter().filter(|(_, kind, _)| kind == "type");
-    let types: Vec<&String> = types.map(|(.., identity)| identity).collect();
+    let (schemas, types): (Vec<&String>, Vec<&String>) =
+        types.map(|(schema, _, identity)| (schema, identity)).unzip();
     if types.is_empty() {
         return Ok(Vec::new());
     }
     let (sessions, unit) = (questions.sessions, questions.config.schemas.names());
     let (here, there) = tokio::try_join!(
-        made_of(&sessions.source, &types),
-        made_of(&sessions.target, &types)
+        made_of(&sessions.source, &types, &schemas),
+        made_of(&sessions.target, &types, &schemas)
     )?;
     let mut unlike = Vec::new();
     for (identity, made) in here {
@@ -190,10 +191,14 @@ impl MadeOf {
     }
 }
 
-async fn made_of(session: &Session, types: &[&String]) -> Result<BTreeMap<String, MadeOf>, Error> {
+async fn made_of(
+    session: &Session,
+    types: &[&String],
+    schemas: &[&String],
+) -> Result<BTreeMap<String, MadeOf>, Error> {
     let sql = include_str!("sql/made_of.sql");
     let rows = session
-        .query("look what types are made of", sql, &[&types])
+        .query("look what types are made of", sql, &[&types, &schemas])
         .await?;
     let made = |row: &tokio_postgres::Row| MadeOf {
         schema: row.get("schema"),

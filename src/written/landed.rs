@@ -73,10 +73,14 @@ pub(crate) async fn written_by_others(
     progress: &Progress,
 ) -> Result<Vec<Relation>, Error> {
     let landed = ledger::transactions(target, loads).await?;
-    let is_told = |(table, known): &(&catalogue::Table, &baseline::Table)| {
-        known.rows == 0 || landed.contains_key(&table.oid)
-    };
-    let (told, untold): (Vec<_>, Vec<_>) = tables.iter().copied().partition(is_told);
+    let unknown = parts(tables, &landed)
+        .into_iter()
+        .filter(|part| part.rows > 0 && part.xids.is_empty());
+    let unknown: BTreeSet<u32> = unknown.flat_map(|part| part.tables).collect();
+    let (untold, told): (Vec<_>, Vec<_>) = tables
+        .iter()
+        .copied()
+        .partition(|(table, _)| unknown.contains(&table.oid));
     if !untold.is_empty() {
         let names: Vec<String> = untold.iter().map(|(table, _)| table.relation.quoted()).collect();
         let names = word::some_of(&names, NAMED_MAX, ", ");

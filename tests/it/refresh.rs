@@ -485,7 +485,13 @@ fn what_somebody_else_has_written_to_the_target_is_told_without_counters() {
     assert_exit(&refresh.run(), 73);
     assert_exit(&worker.run(), 0);
     rig.at_target("ALTER TYPE x.e RENAME VALUE 'a' TO 'z'");
-    assert_exit(&refresh.run(), 73);
+    let refused = refresh.run();
+    assert_exit(&refused, 78);
+    let reason = text(refused.last(), "reason");
+    assert!(
+        reason.contains("lacks type x.e as it is on the source"),
+        "{reason}"
+    );
 }
 
 #[test]

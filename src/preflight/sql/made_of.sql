@@ -1,10 +1,10 @@
 -- What values of some types are made of, and of the types within these.
--- $1 text[]: the types as pg_identify_object names them
+-- $1 text[]: the types as pg_identify_object names them, $2 text[]: their schemas, which need not be open to the user
 -- parts: labels of an enum, attributes of a composite type in their order, what a domain is over; none of what is known by name alone
 WITH RECURSIVE type (oid) AS (
-    SELECT pg_catalog.to_regtype(i.identity)::oid
-    FROM pg_catalog.unnest($1::text[]) AS i (identity)
-    WHERE pg_catalog.to_regtype(i.identity) IS NOT NULL
+    SELECT t.oid
+    FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+    WHERE n.nspname = ANY ($2) AND pg_catalog.format_type(t.oid, NULL) = ANY ($1)
     UNION
     SELECT u.oid
     FROM type t
