@@ -41,11 +41,10 @@ impl Unfrozen {
     pub(super) async fn freeze(&self, session: &Session) -> Result<(), Error> {
         let table = self.relation.quoted();
         let action = format!("freeze {table}");
-        let own = || "RESET ROLE".to_owned();
-        let role = self
-            .owner
-            .as_ref()
-            .map_or_else(own, |owner| format!("SET ROLE {}", quote_ident(owner)));
+        let role = match &self.owner {
+            Some(owner) => format!("SET ROLE {}", quote_ident(owner)),
+            None => "RESET ROLE".to_owned(),
+        };
         session.batch(&action, &role).await?;
         if session.major() >= MAINTAIN_SINCE {
             let sql = "SELECT pg_catalog.has_table_privilege(t.oid, 'MAINTAIN') IS FALSE, pg_catalog.quote_ident(current_user) \

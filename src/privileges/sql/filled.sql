@@ -6,6 +6,8 @@ WITH RECURSIVE reads (top, oid) AS (
     SELECT c.oid, c.oid
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = ANY ($1) AND c.relkind = 'm' AND c.relispopulated
+      AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend e
+                      WHERE e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND e.objid = c.oid AND e.deptype = 'e')
     UNION
     SELECT r.top, d.refobjid
     FROM reads r
