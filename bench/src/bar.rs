@@ -117,21 +117,40 @@ fn speed(results: &Results<'_>) -> Vec<Goal> {
     ]
 }
 
-fn refreshes(results: &Results<'_>) -> [Goal; 2] {
-    let goal = |what, set, least| Goal {
+fn refreshes(results: &Results<'_>) -> [Goal; 4] {
+    let faster = |what, set, least| Goal {
         what,
         wanted: Wanted::AtLeast(least),
         unit: " times",
         found: results.ratio(set, &[word::COPY], &[word::REFRESH]),
     };
+    let thrifty = |what, set| Goal {
+        what,
+        wanted: Wanted::AtMost(1.05),
+        unit: " times",
+        found: results.set(set).and_then(bytes_against_what_was_written),
+    };
     [
-        goal("refresh-1: a refresh faster than a load", "refresh-1", 10.0),
-        goal(
+        faster("refresh-1: a refresh faster than a load", "refresh-1", 10.0),
+        thrifty(
+            "refresh-1: bytes on the line against those of new rows",
+            "refresh-1",
+        ),
+        faster(
             "refresh-documents: a refresh faster than a load",
             "refresh-documents",
             50.0,
         ),
+        thrifty(
+            "refresh-documents: bytes on the line against those of new rows",
+            "refresh-documents",
+        ),
     ]
+}
+
+fn bytes_against_what_was_written(measured: &Measured) -> Option<f64> {
+    let figure = |bytes: Option<u64>| Some(f64::from(u32::try_from(bytes? / 1000).ok()?));
+    Some(figure(measured.carried)? / figure(measured.data.written)?)
 }
 
 fn crowd(results: &Results<'_>) -> Goal {

@@ -21,10 +21,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use nix::sys::statvfs::statvfs;
+use testbed::proxy::Line;
 use testbed::{Cluster, Server};
 
 use crate::cost::Cost;
-use crate::sets::{Data, SETS, Set};
+use crate::sets::{Data, SETS, Set, Way};
 use crate::tools::{How, Sides, TOOLS, Tool, word};
 
 /// The database on both sides, and the schema in it.
@@ -136,6 +137,8 @@ struct Measured {
     set: &'static Set,
     data: Data,
     rows: Vec<Row>,
+    /// Bytes that came from the source in one more refresh, which is not timed because they are counted.
+    carried: Option<u64>,
 }
 
 /// What one tool did: the costs of its rounds, or why there are none.
@@ -227,11 +230,27 @@ fn measure(set: &'static Set, options: &Options, source: &Cluster, target: &Clus
         }
     }
     drop(sides);
+    let refreshed = rows.iter().find(|row| row.tool.word == word::REFRESH);
+    let carried = refreshed.and_then(|row| carried(row.tool, [source, target], &data));
     for cluster in [source, target] {
         drop_database(cluster);
     }
     target.psql("postgres", &format!("DROP DATABASE IF EXISTS {LOADED}"));
-    Measured { set, data, rows }
+    Measured {
+        set,
+        data,
+        rows,
+        carried,
+    }
+}
+
+/// What comes from the source when a tool is run once more, through a proxy that counts it.
+fn carried(tool: &Tool, [source, target]: [&Cluster; 2], data: &Data) -> Option<u64> {
+    let way = Way {
+        line: Some(Line::default()),
+        tls: false,
+    };
+    run(tool, &Sides::new(source, target, way), data).ok()?.carried
 }
 
 /// Loads what is to be refreshed later, and keeps it.
@@ -343,7 +362,9 @@ mod tests {
                 size: "1 MB".to_owned(),
                 tables: 1,
                 fingerprint: String::new(),
+                written: Some(100_000),
             },
+            carried: Some(104_000),
             rows: seconds
                 .iter()
                 .map(|(word, seconds)| Row {
@@ -374,6 +395,17 @@ mod tests {
         assert!(line("than pgcopydb").contains("| at least 1.25 times | 1.20 times | **no** |"));
         assert!(line("servers alone").contains("not measured"));
         assert!(line("documents").contains("not measured"));
+        assert!(line("bytes on the line").contains("not measured"));
+    }
+
+    #[test]
+    fn the_bytes_of_a_refresh_are_held_against_those_that_were_written() {
+        let text = bar::table(&bar::goals(&[measured("refresh-1", &[("refresh", Some(1))])]));
+        let line = text.lines().find(|line| line.contains("bytes on the line"));
+        assert!(
+            line.unwrap()
+                .contains("| at most 1.05 times | 1.04 times | yes |")
+        );
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(crate) fn draw(measured: &[Measured]) -> String {
 
 /// One set; where the next begins.
 fn group(text: &mut String, measured: &Measured, top: u32) -> u32 {
-    let Measured { set, data, rows } = measured;
+    let Measured { set, data, rows, .. } = measured;
     writeln!(
         text,
         "<text x=\"{MARGIN}\" y=\"{}\" font-size=\"15\" font-weight=\"600\">{}: {}, tables: {}</text>",

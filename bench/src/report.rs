@@ -44,7 +44,7 @@ const NONE: &str = "–";
 
 /// One set's table; ratios are to the original pipe.
 pub(crate) fn table(measured: &Measured) -> String {
-    let Measured { set, data, rows } = measured;
+    let Measured { set, data, rows, .. } = measured;
     let turns = set.way.line.map(|_| TURNS);
     let columns: Vec<&str> = COLUMNS.into_iter().chain(turns).collect();
     let mut text = format!(

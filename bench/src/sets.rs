@@ -1,6 +1,8 @@
 //! The data sets: one file each in `sets/`, which makes the schema `bench`.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use testbed::Cluster;
@@ -126,6 +128,8 @@ pub(crate) struct Data {
     pub(crate) size: String,
     pub(crate) tables: u32,
     pub(crate) fingerprint: String,
+    /// Bytes of the rows that were written after the load, as COPY sends them.
+    pub(crate) written: Option<u64>,
 }
 
 impl Set {
@@ -182,8 +186,12 @@ impl Set {
 
     /// Writes to it.
     pub(crate) fn change(&self, source: &Cluster, scale: f64) -> Data {
+        let first = source.psql(DATABASE, "SELECT pg_current_xact_id()");
         run(source, scale, &self.file().with_extension("change.sql"));
-        Data::of(source)
+        Data {
+            written: Some(written(source, &first)),
+            ..Data::of(source)
+        }
     }
 
     fn file(&self) -> PathBuf {
@@ -221,8 +229,29 @@ impl Data {
             size: ask("pg_size_pretty(sum(pg_table_size(oid)))"),
             tables: ask("count(*)").parse().unwrap(),
             fingerprint: fingerprint(source).unwrap(),
+            written: None,
         }
     }
+}
+
+/// What COPY sends of the rows that were written by this transaction and later ones.
+fn written(source: &Cluster, first: &str) -> u64 {
+    let copies = source.psql(
+        DATABASE,
+        &format!(
+            "SELECT format('COPY (SELECT * FROM ONLY %s WHERE age(xmin) <= age(''{first}''::xid)) TO STDOUT (FORMAT binary);', \
+             oid::regclass) FROM pg_class WHERE relkind = 'r' AND relnamespace::regnamespace::text ~ '^{SCHEMA}'"
+        ),
+    );
+    let mut psql = source
+        .client("psql", DATABASE)
+        .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", &copies])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let bytes = io::copy(&mut psql.stdout.take().unwrap(), &mut io::sink()).unwrap();
+    assert!(psql.wait().unwrap().success(), "what was written can't be read");
+    bytes
 }
 
 /// A query for every table: its name, its rows, and a hash over them in any order. Columns are taken by name, because
