@@ -1,6 +1,8 @@
 # schemaferry by Terraform: what deploy/template.yaml makes of a cluster, a task definition, a state machine and its
-# report, for whoever deploys everything this way. The worker reads both secrets itself; schedule, dashboard, saved queries
-# and endpoints are the template's alone.
+# report, for whoever deploys everything this way. The worker reads both secrets itself. The template's alone are: schedule,
+# subscription by mail, alarm and rule on executions that fail or end without a report; dashboard, metrics, saved queries,
+# log and traces of executions; endpoints, a security group of its own, public addresses; the logins injected and iam; rights
+# to keys of one's own; how long the log is kept, and how large a task's disk is.
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -32,6 +34,7 @@ locals {
     JOBS                 = tostring(var.jobs)
     BUILD_JOBS           = var.build_jobs
     MAINTENANCE_WORK_MEM = var.maintenance_work_mem
+    VERIFY               = var.verify
     PRIVILEGES           = var.privileges
     ROLE_MAP             = var.role_map
     ACCEPT               = var.accept
@@ -89,6 +92,7 @@ resource "aws_cloudwatch_log_group" "workers" {
 
 resource "aws_ecs_task_definition" "worker" {
   family                   = var.name
+  skip_destroy             = true
   requires_compatibilities = ["FARGATE"]
   network_mode             = "awsvpc"
   cpu                      = var.cpu

@@ -78,7 +78,7 @@ resource "aws_iam_role_policy" "states" {
       {
         Effect    = "Allow"
         Action    = "ecs:RunTask"
-        Resource  = aws_ecs_task_definition.worker.arn
+        Resource  = "${aws_ecs_task_definition.worker.arn_without_revision}:*"
         Condition = { ArnEquals = { "ecs:cluster" = aws_ecs_cluster.this.arn } }
       },
       {

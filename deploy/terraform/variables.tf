@@ -64,7 +64,7 @@ variable "max_concurrency" {
 }
 
 variable "window_seconds" {
-  description = "After this time no attempt begins"
+  description = "After this time no attempt begins, and what is under way ends with 75"
   type        = number
   default     = 86400
 }
@@ -97,6 +97,12 @@ variable "maintenance_work_mem" {
   description = "Memory of one build of an index on the target, such as 256MB; auto looks at the target"
   type        = string
   default     = "auto"
+}
+
+variable "verify" {
+  description = "What is compared before a load counts as complete, and by the command verify: rows, hash or none"
+  type        = string
+  default     = "rows"
 }
 
 variable "privileges" {

@@ -345,16 +345,24 @@ const CASES: &[Case] = &[
         "TaskDefinition is inactive",
     ),
     (
-        "no_capacity_ever",
-        |_| Fate::Refused("AmazonECS.Unknown", "RESOURCE:CAPACITY"),
-        ("refused-by-ecs", 1, None),
-        "RESOURCE:CAPACITY",
+        "no_interface",
+        |n| {
+            let reason =
+                "Unexpected EC2 error while attempting to Create Network Interface: RequestLimitExceeded";
+            if n <= 2 {
+                Fate::NeverStarts(reason)
+            } else {
+                Fate::Undisturbed
+            }
+        },
+        ("ok", 1, OK),
+        "",
     ),
-    // Spot has none for as long as it is asked, nine times; then on demand is.
+    // Spot has none for as long as it is asked, six times; then on demand is.
     (
         "no_spot",
         |n| {
-            if n <= 9 {
+            if n <= 6 {
                 Fate::Refused("AmazonECS.Unknown", "RESOURCE:CAPACITY")
             } else {
                 Fate::Undisturbed
@@ -414,21 +422,21 @@ fn every_end_of_a_task_has_its_outcome_and_stops_no_other() {
         "{cause}"
     );
     assert!(!cause.contains("\"fine\""), "{cause}");
-    // Half of 15, 30, 60 …: full jitter of the request's retries; three quarters of 30, 60, 120, 240: attempts.
-    for delay in [7.5, 15.0, 30.0, 60.0, 120.0, 150.0, 22.0, 45.0, 90.0, 180.0] {
+    // Three quarters of 15, 30, 60 …: waits for ECS; of 30, 60, 120, 240: attempts.
+    for delay in [11.0, 22.0, 45.0, 90.0, 180.0, 360.0] {
         assert!(
             execution.waits.contains(&delay),
             "{delay} is not in {:?}",
             execution.waits
         );
     }
-    // The last two attempts are not left to Spot, nor is what Spot has had no capacity for: nine requests and one.
+    // The last two attempts are not left to Spot, nor is what Spot has had no capacity for.
     assert_eq!(
         seen.providers
             .iter()
             .filter(|provider| *provider == "FARGATE")
             .count(),
-        2 * 3 + 9 + 1
+        2 * 3 + 1
     );
     assert!(
         seen.overrides

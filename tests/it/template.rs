@@ -180,6 +180,8 @@ const REFUSED: &[(Pairs, &[&str])] = &[
         &["VpcId is needed", "RouteTables are needed"],
     ),
     (&[("Method", "carrier-pigeon")], &["Method cannot be"]),
+    (&[("Verify", "hash")], &[]),
+    (&[("Verify", "everything")], &["Verify cannot be"]),
 ];
 
 #[test]
@@ -232,7 +234,7 @@ fn the_example_of_an_answer_is_one() {
         .filter_map(|line| line.trim().strip_prefix('"')?.strip_suffix("\","))
         .map(|pair| pair.split_once('=').unwrap())
         .collect();
-    assert_eq!(given.len(), 8);
+    assert_eq!(given.len(), 9);
     let stack = TEMPLATE.deploy(&given).unwrap();
     for (name, value) in given {
         let made = [
@@ -280,6 +282,66 @@ fn a_stack_can_be_made_again() {
     }
 }
 
+/// A server may let in a group that is given, and the endpoints let in the one that is made.
+#[test]
+fn tasks_are_in_the_groups_that_are_given_and_made() {
+    let made = "sg-ferry-TaskSecurityGroup-X1Y2";
+    for (vpc, given, groups) in [
+        ("", "sg-a,sg-b", "sg-a,sg-b".to_owned()),
+        ("vpc-0a1b2c3d", "", made.to_owned()),
+        ("vpc-0a1b2c3d", "sg-a,sg-b", format!("{made},sg-a,sg-b")),
+    ] {
+        let stack = deployed(&[("VpcId", vpc), ("SecurityGroups", given)]).unwrap();
+        let machine = stack.resource("StateMachine").unwrap();
+        assert_eq!(machine["DefinitionSubstitutions"]["SecurityGroups"], groups);
+    }
+}
+
+/// Private names of endpoints are those of the whole VPC: what they do not let in is cut off.
+#[test]
+fn endpoints_let_in_whoever_is_in_the_vpc() {
+    let given = [
+        ("VpcId", "vpc-0a1b2c3d"),
+        ("Endpoints", "create"),
+        ("RouteTables", "rtb-0a1b2c3d"),
+    ];
+    let stack = deployed(&given).unwrap();
+    assert_eq!(stack.of_type("AWS::EC2::VPCEndpoint").len(), 5);
+    let group = stack.resource("EndpointSecurityGroup").unwrap();
+    let ingress = group["SecurityGroupIngress"].as_array().unwrap();
+    assert!(
+        ingress
+            .iter()
+            .all(|rule| rule["FromPort"] == 443 && rule["ToPort"] == 443)
+    );
+    let from: BTreeSet<&str> = ingress
+        .iter()
+        .flat_map(|rule| [text(rule, "CidrIp"), text(rule, "SourceSecurityGroupId")])
+        .filter(|from| !from.is_empty())
+        .collect();
+    let expected = [
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "sg-ferry-TaskSecurityGroup-X1Y2",
+    ];
+    assert_eq!(from, BTreeSet::from(expected));
+}
+
+/// An update leaves the definition that executions have begun with, in the family that the role may run.
+#[test]
+fn an_update_leaves_what_executions_run() {
+    let stack = stack();
+    assert_eq!(stack.reference("TaskDefinition"), DEFINITION_ARN);
+    let machine = stack.resource("StateMachine").unwrap();
+    let given = &machine["DefinitionSubstitutions"]["TaskDefinition"];
+    assert_eq!(given, DEFINITION_ARN);
+    let definition = TEXT.split("\n  TaskDefinition:\n").nth(1).unwrap();
+    let (head, _) = definition.split_once("    Properties:\n").unwrap();
+    assert!(head.contains("UpdateReplacePolicy: Retain\n"), "{head}");
+}
+
 const GROUP: &str = "arn:aws:logs:eu-central-1:123456789012:log-group:ferry-LogGroup-X1Y2";
 const STREAM: &str = "arn:aws:logs:eu-central-1:123456789012:log-group:ferry-LogGroup-X1Y2:log-stream:worker/worker/0123456789abcdef";
 const OTHER_STREAM: &str = "arn:aws:logs:eu-central-1:123456789012:log-group:ferry-LogGroup-X1Y2-other:log-stream:worker/worker/0123456789abcdef";
@@ -288,8 +350,7 @@ const CLUSTER: (&str, &str) = (
     "ecs:cluster",
     "arn:aws:ecs:eu-central-1:123456789012:cluster/ferry-Cluster-X1Y2",
 );
-const DEFINITION_ARN: &str =
-    "arn:aws:ecs:eu-central-1:123456789012:task-definition/ferry-TaskDefinition-X1Y2:1";
+const DEFINITION_ARN: &str = "arn:aws:ecs:eu-central-1:123456789012:task-definition/ferry:1";
 const RULE: &str = "arn:aws:events:eu-central-1:123456789012:rule/StepFunctionsGetEventsForECSTaskRule";
 const TOPIC: &str = "arn:aws:sns:eu-central-1:123456789012:ferry-Topic-X1Y2";
 const TOPIC_KEY: &str = "arn:aws:kms:eu-central-1:123456789012:key/ferry-TopicKey-X1Y2";
@@ -382,9 +443,24 @@ const PERMISSIONS: &[(&str, &str, &str, Pairs, bool)] = &[
     (
         "StateMachineRole",
         "ecs:RunTask",
-        "arn:aws:ecs:eu-central-1:223456789012:task-definition/ferry-TaskDefinition-X1Y2:2",
+        "arn:aws:ecs:eu-central-1:223456789012:task-definition/ferry:2",
         &[CLUSTER],
         false,
+    ),
+    (
+        "StateMachineRole",
+        "ecs:RunTask",
+        "arn:aws:ecs:eu-central-1:123456789012:task-definition/ferry2:1",
+        &[CLUSTER],
+        false,
+    ),
+    // An execution that began before the stack was updated, or before the one after that.
+    (
+        "StateMachineRole",
+        "ecs:RunTask",
+        "arn:aws:ecs:eu-central-1:123456789012:task-definition/ferry:7",
+        &[CLUSTER],
+        true,
     ),
     (
         "StateMachineRole",

@@ -9,14 +9,13 @@ use hcl::Body;
 use hcl::eval::{Context, Evaluate as _, FuncArgs, FuncDef, ParamType};
 use hcl::expr::{Expression, ObjectKey};
 use serde_json::{Map, Value, json};
+use testbed::policy::Call;
 
 use crate::template::{container, deployed};
 
 const MAIN: &str = include_str!("../../deploy/terraform/main.tf");
-const OTHERS: [&str; 2] = [
-    include_str!("../../deploy/terraform/roles.tf"),
-    include_str!("../../deploy/terraform/variables.tf"),
-];
+const ROLES: &str = include_str!("../../deploy/terraform/roles.tf");
+const OTHERS: [&str; 2] = [ROLES, include_str!("../../deploy/terraform/variables.tf")];
 
 /// Values of a block's attribute, as they stand.
 fn attribute<'a>(body: &'a Body, block: &str, labels: &[&str], name: &str) -> &'a Expression {
@@ -86,17 +85,22 @@ fn terraform_runs_the_same_container() {
         json!({"host": host, "port": "", "dbname": "", "user": "", "sslmode": sslmode,
                "sslrootcert": "/etc/ssl/rds.pem", "secret_arn": format!("arn:aws:secretsmanager:eu-central-1:123456789012:secret:{secret}-AbCdEf")})
     };
-    let given = json!({
-        "image": "schemaferry:1", "method": "copy", "jobs": 4, "build_jobs": "auto", "maintenance_work_mem": "auto", "privileges": "keep",
-        "role_map": "", "accept": "", "accept_reason": "", "report_bucket": "", "source_server": side("", "require", "source"),
+    let variables = json!({
+        "image": "schemaferry:1", "method": "copy", "jobs": 4, "build_jobs": "auto", "maintenance_work_mem": "auto", "verify": "hash",
+        "privileges": "keep", "role_map": "", "accept": "", "accept_reason": "", "report_bucket": "", "source_server": side("", "require", "source"),
         "target_server": side("warehouse", "verify-full", "target"),
     });
     let mut context = Context::new();
     functions(&mut context);
-    let stack = deployed(&[("TargetHost", "warehouse"), ("TargetSslMode", "verify-full")]).unwrap();
+    let given = [
+        ("TargetHost", "warehouse"),
+        ("TargetSslMode", "verify-full"),
+        ("Verify", "hash"),
+    ];
+    let stack = deployed(&given).unwrap();
     let expected = uncapitalized(&container(&stack));
     let group = expected["logConfiguration"]["options"]["awslogs-group"].clone();
-    context.declare_var("var", hcl::to_value(&given).unwrap());
+    context.declare_var("var", hcl::to_value(&variables).unwrap());
     context.declare_var(
         "data",
         hcl::value!({ aws_region = { this = { region = "eu-central-1" } } }),
@@ -147,4 +151,58 @@ fn terraform_gives_the_state_machine_all_that_it_asks_for() {
         .filter_map(|block| block.labels.first().map(hcl::BlockLabel::as_str))
         .collect();
     assert_eq!(used, declared);
+}
+
+/// An execution goes on with the revision that it has begun with, whatever is applied meanwhile.
+#[test]
+fn terraform_leaves_what_executions_run() {
+    let main: Body = hcl::from_str(MAIN).unwrap();
+    let labels = ["aws_ecs_task_definition", "worker"];
+    assert_eq!(
+        attribute(&main, "resource", &labels, "skip_destroy"),
+        &Expression::Bool(true)
+    );
+    let roles: Body = hcl::from_str(ROLES).unwrap();
+    let Expression::FuncCall(call) =
+        attribute(&roles, "resource", &["aws_iam_role_policy", "states"], "policy")
+    else {
+        panic!("the policy is no call")
+    };
+    let family = "arn:aws:ecs:eu-central-1:123456789012:task-definition/schemaferry";
+    let arn = |own: &str| json!({"arn": own});
+    let mut context = Context::new();
+    for (name, value) in [
+        (
+            "aws_ecs_task_definition",
+            json!({"worker": {"arn": format!("{family}:1"), "arn_without_revision": family}}),
+        ),
+        ("aws_ecs_cluster", json!({"this": arn("cluster")})),
+        (
+            "aws_iam_role",
+            json!({"execution": arn("execution"), "task": arn("task")}),
+        ),
+        ("aws_cloudwatch_log_group", json!({"workers": arn("group")})),
+        ("aws_sns_topic", json!({"report": arn("topic")})),
+        ("data", json!({"aws_partition": {"this": {"partition": "aws"}}})),
+        (
+            "local",
+            json!({"tasks": "tasks", "here": "eu-central-1:123456789012"}),
+        ),
+    ] {
+        context.declare_var(name, hcl::to_value(&value).unwrap());
+    }
+    let policy: Value = hcl::from_value(call.args[0].evaluate(&context).unwrap()).unwrap();
+    let document = json!({"Policies": [{"PolicyDocument": policy}]});
+    for (resource, allowed) in [
+        (format!("{family}:1"), true),
+        (format!("{family}:7"), true),
+        (format!("{family}2:1"), false),
+    ] {
+        let call = Call {
+            action: "ecs:RunTask",
+            resource: &resource,
+            context: &[("ecs:cluster", "cluster")],
+        };
+        assert_eq!(call.is_allowed_to(&document), allowed, "{resource}");
+    }
 }

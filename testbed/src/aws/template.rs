@@ -150,7 +150,13 @@ impl Stack<'_> {
                 Some(given) => scalar(&self.resolve(given)),
                 None => format!("{STACK}-{name}-X1Y2"),
             },
-            "AWS::ECS::TaskDefinition" => arn("ecs", &format!("task-definition/{STACK}-{name}-X1Y2:1")),
+            "AWS::ECS::TaskDefinition" => {
+                let family = match resource.pointer("/Properties/Family") {
+                    Some(given) => scalar(&self.resolve(given)),
+                    None => format!("{STACK}-{name}-X1Y2"),
+                };
+                arn("ecs", &format!("task-definition/{family}:1"))
+            }
             "AWS::SNS::Topic" => arn("sns", &format!("{STACK}-{name}-X1Y2")),
             "AWS::Serverless::StateMachine" => arn("states", &format!("stateMachine:{name}-X1Y2")),
             "" => panic!("nothing is called {name}"),
