@@ -33,11 +33,17 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// Starts the clusters; `program` is the worker's executable.
+    /// Starts the clusters, both on the distribution's server; `program` is the worker's executable.
     #[must_use]
     pub fn start(program: &Path) -> Self {
         let server = Server::distribution();
-        let [source, target] = [(); 2].map(|()| Cluster::start_with(&server, SETTINGS));
+        Self::between(program, [&server, &server])
+    }
+
+    /// The same on these servers, the source's and the target's.
+    #[must_use]
+    pub fn between(program: &Path, servers: [&Server; 2]) -> Self {
+        let [source, target] = servers.map(|server| Cluster::start_with(server, SETTINGS));
         let proxies = [&source, &target].map(|cluster| {
             cluster.create_database(DATABASE);
             let address = format!("{}:{}", cluster.host(), cluster.port());

@@ -74,6 +74,8 @@ CREATE ROLE by_md5 LOGIN PASSWORD 'testbed';
 
 /// Made for short lives: nothing is flushed to disk.
 const SETTINGS: &[(&str, &str)] = &[
+    // What servers before 14 do not do by themselves.
+    ("password_encryption", "scram-sha-256"),
     // The certificate is for the first alone.
     ("listen_addresses", "127.0.0.1,127.0.0.2"),
     ("fsync", "off"),

@@ -16,6 +16,7 @@ use std::thread;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
+use testbed::Server;
 use testbed::attacks::{ATTACKS, Arena, Attack};
 use testbed::faults::crowd::Crowd;
 use testbed::faults::stage::Stage;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     println!("{}", tally.lock().unwrap().of_the_table());
     play_the_attacks(&options, &program, &tally);
     stop_and_race(&options, &program, &tally);
+    follow(&options, &program, &tally);
     let failures = tally.into_inner().unwrap().failures();
     if failures == 0 {
         println!("\nno row was lost, none was doubled, and every end was the documented one");
@@ -128,19 +130,22 @@ fn title((row, phase, method): &Play) -> String {
     format!("{:?} {:?} {phase} {method}", row.fault, row.side)
 }
 
+/// Plays one thing that is told in a line of its own, if it is wanted and there is time.
+fn attempt(options: &Options, tally: &Mutex<Tally>, what: &str, act: &dyn Fn() -> String) {
+    let started = Instant::now();
+    if !options.has_time() || !options.wants(what) {
+        return;
+    }
+    let said = catch_unwind(AssertUnwindSafe(act));
+    tally.lock().unwrap().add_other(said.is_ok());
+    let said = said.unwrap_or_else(|_| "FAILED".to_owned());
+    println!("{what}: {said} ({:.0} s)", started.elapsed().as_secs_f64());
+}
+
 /// What has nothing to do with servers or networks.
 fn stop_and_race(options: &Options, program: &Path, tally: &Mutex<Tally>) {
     let crowd = Crowd::start(program);
-    let attempt = |what: String, act: &dyn Fn() -> String| {
-        let started = Instant::now();
-        if !options.has_time() || !options.wants(&what) {
-            return;
-        }
-        let said = catch_unwind(AssertUnwindSafe(act));
-        tally.lock().unwrap().add_other(said.is_ok());
-        let said = said.unwrap_or_else(|_| "FAILED".to_owned());
-        println!("{what}: {said} ({:.0} s)", started.elapsed().as_secs_f64());
-    };
+    let attempt = |what: String, act: &dyn Fn() -> String| attempt(options, tally, &what, act);
     for (signal, moments) in [
         (Signal::SIGKILL, options.kills),
         (Signal::SIGTERM, options.kills / OBEYED_SHARE),
@@ -154,21 +159,6 @@ fn stop_and_race(options: &Options, program: &Path, tally: &Mutex<Tally>) {
             )
         });
     }
-    attempt(format!("random work, {} rounds", options.follow), &|| {
-        let has_time = || options.has_time();
-        crowd
-            .followed(options.follow, options.seed, &has_time)
-            .to_string()
-    });
-    attempt(
-        format!("random work on a standby, {} rounds", options.follow),
-        &|| {
-            let has_time = || options.has_time();
-            crowd
-                .followed_on_a_standby(options.follow, options.seed, &has_time)
-                .to_string()
-        },
-    );
     for method in ["copy", "pipe"] {
         for workers in CROWDS {
             attempt(format!("{workers} workers on one schema, {method}"), &|| {
@@ -179,6 +169,38 @@ fn stop_and_race(options: &Options, program: &Path, tally: &Mutex<Tally>) {
         attempt(format!("20 workers on 20 schemas, {method}"), &|| {
             let most = crowd.on_schemas_of_their_own(20, method);
             format!("all ended with 0, at most {most} connections of one on a side")
+        });
+    }
+}
+
+/// Random work, on every pair of servers, from a primary and from a standby that is behind; each has its share of the time.
+fn follow(options: &Options, program: &Path, tally: &Mutex<Tally>) {
+    let servers = Server::all();
+    let rounds = options.follow;
+    let mut plays = Vec::new();
+    for source in &servers {
+        for target in servers.iter().filter(|target| target.major() >= source.major()) {
+            let pair = format!("{} to {}, {rounds} rounds", source.major(), target.major());
+            plays.push((format!("random work, {pair}"), [source, target], false));
+            plays.push((
+                format!("random work on a standby, {pair}"),
+                [source, target],
+                true,
+            ));
+        }
+    }
+    plays.retain(|(what, ..)| options.wants(what));
+    for (number, (what, pair, is_behind)) in plays.iter().enumerate() {
+        let until = options.share_of(plays.len() - number);
+        let has_time = || until.is_none_or(|until| Instant::now() < until);
+        attempt(options, tally, what, &|| {
+            let crowd = Crowd::between(program, *pair);
+            let followed = if *is_behind {
+                crowd.followed_on_a_standby(rounds, options.seed, &has_time)
+            } else {
+                crowd.followed(rounds, options.seed, &has_time)
+            };
+            followed.to_string()
         });
     }
 }

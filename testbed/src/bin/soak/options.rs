@@ -14,7 +14,7 @@ pub(crate) struct Options {
     pub(crate) lanes: usize,
     /// Random moments at which a load is killed.
     pub(crate) kills: usize,
-    /// Rounds of random work that refreshes follow.
+    /// Rounds of random work that refreshes follow, on each pair of servers.
     pub(crate) follow: usize,
     /// Only what has all of these words in its title.
     pub(crate) only: Vec<String>,
@@ -60,5 +60,13 @@ impl Options {
     /// Whether something new may begin.
     pub(crate) fn has_time(&self) -> bool {
         self.until.is_none_or(|until| Instant::now() < until)
+    }
+
+    /// When the first of so many plays that follow on each other has had its share of the time that is left.
+    pub(crate) fn share_of(&self, plays: usize) -> Option<Instant> {
+        let now = Instant::now();
+        let plays = u32::try_from(plays).unwrap_or(u32::MAX);
+        self.until
+            .map(|until| now + until.saturating_duration_since(now) / plays.max(1))
     }
 }
