@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -102,12 +102,12 @@ struct State {
 }
 
 /// The run's progress, shared by everything that takes part in it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Progress {
     started: Instant,
-    bytes: AtomicU64,
-    steps: AtomicU64,
-    state: Mutex<State>,
+    bytes: Arc<AtomicU64>,
+    steps: Arc<AtomicU64>,
+    state: Arc<Mutex<State>>,
 }
 
 impl Progress {
@@ -116,9 +116,9 @@ impl Progress {
         let now = Instant::now();
         Self {
             started: now,
-            bytes: AtomicU64::new(0),
-            steps: AtomicU64::new(0),
-            state: Mutex::new(State {
+            bytes: Arc::default(),
+            steps: Arc::default(),
+            state: Arc::new(Mutex::new(State {
                 phase: Phase::Configure,
                 since: now,
                 done: Vec::new(),
@@ -137,7 +137,7 @@ impl Progress {
                 deferred: Vec::new(),
                 already_complete: false,
                 mail: None,
-            }),
+            })),
         }
     }
 

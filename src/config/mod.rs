@@ -205,6 +205,8 @@ pub(crate) struct Config {
     pub(crate) path: String,
     /// Where ECS describes the task that this worker runs in, if it does.
     pub(crate) metadata_uri: Option<String>,
+    /// Cores that the task may use, once it was asked.
+    pub(crate) task_cores: Option<f64>,
     /// Variables that belong to the other METHOD, noted at the start.
     pub(crate) unused: Vec<String>,
 }
@@ -300,6 +302,7 @@ impl Config {
                 log_format: log_format?,
                 path: own.path.clone().unwrap_or_default(),
                 metadata_uri: own.ecs_container_metadata_uri_v4.clone(),
+                task_cores: None,
                 unused,
             })
         })();

@@ -5,6 +5,7 @@ mod kept;
 mod line;
 mod pace;
 mod pieces;
+mod pump;
 mod rows;
 mod schedule;
 mod statements;
@@ -13,7 +14,8 @@ mod turns;
 mod workers;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use crate::archive::dump::Archive;
 use crate::archive::parts::Division;
@@ -36,6 +38,7 @@ use crate::lock::Lock;
 use crate::privileges::{self, Carried};
 use crate::progress::{Phase, Progress};
 use crate::server::session::Session;
+use crate::server::threads::Threads;
 use crate::server::{ApplicationName, Server, Sides};
 use crate::snapshot::Snapshot;
 use crate::verify::Expected;
@@ -82,32 +85,19 @@ impl Copy<'_> {
         let entries = self.archive.restored(Section::PostData, self.parts);
         let waves = self.kept.map(|kept| &kept.waves);
         let pieces = Pieces::new(&contents, &entries, (terms, waves));
-        let rows = Rows {
-            schemas: &self.config.schemas,
-            tables: &contents.tables,
-            formats: &contents.formats,
-            pieces: pieces.parts(),
-            toast: self.config.toast_compression,
-            has_lz4: contents.features.lz4,
-            code: &contents.code,
-            loads: self.loads,
-            lock: self.lock,
-            progress: self.progress,
-            kept: self.kept,
-            ground: OnceLock::new(),
-            left: Mutex::new(Left::of(pieces.parts())),
-            turns: Turns::new(pieces.turns()),
-        };
+        let rows = self.rows(&contents, &pieces);
         let id = snapshot.mark.id.clone();
         let board = Board::new(pieces.items());
+        let streams = board.pieces(Crew::Streams).min(self.config.jobs.into());
         let servers = Servers {
+            threads: Threads::new(streams, self.config.task_cores),
             sides: self.servers,
             names: self.names,
             snapshot: &id,
             lock_timeout: self.config.lock_timeout,
             without_encoding: contents.features.without_encoding,
             maintenance_work_mem_kb: contents.features.build_memory.each_kb,
-            streams: board.pieces(Crew::Streams).min(self.config.jobs.into()),
+            streams,
             builders: board
                 .pieces(Crew::Builders)
                 .clamp(1, self.config.build_jobs.into()),
@@ -145,6 +135,25 @@ impl Copy<'_> {
         })
     }
 
+    fn rows<'a>(&'a self, contents: &'a Contents, pieces: &Pieces<'_>) -> Rows<'a> {
+        Rows {
+            schemas: &self.config.schemas,
+            tables: &contents.tables,
+            formats: &contents.formats,
+            pieces: pieces.parts(),
+            toast: self.config.toast_compression,
+            has_lz4: contents.features.lz4,
+            code: &contents.code,
+            loads: self.loads,
+            lock: self.lock,
+            progress: self.progress,
+            kept: self.kept,
+            ground: OnceLock::new(),
+            left: Mutex::new(Left::of(pieces.parts())),
+            turns: Arc::new(Turns::new(pieces.turns())),
+        }
+    }
+
     /// Waits for the last row, sets sequences, and gives up what is held on the source: indexes are built without.
     async fn finish_source(
         &self,
@@ -161,7 +170,7 @@ impl Copy<'_> {
         self.progress.enter(Phase::Sequences);
         let (sequences, durable) = tokio::try_join!(
             catalogue::sequences(source, &self.config.schemas),
-            baseline::is_durable(source, &snapshot.mark)
+            baseline::is_durable(source, &snapshot.mark, baseline::DISK_PATIENCE)
         )?;
         let loaded = self.loaded(workers, tables)?;
         let noted = match ground {
@@ -214,7 +223,7 @@ impl Copy<'_> {
         let Some(first) = self.loads.first() else {
             return Ok(());
         };
-        let durable = baseline::is_durable(&snapshot.session, &snapshot.mark).await?;
+        let durable = baseline::is_durable(&snapshot.session, &snapshot.mark, Duration::ZERO).await?;
         // No rows of these are on their way.
         let is_empty = |oid: u32| formats.get(&oid).is_none_or(|format| format.pages == 0);
         let beginning = Baseline {
@@ -362,7 +371,7 @@ impl Features {
         Ok(Self {
             build_memory: memory::of_builds(target, config).await?,
             lz4: catalogue::has_lz4(target).await?,
-            without_encoding: [source, target].iter().all(|side| side.encoding == "SQL_ASCII"),
+            without_encoding: Session::hold_bytes(source, target),
         })
     }
 }

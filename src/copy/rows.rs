@@ -5,11 +5,9 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::pin::pin;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use futures_util::{SinkExt as _, StreamExt as _};
 use tokio_postgres::{CopyInSink, CopyOutStream};
 
 use crate::baseline::Ground;
@@ -18,6 +16,7 @@ use crate::catalogue::code::Code;
 use crate::catalogue::{Format, Relation, Table};
 use crate::config::{Schemas, ToastCompression};
 use crate::copy::kept::Kept;
+use crate::copy::pump::{End, Pump};
 use crate::copy::statements;
 use crate::copy::tasks::{TableIndex, Task, TidRange};
 use crate::copy::turns::{Place, Turns};
@@ -52,7 +51,7 @@ pub(crate) struct Rows<'a> {
     /// What was there before the first row; empty where the source does not tell which server it is.
     pub(crate) ground: OnceLock<Ground>,
     pub(crate) left: Mutex<Left>,
-    pub(crate) turns: Turns,
+    pub(crate) turns: Arc<Turns>,
 }
 
 /// What has not landed yet of the tables that come in several pieces.
@@ -80,8 +79,8 @@ struct Streams<'a> {
     source: &'a Session,
     target: &'a Session,
     place: Place,
-    reading: Copying<'a>,
-    writing: Copying<'a>,
+    reading: Copying,
+    writing: Copying,
 }
 
 impl<'a> Streams<'a> {
@@ -310,31 +309,17 @@ impl Rows<'_> {
         );
         let reads = |error| failed(streams.source, &streams.reading, &reading, &error);
         let writes = |error| failed(streams.target, &streams.writing, &writing, &error);
-        let (mut stream, mut sink) = (pin!(stream), pin!(sink));
-        let turn = self.turns.read(streams.place);
-        let refused = loop {
-            let next = async {
-                turn.comes().await;
-                stream.next().await
-            };
-            let chunk = tokio::select! {
-                biased;
-                () = streams.writing.failed() => break true,
-                chunk = next => chunk,
-            };
-            let Some(chunk) = chunk else { break false };
-            let chunk = chunk.map_err(reads)?;
-            let count = chunk.len();
-            if sink.feed(chunk).await.is_err() {
-                break true;
-            }
-            turn.carried(count);
-            self.progress.add_bytes(name, count);
+        let pump = Pump {
+            writing: streams.writing.clone(),
+            turn: self.turns.read(streams.place),
+            progress: self.progress.clone(),
+            table: name.to_owned(),
         };
-        drop(turn);
-        if refused {
+        let pumping = pump.carry(Box::pin(stream), Box::pin(sink));
+        let (mut sink, ended) = streams.target.thread().run(pumping).await?;
+        if ended.map_err(reads)? == End::Refused {
             // Only this tells why; a stream that was not read to its end must not end well.
-            return Err(match sink.finish().await {
+            return Err(match sink.as_mut().finish().await {
                 Err(error) => writes(error),
                 Ok(rows) => Error::Internal(format!(
                     "the target took {rows} rows of {name} after it had reported an error"
@@ -345,7 +330,7 @@ impl Rows<'_> {
             let lost = Error::Stopped(Stop::SnapshotLost("a reader's connection was closed".to_owned()));
             return Err(told(streams.source, &reading, &streams.reading).unwrap_or(lost));
         };
-        let taken = sink.finish().await.map_err(writes)?;
+        let taken = sink.as_mut().finish().await.map_err(writes)?;
         if sent == taken {
             Ok(taken)
         } else {
@@ -427,14 +412,14 @@ impl Rows<'_> {
 }
 
 /// The driver's error, or what the server had said before it closed the connection.
-fn failed(session: &Session, copying: &Copying<'_>, action: &str, error: &tokio_postgres::Error) -> Error {
+fn failed(session: &Session, copying: &Copying, action: &str, error: &tokio_postgres::Error) -> Error {
     let silent = error.as_db_error().is_none();
     let told = silent.then(|| told(session, action, copying)).flatten();
     told.unwrap_or_else(|| session.failed(action, error))
 }
 
 /// What the server said of a COPY that failed.
-fn told(session: &Session, action: &str, copying: &Copying<'_>) -> Option<Error> {
+fn told(session: &Session, action: &str, copying: &Copying) -> Option<Error> {
     let response = copying.error()?;
     Some(session.failure(action, response.into()))
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -56,9 +56,12 @@ impl Turns {
     }
 
     /// Begins to read at that place.
-    pub(crate) fn read(&self, place: Place) -> Turn<'_> {
+    pub(crate) fn read(self: &Arc<Self>, place: Place) -> Turn {
         self.state().reading.insert(place);
-        Turn { turns: self, place }
+        Turn {
+            turns: Arc::clone(self),
+            place,
+        }
     }
 
     /// All but the first may read so many bytes, and what they have not used before is lost; `None`: as many as they like.
@@ -83,12 +86,12 @@ impl Turns {
 }
 
 /// A stream that reads; dropped, it makes room.
-pub(crate) struct Turn<'a> {
-    turns: &'a Turns,
+pub(crate) struct Turn {
+    turns: Arc<Turns>,
     place: Place,
 }
 
-impl Turn<'_> {
+impl Turn {
     /// Waits until it may read on.
     pub(crate) async fn comes(&self) {
         loop {
@@ -118,7 +121,7 @@ impl Turn<'_> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Turn {
     fn drop(&mut self) {
         self.turns.state().reading.remove(&self.place);
         self.turns.changed.notify_waiters();
@@ -133,11 +136,11 @@ mod tests {
 
     #[test]
     fn the_first_reads_at_any_time_and_the_others_what_is_left() {
-        let turns = Turns::new(HashMap::from([(0, 1), (1, 0)]));
+        let turns = Arc::new(Turns::new(HashMap::from([(0, 1), (1, 0)])));
         let [second, third, first] = [0, 0, 1].map(|table| turns.place(table));
         let places = [first, second, third];
         let [third, first, second] = [places[2], places[0], places[1]].map(|place| turns.read(place));
-        let may_read = |turns: &[&Turn<'_>]| {
+        let may_read = |turns: &[&Turn]| {
             turns
                 .iter()
                 .map(|turn| turn.comes().now_or_never().is_some())

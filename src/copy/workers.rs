@@ -1,7 +1,8 @@
 //! The two crews, which take work from the board until nothing is left: up to JOBS streams, each a session on either side, move
 //! rows; up to BUILD_JOBS sessions on the target build.
 //!
-//! All of them are polled by one task, so that none outlives the load: dropping the future ends everything.
+//! All of them are polled by one task, so that none outlives the load: dropping the future ends everything, bytes on their way on
+//! other threads among it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,6 +24,7 @@ use crate::error::Error;
 use crate::progress::{Phase, Progress, millis};
 use crate::server::keepalive::Traffic;
 use crate::server::session::Session;
+use crate::server::threads::{Thread, Threads};
 use crate::server::{ApplicationName, Server, Sides};
 use crate::snapshot;
 use crate::watchdog;
@@ -45,6 +47,8 @@ pub(crate) enum Work {
 /// Where sessions come from.
 pub(crate) struct Servers<'a> {
     pub(crate) sides: &'a Sides<Server>,
+    /// What drives the streams' sessions, a stream's both by the same thread.
+    pub(crate) threads: Threads,
     pub(crate) names: &'a ApplicationName,
     /// The exported snapshot.
     pub(crate) snapshot: &'a str,
@@ -61,10 +65,16 @@ pub(crate) struct Servers<'a> {
 
 impl Servers<'_> {
     /// A session on the source that reads under the snapshot.
-    async fn reader(&self) -> Result<Session, Error> {
+    async fn reader(&self, thread: &Thread) -> Result<Session, Error> {
         let role = self.names.role("copy");
-        let session =
-            Session::open_for(Traffic::RowsFrom, &self.sides.source, &role, self.lock_timeout).await?;
+        let session = Session::open_for(
+            Traffic::RowsFrom,
+            thread,
+            &self.sides.source,
+            &role,
+            self.lock_timeout,
+        )
+        .await?;
         self.choose_encoding(&session).await?;
         snapshot::import(&session, self.snapshot).await?;
         Ok(session)
@@ -72,21 +82,21 @@ impl Servers<'_> {
 
     /// Both crews' sessions on the target, to be given to [`Workers::work`].
     pub(crate) async fn loaders(&self) -> Result<Vec<(Crew, Session)>, Error> {
-        let streams = (0..self.streams).map(|_| Crew::Streams);
-        let builders = (0..self.builders).map(|_| Crew::Builders);
+        let streams = (0..self.streams).map(|stream| (Crew::Streams, self.threads.of(stream)));
+        let builders = (0..self.builders).map(|_| (Crew::Builders, Thread::OWN));
         try_join_all(
             streams
                 .chain(builders)
-                .map(async |crew| Ok((crew, self.loader(crew).await?))),
+                .map(async |(crew, thread)| Ok((crew, self.loader(crew, &thread).await?))),
         )
         .await
     }
 
     /// A session on the target that loads.
-    async fn loader(&self, crew: Crew) -> Result<Session, Error> {
+    async fn loader(&self, crew: Crew, thread: &Thread) -> Result<Session, Error> {
         let (traffic, role) = (traffic(crew), self.names.role(role(crew)));
         let lock_timeout = watchdog::lock_timeout(self.lock_timeout);
-        let session = Session::open_for(traffic, &self.sides.target, &role, lock_timeout).await?;
+        let session = Session::open_for(traffic, thread, &self.sides.target, &role, lock_timeout).await?;
         self.choose_encoding(&session).await?;
         // What is lost with a crash is loaded again; the ledger's last commit waits for all of it.
         let sql = format!(
@@ -184,7 +194,9 @@ impl<'a> Workers<'a> {
 
     /// Opens the readers.
     pub(crate) async fn open_readers(&self) -> Result<(), Error> {
-        let readers = try_join_all((0..self.servers.streams).map(|_| self.servers.reader())).await?;
+        let readers = (0..self.servers.streams)
+            .map(async |stream| self.servers.reader(&self.servers.threads.of(stream)).await);
+        let readers = try_join_all(readers).await?;
         locked(&self.readers).extend(readers);
         Ok(())
     }
@@ -362,7 +374,7 @@ impl<'a> Workers<'a> {
         if taken.again {
             return self.move_again(loader, taken.piece, task).await;
         }
-        let reader = self.take_reader().await?;
+        let reader = self.take_reader(loader.thread()).await?;
         match self.rows.run(&reader, &loader, task).await {
             Ok(landed) => {
                 locked(&self.readers).push(reader);
@@ -377,9 +389,10 @@ impl<'a> Workers<'a> {
                     "rows are tried once more after all others"
                 );
                 // A session whose COPY failed is not used again.
+                let thread = loader.thread().clone();
                 drop((reader, loader));
                 self.postpone(taken.piece, Postponed::by(error, task.tables().to_vec()), false);
-                self.renewed().await
+                self.renewed(&thread).await
             }
             Err(error) => Err(error),
         }
@@ -397,7 +410,7 @@ impl<'a> Workers<'a> {
             .unwrap_or_default();
         let (mut refused, mut cause) = (Vec::new(), None);
         for table in &left {
-            let reader = self.take_reader().await?;
+            let reader = self.take_reader(loader.thread()).await?;
             match self.rows.again((&reader, &loader), *table, range, named).await {
                 Ok((rows, by_root)) => {
                     locked(&self.readers).push(reader);
@@ -410,7 +423,7 @@ impl<'a> Workers<'a> {
                     named |= statements::is_name_not_found(&error);
                     refused.push(*table);
                     cause.get_or_insert(error);
-                    loader = self.renewed().await?;
+                    loader = self.renewed(&loader.thread().clone()).await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -455,17 +468,21 @@ impl<'a> Workers<'a> {
     }
 
     /// A loader in the place of one whose COPY failed.
-    async fn renewed(&self) -> Result<Session, Error> {
-        let loader = self.servers.loader(Crew::Streams).await?;
+    async fn renewed(&self, thread: &Thread) -> Result<Session, Error> {
+        let loader = self.servers.loader(Crew::Streams, thread).await?;
         loader.compute().await?;
         Ok(loader)
     }
 
-    async fn take_reader(&self) -> Result<Session, Error> {
-        let waiting = locked(&self.readers).pop();
+    async fn take_reader(&self, thread: &Thread) -> Result<Session, Error> {
+        let waiting = {
+            let mut readers = locked(&self.readers);
+            let place = readers.iter().position(|reader| reader.thread().is(thread));
+            place.map(|place| readers.swap_remove(place))
+        };
         match waiting {
             Some(reader) => Ok(reader),
-            None => self.servers.reader().await,
+            None => self.servers.reader(thread).await,
         }
     }
 

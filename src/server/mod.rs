@@ -10,6 +10,7 @@ pub(crate) mod quoting;
 pub(crate) mod reframe;
 pub(crate) mod session;
 pub(crate) mod settings;
+pub(crate) mod threads;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;

@@ -21,6 +21,7 @@ use crate::server::parameter::{Param, typed};
 use crate::server::quoting::quote_literal;
 use crate::server::reframe::Seen;
 use crate::server::settings::{Dialect, LC_MESSAGES};
+use crate::server::threads::Thread;
 use crate::server::{Server, connect, settings};
 
 /// An open session. Dropping it closes the connection.
@@ -30,6 +31,7 @@ pub(crate) struct Session {
     client: Client,
     driver: JoinHandle<()>,
     seen: Arc<Seen>,
+    thread: Thread,
     /// The backend's process id, as `pg_stat_activity` shows it.
     pub(crate) pid: i32,
     /// `server_version_num`, such as 150018.
@@ -47,17 +49,25 @@ impl Session {
         application_name: &str,
         lock_timeout: Option<Duration>,
     ) -> Result<Self, Error> {
-        Self::open_for(Traffic::Statements, server, application_name, lock_timeout).await
+        Self::open_for(
+            Traffic::Statements,
+            &Thread::OWN,
+            server,
+            application_name,
+            lock_timeout,
+        )
+        .await
     }
 
-    /// As [`Self::open`], for what is to pass on it. Rows that are read come in frames of up to 64 KiB, however long each is.
+    /// As [`Self::open`], for what is to pass on it, driven by that thread. Rows that are read come in frames of up to 64 KiB, however long each is.
     pub(crate) async fn open_for(
         traffic: Traffic,
+        thread: &Thread,
         server: &Server,
         application_name: &str,
         lock_timeout: Option<Duration>,
     ) -> Result<Self, Error> {
-        let session = Self::connected(server, application_name, traffic).await?;
+        let session = Self::connected(server, application_name, (traffic, thread)).await?;
         let settings = settings::of_session(traffic, lock_timeout);
         connect::within(server, session.prepare_for(server, settings, true)).await
     }
@@ -65,18 +75,25 @@ impl Session {
     /// As [`Self::open`], wherever the name leads and whether or not the run still has its lock: for what only looks at the run's
     /// own backends and ends them.
     pub(crate) async fn open_anywhere(server: &Server, application_name: &str) -> Result<Self, Error> {
-        let session = Self::connected(server, application_name, Traffic::Statements).await?;
+        let session = Self::connected(server, application_name, (Traffic::Statements, &Thread::OWN)).await?;
         let settings = settings::of_session(Traffic::Statements, None);
         connect::within(server, session.prepare_for(server, settings, false)).await
     }
 
-    async fn connected(server: &Server, application_name: &str, traffic: Traffic) -> Result<Self, Error> {
-        let connected = connect::connect(server, application_name, traffic).await?;
+    async fn connected(
+        server: &Server,
+        application_name: &str,
+        (traffic, thread): (Traffic, &Thread),
+    ) -> Result<Self, Error> {
+        let (to, name) = (server.clone(), application_name.to_owned());
+        let connecting = async move { connect::connect(&to, &name, traffic).await };
+        let connected = thread.run(connecting).await??;
         Ok(Self {
             side: server.side,
             client: connected.client,
             driver: connected.driver,
             seen: connected.seen,
+            thread: thread.clone(),
             pid: 0,
             version: 0,
             encoding: String::new(),
@@ -193,6 +210,11 @@ impl Session {
         self.version / 10_000
     }
 
+    /// Whether both sides hold bytes of no encoding, which then must not be taken for UTF-8.
+    pub(crate) fn hold_bytes(source: &Self, target: &Self) -> bool {
+        [source, target].iter().all(|side| side.encoding == "SQL_ASCII")
+    }
+
     /// What the server lets other clients of this user set.
     pub(crate) fn dialect(&self) -> Dialect {
         Dialect {
@@ -201,8 +223,13 @@ impl Session {
         }
     }
 
+    /// What drives its connection.
+    pub(crate) fn thread(&self) -> &Thread {
+        &self.thread
+    }
+
     /// What the server has sent, as it passed.
-    pub(crate) fn seen(&self) -> &Seen {
+    pub(crate) fn seen(&self) -> &Arc<Seen> {
         &self.seen
     }
 

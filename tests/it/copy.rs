@@ -1,19 +1,20 @@
 //! METHOD=copy alone: one snapshot, cut tables, compression, memory, connections.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 use std::process::Stdio;
-use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use testbed::proxy::Line;
 use testbed::{Proxy, warehouse};
 
 use crate::rig::{METHODS, Rig, assert_exit, text};
-use crate::slow::{PATIENCE, wait_for_phase};
+use crate::slow::wait_for_phase;
 
 /// Rows of 70 MB that the source does not compress.
 const LARGE: &str =
-    "CREATE SCHEMA s; CREATE TABLE s.large (id int, v text); ALTER TABLE s.large ALTER v SET STORAGE PLAIN;
+    "CREATE SCHEMA s; CREATE TABLE s.large (id int, v text) WITH (autovacuum_enabled = off); ALTER TABLE s.large ALTER v SET STORAGE PLAIN;
      INSERT INTO s.large SELECT i, repeat(md5(i::text), 200) FROM generate_series(1, 11000) i;
      CREATE TABLE s.other (id int); INSERT INTO s.other SELECT generate_series(1, 1000)";
 
@@ -239,6 +240,76 @@ fn bytes_without_an_encoding_arrive_as_they_are() {
 }
 
 #[test]
+fn rows_and_definitions_are_written_in_the_same_encoding() {
+    let rig = Rig::new("");
+    for (cluster, name, encoding) in [
+        (rig.source, "bytes_of_utf8", "SQL_ASCII"),
+        (rig.source, "from_latin1", "LATIN1"),
+        (rig.target, "to_latin1", "LATIN1"),
+        (rig.target, "to_latin9", "LATIN9"),
+        (rig.target, "to_bytes", "SQL_ASCII"),
+    ] {
+        let sql = format!("CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0");
+        cluster.psql("postgres", &sql);
+    }
+    for database in ["bytes_of_utf8", "from_latin1"] {
+        rig.source.psql(
+            database,
+            "CREATE SCHEMA s; CREATE TABLE s.t (id int, größe text DEFAULT 'müde'); INSERT INTO s.t VALUES (1); CREATE VIEW s.v AS SELECT * FROM s.t WHERE größe = 'müde'",
+        );
+    }
+    for method in METHODS {
+        for (from, to) in [
+            ("bytes_of_utf8", "to_latin1"),
+            ("from_latin1", "to_latin9"),
+            ("from_latin1", "to_bytes"),
+        ] {
+            let worker = rig.worker("s").env("METHOD", method);
+            let output = worker.env("SOURCE_DBNAME", from).env("TARGET_DBNAME", to).run();
+            assert_exit(&output, 0);
+            assert_eq!(
+                rig.target.psql(to, "SELECT count(*) FROM s.v"),
+                "1",
+                "{method} {from} {to}"
+            );
+        }
+        let bytes = rig.source.psql("bytes_of_utf8", r"CREATE SCHEMA IF NOT EXISTS b; DROP TABLE IF EXISTS b.t; CREATE TABLE b.t (v text); INSERT INTO b.t VALUES (E'\xe4')");
+        assert_eq!(bytes, "");
+        let output = rig
+            .worker("b")
+            .env("METHOD", method)
+            .env("SOURCE_DBNAME", "bytes_of_utf8")
+            .run();
+        assert_exit(&output, 65);
+    }
+}
+
+#[test]
+fn the_ledger_says_why_a_load_has_ended_in_any_encoding() {
+    let rig = Rig::new("CREATE SCHEMA s; CREATE TABLE s.t (v text); INSERT INTO s.t VALUES ('10 €')");
+    rig.target.psql(
+        "postgres",
+        "CREATE DATABASE ledger_in_latin1 ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0",
+    );
+    let ask = |sql: &str| rig.target.psql("ledger_in_latin1", sql);
+    let worker = rig.worker("s").env("TARGET_DBNAME", "ledger_in_latin1");
+    for (variable, value) in [("RUN_ID", "night–1"), ("ACCEPT_REASON", "ok – by me")] {
+        let output = worker.clone().env(variable, value).run();
+        assert_exit(&output, 78);
+        assert!(
+            text(output.last(), "reason").contains("LATIN1"),
+            "{}",
+            output.stdout
+        );
+    }
+    assert_exit(&worker.run(), 65);
+    let ended = "SELECT summary ->> 'exit', summary ->> 'reason' LIKE '%\"...\"%' FROM schemaferry.load ORDER BY id DESC LIMIT 1";
+    assert_eq!(ask(ended), "65|t");
+    rig.at_source("UPDATE s.t SET v = '10 £'");
+    assert_exit(&worker.run(), 0);
+}
+
+#[test]
 fn another_encoding_becomes_utf8_names_and_hashes_included() {
     let rig = Rig::new("");
     rig.source.psql(
@@ -436,6 +507,35 @@ fn tables_that_a_function_names_anywhere_are_known() {
     }
 }
 
+#[test]
+fn rows_are_carried_by_as_many_threads_as_there_are_cores_and_streams() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; CREATE TABLE s.a (v text); ALTER TABLE s.a ALTER v SET STORAGE EXTERNAL; CREATE TABLE s.b (LIKE s.a INCLUDING ALL);
+         INSERT INTO s.a SELECT repeat(md5(i::text), 30000) FROM generate_series(1, 60) i; INSERT INTO s.b TABLE s.a",
+    );
+    let running = rig.worker("s").env("JOBS", "2").env("SPLIT", "never").spawn();
+    let threads = format!("/proc/{}/task", running.pid());
+    // Nanoseconds that each was at work.
+    let mut worked: HashMap<OsString, u64> = HashMap::new();
+    // A process that has ended has no directory to be in.
+    while fs::metadata(format!("/proc/{}/cwd/.", running.pid())).is_ok() {
+        for thread in fs::read_dir(&threads).unwrap().flatten() {
+            let told = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
+            if let Some(nanoseconds) = told.split(' ').next().and_then(|told| told.parse().ok()) {
+                worked.insert(thread.file_name(), nanoseconds);
+            }
+        }
+        std::thread::yield_now();
+    }
+    let main = OsString::from(running.pid().to_string());
+    assert_exit(&running.wait(), 0);
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let carrying = worked
+        .iter()
+        .filter(|(thread, nanoseconds)| **thread != main && **nanoseconds > 5_000_000);
+    assert_eq!(carrying.count(), if cores == 1 { 0 } else { 2 }, "{worked:?}");
+}
+
 /// Bytes a second of a line that is narrower than any server is slow.
 const NARROW: u64 = 4_000_000;
 
@@ -454,12 +554,9 @@ fn over_a_narrow_line_one_table_lands_after_the_other() {
     let running = rig.worker("s").env("JOBS", "2").source_through(&proxy).spawn();
     wait_for_phase(&running, "pre-data");
     let before = proxy.carried().to_client;
-    let until = Instant::now() + PATIENCE;
     let table = rig.at_source("SELECT 's.indexed'::regclass::oid");
     let landed = format!("SELECT count(*) FROM schemaferry.landed WHERE table_oid = {table}");
-    while rig.at_target(&landed) == "0" {
-        assert!(Instant::now() < until, "the table has not landed");
-    }
+    rig.wait_for_target(&landed, |count| count != "0");
     let carried = proxy.carried().to_client - before;
     running.signal(Signal::SIGKILL);
     let killed = running.wait();

@@ -1,7 +1,5 @@
 //! A worker that is killed when it says something to the target.
 
-use std::time::Instant;
-
 use nix::sys::signal::Signal;
 use testbed::proxy::Line;
 use testbed::{Proxy, Worker};
@@ -30,10 +28,7 @@ impl<'a> Cut<'a> {
             let sql = format!(
                 "SELECT count(baseline) >= {landed} FROM schemaferry.landed WHERE load_id = (SELECT max(id) FROM schemaferry.load)"
             );
-            let until = Instant::now() + PATIENCE;
-            while self.rig.at_target(&sql) != "t" {
-                assert!(Instant::now() < until, "fewer than {landed} tables have landed");
-            }
+            self.rig.wait_for_target(&sql, |has_landed| has_landed == "t");
         }
         running.signal(Signal::SIGKILL);
         let killed = running.wait();

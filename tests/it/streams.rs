@@ -181,7 +181,10 @@ fn a_commit_that_waits_for_a_standby_is_a_stall() {
     let output = worker.clone().env("STALL_TIMEOUT", "5s").run();
     assert_eq!(output.exit, 75, "{}", output.stdout);
     let reason = text(output.last(), "reason");
-    assert!(reason.contains("waits for IPC SyncRep in"), "{reason}");
+    assert!(
+        reason.contains("waits for a standby that synchronous_standby_names asks for in"),
+        "{reason}"
+    );
     standby("");
     assert_eq!(worker.run().exit, 0);
 }
@@ -318,4 +321,40 @@ fn a_target_that_crashes_is_transient_and_the_next_run_makes_it_good() {
         warehouse::contents(own, &rig.database, "s")
     );
     assert_no_backends(&rig);
+}
+
+#[test]
+fn a_prepared_transaction_in_the_way_is_named() {
+    let rig = Rig::new("CREATE SCHEMA s; CREATE TABLE s.t AS SELECT 1 AS a");
+    assert_exit(&rig.worker("s").run(), 0);
+    let gid = format!("in the way of {}", rig.database);
+    let prepare = format!("BEGIN; LOCK TABLE s.t; PREPARE TRANSACTION '{gid}'");
+    let refused = |command: &str, method: &str| {
+        let worker = rig.worker("s").arg(command).env("METHOD", method);
+        let output = worker.env("LOCK_TIMEOUT", "2s").run();
+        assert_exit(&output, 75);
+        let reason = text(output.last(), "reason");
+        assert!(
+            reason.contains(&format!("prepared transaction '{gid}'")) && reason.contains("ROLLBACK PREPARED"),
+            "{command}: {reason}"
+        );
+    };
+    rig.at_source(&prepare);
+    for (command, method) in [
+        ("load", "copy"),
+        ("load", "pipe"),
+        ("refresh", "copy"),
+        ("verify", "copy"),
+        ("drift", "copy"),
+    ] {
+        refused(command, method);
+    }
+    rig.at_source(&format!("ROLLBACK PREPARED '{gid}'"));
+    rig.at_source("INSERT INTO s.t VALUES (2)");
+    rig.at_target(&prepare);
+    for command in ["load", "prepare", "refresh", "verify"] {
+        refused(command, "copy");
+    }
+    rig.at_target(&format!("ROLLBACK PREPARED '{gid}'"));
+    assert_exit(&rig.worker("s").arg("refresh").run(), 0);
 }

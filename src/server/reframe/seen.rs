@@ -1,7 +1,7 @@
 //! What passed on a connection, for the session that owns it.
 
 use std::collections::VecDeque;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
 
@@ -33,14 +33,17 @@ impl Seen {
 
     /// To be called before a COPY is sent: what passed until then does not count for it. Of several that are sent
     /// at once, [`Copying::rows`] tells the counts one by one, in their order. The session runs no other meanwhile.
-    pub(crate) fn begin_copy(&self) -> Copying<'_> {
+    pub(crate) fn begin_copy(self: &Arc<Self>) -> Copying {
         let mut errors = 0;
         self.now.send_if_modified(|passed| {
             passed.rows.clear();
             errors = passed.errors;
             false
         });
-        Copying { seen: self, errors }
+        Copying {
+            seen: Arc::clone(self),
+            errors,
+        }
     }
 
     /// The connection has ended.
@@ -82,14 +85,14 @@ fn copied(tag: &[u8]) -> Option<u64> {
 }
 
 /// One COPY on its way, as seen on the wire.
-#[derive(Debug)]
-pub(crate) struct Copying<'a> {
-    seen: &'a Seen,
+#[derive(Debug, Clone)]
+pub(crate) struct Copying {
+    seen: Arc<Seen>,
     /// How many errors had passed before.
     errors: u64,
 }
 
-impl Copying<'_> {
+impl Copying {
     /// Waits until the server has refused the COPY or the connection has ended; for ever if it goes well.
     ///
     /// A COPY to the server is not answered before its end, so its error would surface after all rows were sent.
