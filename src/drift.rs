@@ -143,7 +143,8 @@ async fn warn_of_strangers(
         .iter()
         .filter_map(|table| Some((table, *known.get(&table.oid)?)))
         .collect();
-    for table in landed::written_by_others((unit, target), &both, loads, progress).await? {
+    let told = landed::written_by_others((unit, target), &both, loads, progress).await?;
+    for table in told.strange {
         let change = format!("rows of {} are not those that were loaded", table.quoted());
         let schema = &table.schema;
         tracing::warn!(schema, change, "the target is not as the load left it");

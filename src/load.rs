@@ -199,7 +199,7 @@ async fn line(
         baseline: noted.with(Definitions::of(&read.archive), loads.clone()),
         loads,
         snapshot_at: mark.taken_at,
-        snapshot_lsn: mark.lsn,
+        snapshot_lsn: mark.lsn.ok(),
         source_activity,
         deferred,
         summary: progress.summary_with_builds(),

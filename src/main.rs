@@ -71,9 +71,9 @@ fn main() -> ExitCode {
     let changes = parsed.as_ref().is_ok_and(Command::changes);
     let aside = parsed.as_ref().is_ok_and(Command::delivers);
     let ended = parsed.and_then(|command| {
-        let config = Config::from_env(command.needs())?;
+        let mut config = Config::from_env(command.needs())?;
         log::init(config.log_format, config.log_level, fields(&config), aside);
-        run(command, &config, &progress)
+        run(command, &mut config, &progress)
     });
     let exit = match ended {
         Err(Error::Help(text)) => {
@@ -100,12 +100,13 @@ fn fields(config: &Config) -> HashMap<String, Value> {
 }
 
 /// The second phase: everything that waits. A panic ends it as an error.
-fn run(command: Command, config: &Config, progress: &Progress) -> Result<(), Error> {
+fn run(command: Command, config: &mut Config, progress: &Progress) -> Result<(), Error> {
     let task = config.metadata_uri.as_deref().map(Task::read);
     let known = task.as_ref().and_then(|task| task.as_ref().ok());
+    config.task_cores = known.and_then(|task| task.limits.cpu);
     tracing::info!(
         task_arn = known.map(|task| task.arn.as_str()),
-        task_cpu = known.and_then(|task| task.limits.cpu),
+        task_cpu = config.task_cores,
         task_memory_mib = known.and_then(|task| task.limits.memory),
         version = env!("CARGO_PKG_VERSION"),
         command = command.word(),
@@ -120,7 +121,7 @@ fn run(command: Command, config: &Config, progress: &Progress) -> Result<(), Err
     }
     // The last record says it; the default hook would write past the log.
     std::panic::set_hook(Box::new(|_| ()));
-    // One thread carries the bytes of all streams with less work than several that wake each other.
+    // What carries rows has threads of its own, where the task has cores for them.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -139,7 +139,8 @@ impl Pipe<'_> {
     /// One stream from program to program. pg_restore sees its end only after pg_dump has ended well: whatever
     /// cuts the stream cannot look like its end.
     async fn rows(&self, others: &[String]) -> Result<(), Error> {
-        let mut dump = self.source.dump_rows(self.dump, others).await?;
+        let without_encoding = Session::hold_bytes(&self.counter, self.session);
+        let mut dump = self.source.dump_rows(self.dump, others, without_encoding).await?;
         let mut restore = self.target.restore_rows().await?;
         let (Some(mut stdout), Some(mut stdin)) = (dump.stdout.take(), restore.stdin.take()) else {
             return Err(Error::Internal("a program started without its pipe".to_owned()));

@@ -156,6 +156,9 @@ impl Dumping {
     }
 }
 
+/// What pg_dump writes in, whatever the servers hold.
+const ENCODING: &str = "--encoding=UTF8";
+
 impl<'a> Endpoint<'a> {
     fn invocation(&self, program: Program, args: Vec<String>) -> Invocation<'a> {
         Invocation {
@@ -173,7 +176,7 @@ impl<'a> Endpoint<'a> {
     /// Starts pg_dump, which writes pre-data and post-data to `path`.
     pub(crate) async fn archive(&self, dump: Dump<'_>, path: PathBuf) -> Result<Dumping, Error> {
         let mut args = dump_args(dump.schemas, dump.snapshot, dump.lock_wait_ms);
-        args.push("--encoding=UTF8".to_owned());
+        args.push(ENCODING.to_owned());
         args.push("--section=pre-data".to_owned());
         args.push("--section=post-data".to_owned());
         args.push(format!("--file={}", path.display()));
@@ -187,11 +190,20 @@ impl<'a> Endpoint<'a> {
     }
 
     /// Starts pg_dump for the rows, to be read from its standard output; those of `others`, names in quotes, are left out.
-    /// Not compressed: the bytes go no further than this machine's memory.
-    pub(crate) async fn dump_rows(&self, dump: Dump<'_>, others: &[String]) -> Result<Running, Error> {
+    /// Not compressed: the bytes go no further than this machine's memory. In UTF-8 as the archive is, unless bytes stay as they are on
+    /// both sides.
+    pub(crate) async fn dump_rows(
+        &self,
+        dump: Dump<'_>,
+        others: &[String],
+        without_encoding: bool,
+    ) -> Result<Running, Error> {
         let mut args = dump_args(dump.schemas, dump.snapshot, dump.lock_wait_ms);
         args.push("--section=data".to_owned());
         args.push("--compress=0".to_owned());
+        if !without_encoding {
+            args.push(ENCODING.to_owned());
+        }
         let excluded = others.iter().map(|other| format!("--exclude-table-data={other}"));
         args.extend(excluded);
         self.invocation(Program::PgDump, args)

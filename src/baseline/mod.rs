@@ -11,6 +11,7 @@ pub(crate) mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -28,6 +29,9 @@ pub(crate) use verdict::{Rows, Verdict};
 
 /// How many bytes of a definition's hash are kept.
 const HASH_BYTES: usize = 16;
+/// How long the end of the rows waits for what the snapshot has seen to be on the source's disk: more than three times
+/// `wal_writer_delay` where that is as it comes (0.2 s), so that loads of less than that are not left without.
+pub(crate) const DISK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the ledger keeps of a unit's source, or why it keeps nothing that could be relied on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,6 +163,11 @@ impl Ground {
         (source, mark): (&Session, &Mark),
         tables: &[catalogue::Table],
     ) -> Result<Result<Self, String>, Error> {
+        if let Err(reason) = &mark.lsn {
+            return Ok(Err(format!(
+                "the source does not tell its position in the write-ahead log: {reason}"
+            )));
+        }
         let origin = match origin(source).await? {
             Ok(origin) => origin,
             Err(reason) => return Ok(Err(reason)),
@@ -335,17 +344,24 @@ pub(crate) async fn meanings(
     Ok(found.into_iter().map(meaning).collect())
 }
 
-/// Whether what a snapshot has seen outlives a crash of the server; a server that does not tell is not believed. Asked in the
-/// session's transaction, which goes on whatever the answer is.
-pub(crate) async fn is_durable(session: &Session, mark: &Mark) -> Result<bool, Error> {
+/// Whether what a snapshot has seen outlives a crash of the server, at the latest in so much time; a server that does not tell is not
+/// believed. Asked in the session's transaction, which goes on whatever the answer is.
+pub(crate) async fn is_durable(session: &Session, mark: &Mark, patience: Duration) -> Result<bool, Error> {
     let sql = include_str!("sql/durable.sql");
-    let params: [&dyn Param; 1] = [&mark.taken_at];
+    let lsn = mark.lsn.as_deref().ok();
+    let params: [&dyn Param; 2] = [&mark.taken_at, &lsn];
     let question = session.query_one("ask what is on disk", sql, &params);
-    match session.aside(question).await? {
-        Ok(row) => Ok(row.get("durable")),
-        Err(error) if error.is_unanswerable() => Ok(false),
-        Err(error) => Err(error),
+    let wait: i64 = match session.aside(question).await? {
+        Ok(row) => row.get("wait"),
+        Err(error) if error.is_withheld() => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let wait = Duration::from_millis(wait.unsigned_abs());
+    if wait > patience {
+        return Ok(false);
     }
+    tokio::time::sleep(wait).await;
+    Ok(true)
 }
 
 /// Asks which server this is in a session's transaction, which goes on whatever the answer is; why it does not tell, where it does not.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::server::session::Session;
-use crate::snapshot::Mark;
+use crate::snapshot::{self, Mark};
 
 /// A moment in a server's history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,8 +17,8 @@ pub(crate) struct Moment {
     pub(super) xmax: u64,
     /// Between these two, ranges of numbers of transactions that had committed.
     pub(super) settled: Vec<(u64, u64)>,
-    /// Position of the write-ahead log.
-    pub(super) lsn: u64,
+    /// Position of the write-ahead log, in bytes; `None` where the server does not tell.
+    pub(super) lsn: Option<u64>,
 }
 
 impl Moment {
@@ -28,7 +28,7 @@ impl Moment {
             xmin: mark.xmin,
             xmax: mark.xmax,
             settled: mark.settled.clone(),
-            lsn: position(&mark.lsn),
+            lsn: mark.lsn.as_deref().ok().map(position),
         }
     }
 
@@ -36,12 +36,13 @@ impl Moment {
     pub(crate) async fn read(session: &Session) -> Result<Self, Error> {
         let sql = include_str!("sql/moment.sql");
         let row = session.query_one("ask for the moment", sql, &[]).await?;
+        let lsn = snapshot::position(session).await?;
         let number = |column: &str| u64::try_from(row.get::<_, i64>(column)).unwrap_or_default();
         Ok(Self {
             xmin: number("xmin"),
             xmax: number("xmax"),
             settled: Vec::new(),
-            lsn: number("lsn"),
+            lsn: lsn.as_deref().ok().map(position),
         })
     }
 
@@ -93,7 +94,7 @@ mod tests {
             xmin: (3 << 32) + 7,
             xmax: (3 << 32) + 12,
             settled: vec![((3 << 32) + 8, (3 << 32) + 11)],
-            lsn: 0,
+            lsn: Some(0),
         };
         let age = |number| format!("(SELECT pg_catalog.age('{number}'::pg_catalog.xid))");
         assert_eq!(

@@ -33,7 +33,7 @@ impl Origin {
                 timeline: row.get("timeline"),
                 started: row.get("started"),
             })),
-            Err(error) if error.is_unanswerable() => Ok(Err(format!(
+            Err(error) if error.is_withheld() => Ok(Err(format!(
                 "the source does not tell which server it is: {}",
                 error::chain(&error)
             ))),
@@ -70,6 +70,8 @@ impl Place {
             Some("the source is another database than the one that was loaded from")
         } else if origin.timeline != before.timeline {
             Some("the source is on another timeline: a standby was promoted since the load")
+        } else if moment.lsn.is_none() {
+            Some("the source does not tell its position in the write-ahead log")
         } else if moment.lsn < then.lsn || moment.xmax < then.xmax {
             Some("the source is behind the load: a standby that lags, or one that was set back")
         } else if moment.xmax.saturating_sub(then.xmin) >= TRANSACTIONS_MAX {
@@ -106,7 +108,7 @@ mod tests {
             xmin: 90,
             xmax: 100,
             settled: Vec::new(),
-            lsn: 1000,
+            lsn: Some(1000),
         };
         let place = Place {
             origin: origin.clone(),
@@ -149,7 +151,8 @@ mod tests {
                 other(&|origin, _| origin.timeline = 2),
                 "another timeline",
             ),
-            (&place, other(&|_, moment| moment.lsn = 999), "behind"),
+            (&place, other(&|_, moment| moment.lsn = Some(999)), "behind"),
+            (&place, other(&|_, moment| moment.lsn = None), "does not tell"),
             (&place, other(&|_, moment| moment.xmax = 99), "behind"),
             (
                 &place,
@@ -169,7 +172,7 @@ mod tests {
             xmin,
             xmax,
             settled: Vec::new(),
-            lsn: 1000,
+            lsn: Some(1000),
         };
         for (then, now, expected) in [
             (moment(100, 100), moment(100, 100), true),

@@ -146,25 +146,50 @@ impl Activity {
         moved.collect()
     }
 
-    /// What was there at an earlier reading and has been moved since, in words; what a crash has emptied nobody has.
+    /// Names of tables that stand where they stood at an earlier reading, as far as counters tell.
+    pub(crate) fn still_since(&self, earlier: &Self) -> impl Iterator<Item = &str> {
+        let tables = self
+            .0
+            .iter()
+            .filter(|(_, now)| !now.sequence && now.writes.is_some());
+        let still = tables.filter(|(name, now)| earlier.0.get(*name) == Some(*now));
+        still.map(|(name, _)| name.as_str())
+    }
+
+    /// What was there at an earlier reading and was written, truncated, rewritten or called since, in words.
     pub(crate) fn changes_since(&self, earlier: &Self) -> Vec<String> {
+        let replaced = self.replaced_since(earlier);
+        let replaced = replaced.iter().map(|name| replaced_in_words(name));
+        self.writes_since(earlier).into_iter().chain(replaced).collect()
+    }
+
+    /// What of that counters tell.
+    pub(crate) fn writes_since(&self, earlier: &Self) -> Vec<String> {
         let changes = self.movements_since(earlier).filter_map(|(name, movement)| {
             Some(match movement {
                 Movement::Written => format!("rows of {name} were written"),
-                Movement::Replaced => format!("{name} was truncated or rewritten"),
                 Movement::Called => format!("sequence {name} has moved"),
-                Movement::Lost => return None,
+                Movement::Lost | Movement::Replaced => return None,
             })
         });
         changes.collect()
     }
 
+    /// Names of tables that have another file than at an earlier reading, although no counter tells of a write: TRUNCATE leaves no row of
+    /// what it was, VACUUM FULL and CLUSTER every one.
+    pub(crate) fn replaced_since(&self, earlier: &Self) -> Vec<String> {
+        self.names_of(earlier, Movement::Replaced)
+    }
+
     /// Names of what held something at an earlier reading and was emptied by a crash since.
     pub(crate) fn emptied_since(&self, earlier: &Self) -> Vec<String> {
-        self.movements_since(earlier)
-            .filter(|(_, movement)| *movement == Movement::Lost)
-            .map(|(name, _)| name.to_owned())
-            .collect()
+        self.names_of(earlier, Movement::Lost)
+    }
+
+    fn names_of(&self, earlier: &Self, wanted: Movement) -> Vec<String> {
+        let movements = self.movements_since(earlier);
+        let moved = movements.filter(|(_, movement)| *movement == wanted);
+        moved.map(|(name, _)| name.to_owned()).collect()
     }
 
     /// Whether the server has forgotten what it had counted at an earlier reading, by a crash or a reset: what was written since, counters
@@ -191,6 +216,11 @@ impl Activity {
             .iter()
             .filter_map(|(name, now)| Some((name.as_str(), now.movement_since(earlier.0.get(name)?)?)))
     }
+}
+
+/// Of a table that has another file, in words.
+pub(crate) fn replaced_in_words(name: &str) -> String {
+    format!("{name} was truncated or rewritten")
 }
 
 impl Counter {
@@ -297,6 +327,7 @@ mod tests {
         ] {
             let (then, now) = (counted(then.0, then.1), counted(now.0, now.1));
             assert_eq!(now.growth_since(&then).get("t").copied(), expected);
+            assert_eq!(now.still_since(&then).count(), usize::from(expected.is_none()));
         }
         let new = activity(false, "1", 1);
         assert!(!new.moved_since(&Activity::default()).is_empty());

@@ -8,13 +8,15 @@
 
 use crate::archive::statement;
 use crate::error::{Error, Refused, Side};
-use crate::server::quoting::quote_literal;
+use crate::server::quoting::{quote_ident, quote_literal};
 use crate::server::session::{self, Session};
 
 /// Definitions in one transaction.
 const CHUNK: usize = 100;
 /// The schema in which they are made if possible.
 const TEMPORARY: &str = "pg_temp";
+/// What is made there must not hide what pg_catalog has.
+const PATH: &str = "pg_catalog, pg_temp";
 /// What is made there; nobody else's is called so.
 const VIEW: &str = "schemaferry_view";
 
@@ -142,17 +144,53 @@ pub(crate) async fn alike(target: &Session, pairs: &[Pair]) -> Result<Vec<bool>,
         return Ok(Vec::new());
     }
     let schema = place(target).await?;
-    let mut alike = Vec::with_capacity(pairs.len());
+    let all: Vec<&Pair> = pairs.iter().collect();
+    let mut alike = compared(target, &all, (&schema, PATH)).await?;
+    let missed: Vec<usize> = (0..pairs.len())
+        .filter(|index| alike.get(*index) == Some(&None))
+        .collect();
+    if !missed.is_empty() {
+        // An operator that a text leaves out is looked for in the path.
+        let rows = target
+            .query(
+                "list schemas of operators",
+                include_str!("sql/operator_schemas.sql"),
+                &[],
+            )
+            .await?;
+        let schemas = rows.iter().map(|row| quote_ident(row.get(0)));
+        let path: Vec<String> = std::iter::once(PATH.to_owned()).chain(schemas).collect();
+        let again: Vec<&Pair> = missed.iter().filter_map(|index| pairs.get(*index)).collect();
+        let again = compared(target, &again, (&schema, &path.join(", "))).await?;
+        for (index, found) in missed.into_iter().zip(again) {
+            if let Some(slot) = alike.get_mut(index) {
+                *slot = found;
+            }
+        }
+    }
+    Ok(alike.into_iter().map(|alike| alike == Some(true)).collect())
+}
+
+/// Whether both texts of each pair tell the same under that search path; `None` where one is not understood.
+async fn compared(
+    target: &Session,
+    pairs: &[&Pair],
+    place: (&str, &str),
+) -> Result<Vec<Option<bool>>, Error> {
+    let mut compared = Vec::with_capacity(pairs.len());
     for chunk in pairs.chunks(CHUNK) {
-        let texts = written(target, chunk.as_flattened(), &schema).await;
+        let definitions: Vec<&Definition> = chunk.iter().copied().flatten().collect();
+        let texts = written(target, &definitions, place).await;
         if !target.is_closed() {
             target.batch("roll back", "ROLLBACK").await?;
         }
         let texts = texts?;
-        let both = texts.chunks(2);
-        alike.extend(both.map(|both| matches!(both, [Some(source), Some(target)] if source == target)));
+        compared.extend(texts.chunks(2).map(|both| match both {
+            [Some(source), Some(target)] => Some(source == target),
+            _ => None,
+        }));
     }
-    Ok(alike)
+    Ok(compared)
 }
 
 /// The schema in which definitions are made: whoever loads may make them somewhere.
@@ -176,12 +214,11 @@ async fn place(target: &Session) -> Result<String, Error> {
 /// transaction that the caller ends.
 async fn written(
     session: &Session,
-    definitions: &[Definition],
-    schema: &str,
+    definitions: &[&Definition],
+    (schema, path): (&str, &str),
 ) -> Result<Vec<Option<String>>, Error> {
-    // What is made here must not hide what pg_catalog has.
-    const BEGIN: &str = "BEGIN READ WRITE; SET LOCAL search_path = pg_catalog, pg_temp; SAVEPOINT definition";
-    session.batch("begin", BEGIN).await?;
+    let begin = format!("BEGIN READ WRITE; SET LOCAL search_path = {path}; SAVEPOINT definition");
+    session.batch("begin", &begin).await?;
     let mut sent = Vec::with_capacity(definitions.len());
     for definition in definitions {
         sent.push(session::start(definition.written(session, schema)).await);

@@ -23,7 +23,7 @@ pub(crate) fn statement_word(kind: &str) -> String {
     match kind {
         "function" | "procedure" | "aggregate" => "ROUTINE".to_owned(),
         "statistics object" => "STATISTICS".to_owned(),
-        "composite type" => "TYPE".to_owned(),
+        "composite type" | "multirange" => "TYPE".to_owned(),
         other => other.to_uppercase(),
     }
 }

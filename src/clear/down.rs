@@ -33,10 +33,10 @@ pub(crate) async fn settled(target: &Session, lock: &Lock, config: &Config) -> R
         loads.extend(ledger::latest(target, schema.as_str()).await?);
     }
     loads.retain(|load| config.on_existing == OnExisting::Own && load.state == LoadState::Complete);
-    match loads.iter().max_by_key(|load| load.silence) {
-        Some(oldest) => settle::wait(lock.session(), oldest, config.lock_timeout).await,
-        None => Ok(()),
+    if loads.is_empty() {
+        return Ok(());
     }
+    settle::wait(lock.session(), config.lock_timeout).await
 }
 
 /// In which order schemas go of which this was decided. Those that are `kept` stay as they are.

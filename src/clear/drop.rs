@@ -147,7 +147,7 @@ impl Emptying<'_> {
         become_owner(target, emptied.existing).await?;
         self.lock(chunk).await?;
         if let Some(load) = emptied.load {
-            settle::wait(self.outside, load, self.lock_timeout).await?;
+            settle::wait(self.outside, self.lock_timeout).await?;
             let (oid, objects): (u32, Vec<u32>) = (
                 emptied.existing.oid,
                 chunk.iter().map(|object| object.address.1).collect(),
@@ -156,7 +156,7 @@ impl Emptying<'_> {
             let changes = if first {
                 load.changes(target, oid).await?
             } else {
-                load.tally_of(target, oid, &objects).await?.writes
+                load.tally_of(target, oid, &objects).await?.changes().collect()
             };
             refuse_changes(emptied.schema, &changes)?;
         }
@@ -183,7 +183,7 @@ impl Emptying<'_> {
                 None => None,
                 Some(existing) => {
                     if let Some(load) = one.load.as_ref().filter(|_| one.schema != *first) {
-                        settle::wait(self.outside, load, self.lock_timeout).await?;
+                        settle::wait(self.outside, self.lock_timeout).await?;
                         refuse_changes(&one.schema, &load.changes(self.target, existing.oid).await?)?;
                     }
                     let recorded = one.decision.recorded();

@@ -9,6 +9,7 @@ mod settle;
 
 pub(crate) use down::{Order, Piece, order, settled};
 pub(crate) use drop::changed;
+pub(crate) use settle::is_told;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -216,7 +217,9 @@ async fn permit(
             Some(load) if load.state != LoadState::Complete => Ok(()),
             Some(load) => {
                 refuse_uncounted(target, schema).await?;
-                let changes = load.changes(target, existing.oid).await?;
+                let mut changes = load.altered(target).await?;
+                // What has become of rows that were rewritten is looked up later.
+                changes.extend(load.tally(target, existing.oid).await?.writes);
                 if changes.is_empty() {
                     return Ok(());
                 }

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Refused, Side};
-use crate::ledger::Load;
 use crate::server::session::Session;
 
 /// Idle for so long, a backend has told everything.
@@ -28,12 +27,18 @@ struct Neighbour {
     since: Option<Duration>,
 }
 
-/// Waits until no session holds back what it has written since `load`, up to `limit`; then names one that may.
-pub(super) async fn wait(outside: &Session, load: &Load, limit: Option<Duration>) -> Result<(), Error> {
+/// Whether no session holds back what it has written until now.
+pub(crate) async fn is_told(outside: &Session) -> Result<bool, Error> {
+    let neighbours = look(outside).await?;
+    Ok(Seen::default().pending(Duration::ZERO, &neighbours).is_none())
+}
+
+/// Waits until no session holds back what it has written, up to `limit`; then names one that may.
+pub(super) async fn wait(outside: &Session, limit: Option<Duration>) -> Result<(), Error> {
     let started = Instant::now();
     let mut seen = Seen::default();
     loop {
-        let neighbours = look(outside, load).await?;
+        let neighbours = look(outside).await?;
         let Some(pending) = seen.pending(started.elapsed(), &neighbours) else {
             return Ok(());
         };
@@ -51,14 +56,9 @@ pub(super) async fn wait(outside: &Session, load: &Load, limit: Option<Duration>
     }
 }
 
-async fn look(outside: &Session, load: &Load) -> Result<Vec<Neighbour>, Error> {
-    let rows = outside
-        .query(
-            "look at other sessions",
-            include_str!("sql/neighbours.sql"),
-            &[&load.id],
-        )
-        .await?;
+async fn look(outside: &Session) -> Result<Vec<Neighbour>, Error> {
+    let sql = include_str!("sql/neighbours.sql");
+    let rows = outside.query("look at other sessions", sql, &[]).await?;
     let neighbour = |row: &tokio_postgres::Row| Neighbour {
         pid: row.get("pid"),
         description: row.get("description"),

@@ -335,6 +335,11 @@ impl Error {
         self.sqlstate().is_some_and(|code| CODES.contains(&code))
     }
 
+    /// As [`Self::is_unanswerable`], of a question that reads nothing: a vendor's own server may refuse it as an internal error.
+    pub(crate) fn is_withheld(&self) -> bool {
+        self.is_unanswerable() || self.sqlstate() == Some("XX000")
+    }
+
     /// The SQLSTATE, where a server gave one.
     pub(crate) fn sqlstate(&self) -> Option<&str> {
         match self {

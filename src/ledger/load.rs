@@ -1,17 +1,19 @@
 //! The latest load of one schema, as its row has it, and whether it still stands.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio_postgres::Row;
 
 use crate::baseline::{Baseline, Noted};
-use crate::catalogue;
 use crate::catalogue::activity::{self, Activity};
+use crate::catalogue::{self, Relation};
 use crate::config::{SchemaName, Schemas};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::ledger::{ACCEPT_REASON, NewLoad, USER, WANTS_ALL, deferred, form, inventory, write};
+use crate::server::quoting::unquote_ident;
 use crate::server::session::Session;
 
 /// A row's state. `clearing` is committed with the first drops, `complete` after every other session has ended.
@@ -66,6 +68,8 @@ pub(crate) struct Load {
 pub(crate) struct Tally {
     /// What was written, in words.
     pub(crate) writes: Vec<String>,
+    /// Tables that were truncated or rewritten, by their names within the schema as SQL writes them. Only their rows tell which.
+    pub(crate) replaced: Vec<String>,
     /// What a crash of the target has emptied, by its name within the schema as SQL writes it.
     pub(crate) emptied: Vec<String>,
     /// Whether more may have been written: the server has forgotten what it had counted.
@@ -165,7 +169,7 @@ impl Load {
     /// server has forgotten to count is not told.
     pub(crate) async fn changes(&self, target: &Session, schema_oid: u32) -> Result<Vec<String>, Error> {
         let mut changes = self.altered(target).await?;
-        changes.extend(self.tally(target, schema_oid).await?.writes);
+        changes.extend(self.tally(target, schema_oid).await?.changes());
         Ok(changes)
     }
 
@@ -215,12 +219,26 @@ impl Load {
         Ok(tally)
     }
 
+    /// Tables to which nothing was written since their writes were last counted, as far as that is known.
+    pub(crate) async fn still(&self, target: &Session) -> Result<BTreeSet<Relation>, Error> {
+        let (Some(oid), Some(counted)) = (self.schema_oid, &self.activity) else {
+            return Ok(BTreeSet::new());
+        };
+        let now = activity::within(target, oid, None).await?;
+        let still = now.still_since(counted).map(|name| Relation {
+            schema: self.schema.clone(),
+            name: unquote_ident(name),
+        });
+        Ok(still.collect())
+    }
+
     fn compare(&self, now: &Activity) -> Tally {
         let Some(left) = &self.activity else {
             return Tally::default();
         };
         Tally {
-            writes: now.changes_since(left),
+            writes: now.writes_since(left),
+            replaced: now.replaced_since(left),
             emptied: now.emptied_since(left),
             has_forgotten: now.has_forgotten(left),
         }
@@ -243,9 +261,15 @@ impl Tally {
             .map(|name| format!("a crash of the server has emptied {name}, which is unlogged"))
     }
 
-    /// What was written and what was lost, in words.
+    /// What was written or replaced, in words.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = String> {
+        let replaced = self.replaced.iter().map(|name| activity::replaced_in_words(name));
+        self.writes.iter().cloned().chain(replaced)
+    }
+
+    /// The same, and what was lost.
     pub(crate) fn differences(&self) -> impl Iterator<Item = String> {
-        self.writes.iter().cloned().chain(self.losses())
+        self.changes().chain(self.losses())
     }
 }
 
@@ -269,11 +293,14 @@ pub(crate) async fn latest(target: &Session, schema: &str) -> Result<Option<Load
     if !form::look(target).await?.is_there {
         return Ok(None);
     }
-    // By way of JSON what a ledger of an earlier release lacks is null.
-    let sql = "SELECT *, pg_catalog.to_jsonb(l) -> 'source_activity' AS source_activity, \
-               pg_catalog.to_jsonb(l) -> 'baseline' AS baseline, \
-               extract(epoch FROM pg_catalog.clock_timestamp() - updated_at)::float8 AS silence_s \
-               FROM schemaferry.load l WHERE schema_name = $1 ORDER BY id DESC LIMIT 1";
+    // The names of columns that a ledger of an earlier release lacks find those beside it.
+    let sql = "SELECT l.* \
+               FROM (SELECT NULL::jsonb AS source_activity, NULL::jsonb AS baseline) AS later \
+               CROSS JOIN LATERAL ( \
+                   SELECT id, schema_name, state, schema_oid, adopted, run_id, source, variables, inventory, activity, \
+                          deferred, summary, attempt, source_activity, baseline, \
+                          extract(epoch FROM pg_catalog.clock_timestamp() - updated_at)::float8 AS silence_s \
+                   FROM schemaferry.load WHERE schema_name = $1 ORDER BY id DESC LIMIT 1) AS l";
     let rows = target.query("read the ledger", sql, &[&schema]).await?;
     Ok(rows.first().map(Load::from_row))
 }
@@ -319,7 +346,7 @@ pub(crate) async fn of_unit(
 }
 
 /// The loads of a unit that has been completed under this identifier, from this source and with these variables, if all of it still stands
-/// as they left it. A sealed one is believed by its OID alone.
+/// as they left it, as far as counters tell. A sealed one is believed by its OID alone.
 pub(crate) async fn completed(
     target: &Session,
     schemas: &Schemas,
@@ -338,7 +365,10 @@ pub(crate) async fn completed(
         let stands = match (load.state, catalogue::schema_oid(target, schema.as_str()).await?) {
             (LoadState::Sealed, Some(oid)) => load.schema_oid == Some(oid),
             (LoadState::Complete, Some(oid)) => {
-                load.schema_oid == Some(oid) && load.differences(target, oid).await?.is_empty()
+                let tally = load.tally(target, oid).await?;
+                // Whose the rows of what has another file are is looked up next.
+                let is_left = tally.writes.is_empty() && tally.emptied.is_empty();
+                load.schema_oid == Some(oid) && is_left && load.altered(target).await?.is_empty()
             }
             _ => false,
         };

@@ -153,8 +153,37 @@ pub(crate) async fn begin(
                 &USER,
             ],
         )
-        .await?;
+        .await
+        .map_err(|error| untranslatable(error, target))?;
     Ok(row.get(0))
+}
+
+/// What comes into a row from the environment alone, whose characters another encoding than UTF-8 may lack.
+fn untranslatable(error: Error, target: &Session) -> Error {
+    if error.sqlstate() != Some("22P05") {
+        return error;
+    }
+    Error::Refused(Refused::config(
+        target.side(),
+        format!(
+            "RUN_ID or ACCEPT_REASON has a character that the target's encoding, {}, has not",
+            target.encoding
+        ),
+        "write both in ASCII",
+    ))
+}
+
+/// A summary in what the target can hold: what it tells people has marks that another encoding than UTF-8 may lack.
+fn held(summary: Value, target: &Session) -> Value {
+    if ["UTF8", "SQL_ASCII"].contains(&target.encoding.as_str()) {
+        return summary;
+    }
+    let text = summary.to_string().replace('…', "...");
+    let text: String = text
+        .chars()
+        .map(|one| if one.is_ascii() { one } else { '?' })
+        .collect();
+    serde_json::from_str(&text).unwrap_or_default()
 }
 
 /// Moves a row to `loading`, with the OID of the schema that now exists. Runs in the caller's transaction.
@@ -212,7 +241,7 @@ pub(crate) struct Completion {
     /// The source as it was.
     pub(crate) baseline: Noted<Baseline>,
     pub(crate) snapshot_at: String,
-    pub(crate) snapshot_lsn: String,
+    pub(crate) snapshot_lsn: Option<String>,
     pub(crate) source_activity: Activity,
     /// The rows under which has landed what is there.
     pub(crate) loads: Vec<i64>,
@@ -235,6 +264,7 @@ pub(crate) async fn complete(
         tokio::time::sleep(COLLECTOR_DELAY).await;
     }
     let left = completion.standing.confirmed(reader, loads).await?;
+    let summary = held(completion.summary, reader);
     let source_activity = json!(completion.source_activity);
     let target = lock.session();
     target
@@ -256,7 +286,7 @@ pub(crate) async fn complete(
             &completion.snapshot_at,
             &completion.snapshot_lsn,
             &json!(deferred),
-            &completion.summary,
+            &summary,
             &left.inventory,
             &json!(left.activity),
             &source_activity,
@@ -323,6 +353,7 @@ pub(crate) async fn ended(
     let sql = "UPDATE schemaferry.load SET summary = $2, updated_at = pg_catalog.clock_timestamp() \
                WHERE attempt = $1 AND state IN ('clearing', 'loading')";
     let target = lock.session();
+    let summary = held(summary, target);
     if form::look(target).await?.is_there {
         target
             .execute("write the ledger", sql, &[&attempt, &summary])

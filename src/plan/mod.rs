@@ -36,8 +36,8 @@ use crate::word::Word as _;
 const UNITS_AT_ONCE: usize = 8;
 /// Characters of a unit's names: with what else a request of ECS holds they stay under its 8192.
 const NAMES_MAX: usize = 2400;
-/// Characters of the list that `deploy/` tells every task: it has to hold what others need.
-const RUN_SCHEMAS_MAX: usize = 5000;
+/// Characters of the list that `deploy/` tells every task, beside the longest names of a unit: it has to hold what others need.
+const RUN_SCHEMAS_MAX: usize = 7000 - NAMES_MAX;
 
 /// Schemas that move together.
 #[derive(Debug)]

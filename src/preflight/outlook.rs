@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use crate::ledger::{Load, LoadState};
 
 /// A schema of which nothing was heard for so long is tried no more: longer than `deploy/` lets pass between two
-/// attempts, its backoff, a shortage of capacity and the start of a task together.
+/// attempts, its backoff, six waits for ECS and the start of a task together. One that ECS has no place for until later comes too late
+/// for those that wait for it.
 const TRIED_WITHIN: Duration = Duration::from_mins(30);
 /// By then a schema has begun that stands before the unit in the run's list.
 const BEGUN_WITHIN: Duration = Duration::from_mins(5);
@@ -237,14 +238,9 @@ mod tests {
         let machine: serde_json::Value =
             serde_json::from_str(include_str!("../../deploy/state-machine.asl.json")).unwrap();
         let states = &machine["States"]["LoadSchemas"]["ItemProcessor"]["States"];
-        let retry = &states["LoadSchema"]["Retry"][0];
-        let number = |field: &str| retry[field].as_u64().unwrap();
-        let mut delay = number("IntervalSeconds");
-        let mut longest = 0;
-        for _ in 0..number("MaxAttempts") {
-            longest += delay.min(number("MaxDelaySeconds"));
-            delay *= number("BackoffRate");
-        }
+        let first = states["Begin"]["Assign"]["delay"].as_u64().unwrap();
+        let longest: u64 = (0..6).map(|wait| first << wait).sum();
+        assert!(states["Busy"].to_string().contains("2 * $delay"));
         // The backoff before the fifth and last attempt, and the start of a task.
         let longest = Duration::from_secs(longest + 30 * 8) + Duration::from_mins(3);
         assert!(states["Classify"].to_string().contains("$attempt < 5"));

@@ -323,7 +323,7 @@ async fn roles(
     Ok(())
 }
 
-/// Owners of what is in an adopted schema need rights on it, which only its owner can give.
+/// Rights on an adopted schema are given by its owner alone: those of the source's, and those that the owners of what is in it need.
 async fn lenders(
     questions: &Questions<'_>,
     answers: &mut Answers,
@@ -339,6 +339,14 @@ async fn lenders(
         .await?;
     if rows.first().is_none_or(|row| row.get("may_own")) {
         return Ok(());
+    }
+    let owed = privileges::owed(&questions.sessions.target, carried, schema).await?;
+    if !owed.is_empty() {
+        let reason = format!(
+            "what schema \"{schema}\" is granted on the source, only its owner on the target can grant"
+        );
+        let hint = owed.join("; ");
+        answers.refuse("roles", Refused::denied(Side::Target, reason, hint));
     }
     let sql = "SELECT r.role, pg_catalog.format('GRANT CREATE, USAGE ON SCHEMA %I TO %I', $1::text, r.role) AS hint \
                FROM pg_catalog.unnest($2::text[]) AS r (role) JOIN pg_catalog.pg_roles o ON o.rolname = r.role \

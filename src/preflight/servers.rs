@@ -5,6 +5,7 @@ use crate::config::{Config, Method, ToastCompression, Verify};
 use crate::error::{Error, Refused, Side};
 use crate::preflight::service::Service;
 use crate::preflight::{Answers, Questions};
+use crate::server::quoting::quote_ident;
 use crate::server::session::Session;
 use crate::word::Word as _;
 
@@ -29,8 +30,13 @@ struct Description {
     lockers: i64,
     locks_each: i64,
     locks_used: i64,
+    max_connections: i32,
+    /// Those that are not reserved.
+    connections_all: i32,
     connections_free: i32,
     connection_limit: i32,
+    database_limit: i32,
+    database: String,
     user: String,
     is_superuser: bool,
 }
@@ -45,6 +51,12 @@ async fn describe(session: &Session) -> Result<Description, Error> {
         "b" => "builtin",
         _ => "libc",
     };
+    let database_limit: i32 = row.get("database_limit");
+    let connections_all: i32 = row.get("connections_all");
+    let mut connections_free = connections_all - row.get::<_, i32>("connections_used");
+    if database_limit >= 0 {
+        connections_free = connections_free.min(database_limit - row.get::<_, i32>("connections_there"));
+    }
     Ok(Description {
         in_recovery: row.get("in_recovery"),
         read_only: row.get("read_only"),
@@ -61,19 +73,24 @@ async fn describe(session: &Session) -> Result<Description, Error> {
         lockers: row.get::<_, i32>("lockers").into(),
         locks_each: row.get::<_, i32>("locks_each").into(),
         locks_used: row.get("locks_used"),
-        connections_free: row.get("connections_free"),
+        max_connections: row.get("max_connections"),
+        connections_all,
+        connections_free,
         connection_limit: row.get::<_, Option<i32>>("connection_limit").unwrap_or(-1),
+        database_limit,
+        database: text("database"),
         user: text("user_name"),
         is_superuser: row.get("is_superuser"),
     })
 }
 
 pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
-    let (source, target, same, collations, compression, tables, build_memory) = tokio::try_join!(
+    let (source, target, same, collations, money, compression, tables, build_memory) = tokio::try_join!(
         describe(&questions.sessions.source),
         describe(&questions.sessions.target),
         same_database(questions),
         collations(questions),
+        money(questions),
         compression(questions),
         lockable(questions.config, &questions.sessions.source),
         memory::of_builds(&questions.sessions.target, questions.config)
@@ -90,6 +107,7 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     answers.extend(same);
     encodings(&source, &target, &mut answers);
     answers.extend(collations);
+    answers.extend(money);
     answers.extend(compression);
     room_of_source(questions.config, &source, tables, &mut answers);
     // Under copy, no session of the target's locks more at once than what it drops, creates or fills in one transaction.
@@ -234,28 +252,39 @@ fn endpoint_of_source(source: &Description, answers: &mut Answers) {
 
 fn endpoint_of_target(target: &Description, answers: &mut Answers) {
     if target.in_recovery || target.read_only {
-        answers.refuse(ENDPOINT, reader());
+        answers.refuse(ENDPOINT, unwritable(target.in_recovery));
     }
 }
 
-fn reader() -> Refused {
-    let reason = "the target does not accept writes (a reader, a standby, or default_transaction_read_only)";
+/// A target that takes no writes, because it follows another server or because transactions begin as read-only.
+fn unwritable(in_recovery: bool) -> Refused {
+    let (why, hint) = if in_recovery {
+        (
+            "it is a reader or a standby",
+            "set TARGET_HOST to the endpoint of the writer",
+        )
+    } else {
+        (
+            "default_transaction_read_only is on",
+            "take it back where it is set: ALTER ROLE … RESET default_transaction_read_only, ALTER DATABASE … RESET, or ALTER SYSTEM RESET",
+        )
+    };
     Refused::config(
         Side::Target,
-        reason,
-        "set TARGET_HOST to the endpoint of the writer",
+        format!("the target does not accept writes: {why}"),
+        hint,
     )
 }
 
 /// Refuses a target that does not accept writes, for commands that ask nothing else of it.
 pub(crate) async fn refuse_reader(target: &Session) -> Result<(), Error> {
     let sql =
-        "SELECT pg_catalog.pg_is_in_recovery() OR pg_catalog.current_setting('transaction_read_only') = 'on'";
+        "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only') = 'on'";
     let row = target
         .query_one("look whether the target accepts writes", sql, &[])
         .await?;
-    if row.get(0) {
-        return Err(Error::Refused(reader()));
+    if row.get(0) || row.get(1) {
+        return Err(Error::Refused(unwritable(row.get(0))));
     }
     Ok(())
 }
@@ -351,6 +380,33 @@ async fn collations(questions: &Questions<'_>) -> Result<Answers, Error> {
     Ok(answers)
 }
 
+/// An amount of money is stored in its smallest parts, of which one locale has a hundred to a whole and another one none.
+async fn money(questions: &Questions<'_>) -> Result<Answers, Error> {
+    let mut answers = Answers::default();
+    let (source, target) = (&questions.sessions.source, &questions.sessions.target);
+    let schemas = questions.config.schemas.names();
+    let sql = include_str!("sql/money.sql");
+    let holds: bool = source.query_one("look for money", sql, &[&schemas]).await?.get(0);
+    if !holds {
+        return Ok(answers);
+    }
+    let sql = include_str!("sql/decimals.sql");
+    let (here, there) = tokio::try_join!(
+        source.query_one("ask for the decimals of money", sql, &[]),
+        target.query_one("ask for the decimals of money", sql, &[])
+    )?;
+    let decimals = |row: &tokio_postgres::Row| (row.get::<_, i32>("decimals"), row.get::<_, String>("name"));
+    let ((here, locale), (there, other)) = (decimals(&here), decimals(&there));
+    if here != there {
+        let reason = format!(
+            "an amount of money has {here} decimals on the source (lc_monetary {locale}) and {there} on the target ({other}): what is stored would be another amount"
+        );
+        let hint = "give the target's database the source's lc_monetary (ALTER DATABASE … SET lc_monetary), or the columns type numeric";
+        answers.refuse("money", Refused::config(Side::Target, reason, hint));
+    }
+    Ok(answers)
+}
+
 async fn lockable(config: &Config, source: &Session) -> Result<i64, Error> {
     let sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c \
                JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
@@ -379,13 +435,30 @@ fn lock_table(side: Side, server: &Description, tables: i64, holders: i64, answe
 
 fn connections(side: Side, server: &Description, streams: i32, answers: &mut Answers) {
     let (more, most) = (streams + CONNECTIONS, streams + CONNECTIONS_MAX);
-    if (0..most).contains(&server.connection_limit) {
-        let reason = format!(
-            "the user may have {} connections, and a run needs {most}",
-            server.connection_limit
+    let too_few = |limit: i32| (0..most).contains(&limit);
+    let limited = |who: &str, limit: i32, statement: String| {
+        let reason = format!("the {who} may have {limit} connections, and a run needs {most}");
+        let hint = format!("{statement} CONNECTION LIMIT {most}");
+        Refused::config(side, reason, hint)
+    };
+    if too_few(server.connection_limit) {
+        let statement = format!("ALTER ROLE {}", quote_ident(&server.user));
+        answers.refuse("connections", limited("user", server.connection_limit, statement));
+    } else if too_few(server.database_limit) && !server.is_superuser {
+        let statement = format!("ALTER DATABASE {}", quote_ident(&server.database));
+        answers.refuse(
+            "connections",
+            limited("database", server.database_limit, statement),
         );
-        let user = server.user.replace('"', "\"\"");
-        let hint = format!("ALTER ROLE \"{user}\" CONNECTION LIMIT {most}");
+    } else if server.connections_all < most && !server.is_superuser {
+        let reason = format!(
+            "the server has {} connections for users, and a run needs {most}",
+            server.connections_all
+        );
+        let hint = server.service.set_at_start(
+            "max_connections",
+            i64::from(server.max_connections + most - server.connections_all),
+        );
         answers.refuse("connections", Refused::config(side, reason, hint));
     } else if server.connections_free < more && !server.is_superuser {
         let reason = format!(

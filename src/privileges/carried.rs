@@ -13,6 +13,8 @@ use crate::server::parameter::Param;
 use crate::server::quoting::quote_ident;
 use crate::server::session::Session;
 
+/// The major from which on owner and grants of a multirange are those of its range.
+const MULTIRANGES_FOLLOW: u32 = 17;
 /// How a policy says that it is for everyone.
 pub(super) const EVERYONE: &str = "public";
 
@@ -197,13 +199,16 @@ impl Carried {
         };
         map(&mut self.reader);
         for object in &mut self.objects {
+            let owner = object.owner.clone();
             map(&mut object.owner);
-            let mut grants: Vec<Grant> = std::mem::take(&mut object.grants).into_iter().collect();
-            for grant in &mut grants {
+            let grants = std::mem::take(&mut object.grants).into_iter();
+            let grants = grants.filter_map(|mut grant| {
+                let was_circular = grant.is_circular(&owner);
                 map(&mut grant.grantor);
                 grant.grantee.iter_mut().for_each(map);
-            }
-            object.grants = merged(grants, &object.owner);
+                (was_circular || !grant.is_circular(&object.owner)).then_some(grant)
+            });
+            object.grants = merged(grants);
         }
         let mut defaults: Vec<DefaultGrant> = std::mem::take(&mut self.defaults).into_iter().collect();
         for default in &mut defaults {
@@ -216,6 +221,14 @@ impl Carried {
             policy.roles.iter_mut().for_each(map);
         }
         self.policies = policies.into_iter().collect();
+        self
+    }
+
+    /// The same without what servers of that major do not tell.
+    pub(super) fn told_by(mut self, major: u32) -> Self {
+        if major >= MULTIRANGES_FOLLOW {
+            self.objects.retain(|object| object.kind != "multirange");
+        }
         self
     }
 
@@ -342,6 +355,12 @@ impl OwnedObject {
 }
 
 impl Grant {
+    /// Whether somebody else grants it to the `owner`, or a role to itself. That may be meant, but not where two roles become one.
+    fn is_circular(&self, owner: &str) -> bool {
+        let grantee = self.grantee.as_deref();
+        self.grantor != owner && (grantee == Some(owner) || grantee == Some(&self.grantor))
+    }
+
     pub(super) fn to(&self) -> String {
         grantee(self.grantee.as_deref())
     }
@@ -351,15 +370,10 @@ pub(super) fn grantee(role: Option<&str>) -> String {
     role.map_or_else(|| "PUBLIC".to_owned(), quote_ident)
 }
 
-/// Two roles that become one: the stronger grant stays, and nobody is granted anything by himself.
-fn merged(grants: Vec<Grant>, owner: &str) -> BTreeSet<Grant> {
+/// Where two roles have become one, the stronger grant stays.
+fn merged(grants: impl Iterator<Item = Grant>) -> BTreeSet<Grant> {
     let mut strongest: BTreeMap<(String, Option<String>, String), bool> = BTreeMap::new();
     for grant in grants {
-        let grantee = grant.grantee.as_deref();
-        let by_owner = grant.grantor == owner;
-        if !by_owner && (grantee == Some(owner) || grantee == Some(&grant.grantor)) {
-            continue;
-        }
         let grantable = strongest
             .entry((grant.grantor, grant.grantee, grant.privilege))
             .or_default();

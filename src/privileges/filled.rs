@@ -35,17 +35,18 @@ impl Filled {
             return Ok(());
         }
         target.compute().await?;
-        for (name, owner) in self.owned(target).await? {
+        let fill = |(name, owner): (String, String)| {
             let fill = Statement::new(
                 format!("fill materialized view {name} as its owner {owner}"),
-                format!("REFRESH MATERIALIZED VIEW {name}; ANALYZE {name}"),
+                format!(
+                    "SET LOCAL ROLE {owner}; SET LOCAL row_security = on; REFRESH MATERIALIZED VIEW {name}; ANALYZE {name}"
+                ),
             );
-            let become_owner = format!("SET ROLE {owner}; SET row_security = on");
-            target.batch("take the owner's role", &become_owner).await?;
-            statements::run(target, &[fill], path).await?;
-            let back = "RESET ROLE; SET row_security = off";
-            target.batch("take our own role again", back).await?;
-        }
+            // Its functions may read another.
+            (fill, true)
+        };
+        let fills = self.owned(target).await?.into_iter().map(fill).collect();
+        statements::run_in_rounds(target, fills, path).await?;
         target.transport().await
     }
 

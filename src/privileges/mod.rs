@@ -90,7 +90,7 @@ pub(crate) async fn apply(
     adopted: &BTreeSet<SchemaName>,
     (config, path): (&Config, &SearchPath),
 ) -> Result<Vec<String>, Error> {
-    let carried = carried.clone().mapped(&config.role_map);
+    let carried = carried.clone().mapped(&config.role_map).told_by(target.major());
     match config.privileges {
         Privileges::Keep => {
             let (carried, _) = carried.without_reader(target).await?;
@@ -114,6 +114,20 @@ pub(crate) async fn apply(
         }
         Privileges::Skip => secure(target, &carried, &config.schemas, true).await,
     }
+}
+
+/// What the owner of a schema that is filled where it is has to grant on it, as statements: what the source's has beyond what is granted.
+pub(crate) async fn owed(
+    target: &Session,
+    carried: &Carried,
+    adopted: &SchemaName,
+) -> Result<Vec<String>, Error> {
+    let schemas = BTreeSet::from([adopted.clone()]);
+    let found = read(target, &schemas.iter().cloned().collect()).await?;
+    let mut own = carried.clone();
+    own.objects.retain(|object| object.is_adopted(&schemas));
+    let acts = grants(&own, &found, &schemas, true);
+    Ok(acts.into_iter().map(|act| act.statement).collect())
 }
 
 /// Owners and grants of what is in the schemas, and default privileges.

@@ -1,6 +1,6 @@
 //! What a refresh goes out from: what was loaded, and what an interrupted attempt has brought up since.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::baseline::{Baseline, Noted, Place, Table};
 use crate::catalogue::{self, Relation};
@@ -88,6 +88,23 @@ impl Base {
             }
         }
         Ok(())
+    }
+
+    /// Tables to which nobody has written since [`recount`](Self::recount); none where counters may not tell yet. `outside` is in no
+    /// transaction, which would keep to the sessions that it has seen first; `target` may hold locks that keep everybody else out.
+    pub(super) async fn still(
+        &self,
+        outside: &Session,
+        target: &Session,
+    ) -> Result<BTreeSet<Relation>, Error> {
+        let mut still = BTreeSet::new();
+        if !clear::is_told(outside).await? {
+            return Ok(still);
+        }
+        for load in &self.loads {
+            still.append(&mut load.still(target).await?);
+        }
+        Ok(still)
     }
 
     /// Its tables by their OIDs on the source.

@@ -402,7 +402,8 @@ impl Refresh<'_> {
         })
     }
 
-    /// Names the tables whose rows are not exactly those that are to be there, written under these rows of the ledger.
+    /// Names the tables whose rows are not exactly those that are to be there, written under these rows of the ledger. What has not moved was
+    /// looked at before anything was changed, and is once more only where somebody has written to it since.
     pub(crate) async fn strangers(
         &self,
         target: &Session,
@@ -420,6 +421,12 @@ impl Refresh<'_> {
                 "what was refreshed is not what was noted of it".to_owned(),
             ));
         }
+        let still = self.base.still(target, target).await?;
+        let is_known = |(table, noted): &(&Table, &baseline::Table)| {
+            // A root is counted whole.
+            !noted.by_root && !self.moving.contains_key(&table.oid) && still.contains(&noted.relation)
+        };
+        let both: Vec<_> = both.into_iter().filter(|one| !is_known(one)).collect();
         let landed = ledger::transactions(target, loads).await?;
         let strange = landed::strangers(self.unit, &both, &landed, progress).await?;
         let named = both.iter().filter(|(table, _)| strange.contains(&table.oid));

@@ -2,14 +2,13 @@
 //! back afterwards; and takes that back. Each step may have been done by an attempt that was interrupted.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::fmt::Write as _;
 
 use crate::archive::parts::Division;
 use crate::archive::statement;
 use crate::archive::toc::{Entry, Section};
-use crate::baseline::Noted;
+use crate::baseline::{self, Noted};
 use crate::build::statements::{self, Statement};
-use crate::catalogue::Relation;
+use crate::catalogue::{Relation, Table};
 use crate::clear::{self, Room};
 use crate::config::{Config, OnExisting, Schemas};
 use crate::error::{Error, Stop};
@@ -22,9 +21,13 @@ use crate::refresh::{Hindrance, Refresh};
 use crate::server::quoting::quote_ident;
 use crate::server::session::Session;
 use crate::word::Word as _;
+use crate::written::landed;
 
 /// Tables that are made ready in one transaction: each takes some seven locks with its keys and TOAST.
 const CHUNK: usize = 50;
+/// Tables that are looked at under their locks, one each, in the transaction that begins; a server of default size has some 6,000 locks.
+/// More are looked at when they are emptied.
+const HELD_MAX: usize = 1000;
 
 /// A trigger or a rule of a table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -221,14 +224,14 @@ impl<'a> Refresh<'a> {
         target
             .batch("begin", "BEGIN; SET LOCAL synchronous_commit = on")
             .await?;
-        let loads = self.begin(target, config).await?;
+        let loads = self.begin((target, lock), config).await?;
         if !lock.is_held() {
             return Err(Error::Stopped(Stop::LockLost("no heartbeat".to_owned())));
         }
         target.batch("commit", "COMMIT").await?;
         privileges::take(target, schemas).await?;
         self.take_down(target, schemas).await?;
-        self.empty(target).await?;
+        self.empty(target, lock).await?;
         let adopted = loads.iter().filter(|load| load.adopted);
         Ok(Room {
             adopted: adopted.map(|load| load.schema.clone()).collect(),
@@ -237,8 +240,14 @@ impl<'a> Refresh<'a> {
         })
     }
 
-    /// Writes the rows of the ledger, unless somebody has changed a schema meanwhile.
-    async fn begin(&self, target: &Session, config: &Config) -> Result<Vec<Begun>, Error> {
+    /// Writes the rows of the ledger, unless somebody has changed a schema meanwhile: until then it is protected.
+    async fn begin(&self, (target, lock): (&Session, &Lock), config: &Config) -> Result<Vec<Begun>, Error> {
+        let reloaded = self
+            .tables
+            .iter()
+            .filter(|table| self.moving.get(&table.oid).is_some_and(Action::is_reload));
+        let reloaded: Vec<&Table> = reloaded.take(HELD_MAX).collect();
+        self.hold((target, lock), &reloaded).await?;
         let mut begun = Vec::new();
         for (schema, load) in config.schemas.iter().zip(&self.base.loads) {
             let Some(oid) = load.schema_oid else {
@@ -395,8 +404,9 @@ impl<'a> Refresh<'a> {
         })
     }
 
-    /// Has nothing fire on the tables that move, and empties those that are loaded again.
-    async fn empty(&self, target: &Session) -> Result<(), Error> {
+    /// Has nothing fire on the tables that move, and empties those that are loaded again, unless somebody has written to them since they
+    /// were looked at.
+    async fn empty(&self, target: &Session, lock: &Lock) -> Result<(), Error> {
         let firing = firing(target, &self.unit.config.schemas).await?;
         let mut fired: BTreeMap<&Relation, Vec<&Firing>> = BTreeMap::new();
         for one in &firing {
@@ -408,19 +418,50 @@ impl<'a> Refresh<'a> {
             .filter_map(|table| Some((table, self.moving.get(&table.oid)?)))
             .collect();
         for chunk in moving.chunks(CHUNK) {
-            let mut sql = String::from("BEGIN");
+            let reloaded = chunk.iter().filter(|(_, action)| action.is_reload());
+            let reloaded: Vec<&Table> = reloaded.map(|(table, _)| *table).collect();
+            target.batch("begin", "BEGIN").await?;
+            self.hold((target, lock), &reloaded).await?;
+            let mut acts = Vec::new();
             for (table, action) in chunk {
-                for one in fired.get(&table.relation).into_iter().flatten() {
-                    write!(sql, ";\n{}", one.with("DISABLE")).ok();
-                }
+                let fired = fired.get(&table.relation).into_iter().flatten();
+                acts.extend(fired.map(|one| one.with("DISABLE")));
                 if action.is_reload() {
-                    write!(sql, ";\nTRUNCATE ONLY {}", table.relation.quoted()).ok();
+                    acts.push(format!("TRUNCATE ONLY {}", table.relation.quoted()));
                 }
             }
-            sql.push_str(";\nCOMMIT");
-            target.batch("make tables ready", &sql).await?;
+            acts.push("COMMIT".to_owned());
+            target.batch("make tables ready", &acts.join(";\n")).await?;
         }
         Ok(())
+    }
+
+    /// Locks tables of a complete load, as far as the user may, and refuses where one of them holds rows of others by now.
+    async fn hold(&self, (target, lock): (&Session, &Lock), tables: &[&Table]) -> Result<(), Error> {
+        if tables.is_empty() || !self.base.is_whole() || self.unit.config.on_existing != OnExisting::Own {
+            return Ok(());
+        }
+        let names: Vec<String> = tables.iter().map(|table| table.relation.quoted()).collect();
+        let sql = "SELECT 'ONLY ' || t.name FROM pg_catalog.unnest($1::text[]) AS t (name) \
+                   WHERE pg_catalog.has_table_privilege(t.name, 'UPDATE, DELETE, TRUNCATE')";
+        let rows = target.query("list what is loaded again", sql, &[&names]).await?;
+        let only: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        if !only.is_empty() {
+            let sql = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", only.join(", "));
+            target.batch("lock what is loaded again", &sql).await?;
+        }
+        let still = self.base.still(lock.session(), target).await?;
+        let known = self.base.tables();
+        let tables = tables.iter().filter(|table| !still.contains(&table.relation));
+        let both: Vec<(&Table, &baseline::Table)> = tables
+            .filter_map(|table| Some((*table, *known.get(&table.oid)?)))
+            .collect();
+        let landed = ledger::transactions(target, &self.base.baseline.loads).await?;
+        let strange = landed::strangers_seen_by(target, &both, &landed).await?;
+        let stranger = both.iter().find(|(table, _)| strange.contains(&table.oid));
+        let refused =
+            stranger.and_then(|(table, _)| self.base.refuse_strangers(self.unit.config, &table.relation));
+        refused.map_or(Ok(()), Err)
     }
 
     /// Whether an entry is an index or a constraint.

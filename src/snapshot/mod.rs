@@ -9,7 +9,7 @@ use futures_util::future::try_join_all;
 
 use crate::catalogue::Relation;
 use crate::config::{Config, Schemas};
-use crate::error::{Error, Refused, Stop};
+use crate::error::{self, Error, Refused, Stop};
 use crate::server::parameter::Param;
 use crate::server::quoting::quote_literal;
 use crate::server::session::Session;
@@ -40,8 +40,9 @@ pub(crate) struct Snapshot {
 pub(crate) struct Mark {
     /// What `SET TRANSACTION SNAPSHOT` and `pg_dump --snapshot` take.
     pub(crate) id: String,
-    /// Write-ahead log position of the source at that moment.
-    pub(crate) lsn: String,
+    /// Write-ahead log position of the source at that moment; why not, where it does not tell: Aurora does not before its
+    /// `wal_level` is logical.
+    pub(crate) lsn: Result<String, String>,
     /// The source's clock at that moment, ISO 8601.
     pub(crate) taken_at: String,
     /// The lowest number of a transaction that was running, and the first that no transaction had yet.
@@ -53,26 +54,37 @@ pub(crate) struct Mark {
 
 impl Mark {
     async fn export(session: &Session, settled: Vec<(u64, u64)>) -> Result<Self, Error> {
-        let row = session
-            .query_one(
-                "export the snapshot",
-                "SELECT pg_catalog.pg_export_snapshot(), \
-                 (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
-                  ELSE pg_catalog.pg_current_wal_lsn() END)::text, \
-                 pg_catalog.to_char(pg_catalog.clock_timestamp(), 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
-                 pg_catalog.pg_snapshot_xmin(s.now)::text::bigint, pg_catalog.pg_snapshot_xmax(s.now)::text::bigint \
-                 FROM (SELECT pg_catalog.pg_current_snapshot()) AS s (now)",
-                &[],
-            )
-            .await?;
+        let exported = session.query_one(
+            "export the snapshot",
+            "SELECT pg_catalog.pg_export_snapshot(), \
+             pg_catalog.to_char(pg_catalog.clock_timestamp(), 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
+             pg_catalog.pg_snapshot_xmin(s.now)::text::bigint, pg_catalog.pg_snapshot_xmax(s.now)::text::bigint \
+             FROM (SELECT pg_catalog.pg_current_snapshot()) AS s (now)",
+            &[],
+        );
+        let (row, lsn) = tokio::try_join!(exported, session.aside(position(session)))?;
         Ok(Self {
             id: row.get(0),
-            lsn: row.get(1),
-            taken_at: row.get(2),
-            xmin: number(row.get(3)),
-            xmax: number(row.get(4)),
+            lsn: lsn?,
+            taken_at: row.get(1),
+            xmin: number(row.get(2)),
+            xmax: number(row.get(3)),
             settled,
         })
+    }
+}
+
+/// Where a server writes next into its write-ahead log, or what it has replayed of its primary's; why not, where it does not tell.
+pub(crate) async fn position(session: &Session) -> Result<Result<String, String>, Error> {
+    let sql = "SELECT (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
+               ELSE pg_catalog.pg_current_wal_insert_lsn() END)::text";
+    match session
+        .query_one("ask for the position in its log", sql, &[])
+        .await
+    {
+        Ok(row) => Ok(Ok(row.get(0))),
+        Err(error) if error.is_withheld() => Ok(Err(error::chain(&error))),
+        Err(error) => Err(error),
     }
 }
 
@@ -270,22 +282,7 @@ async fn blocked(session: &Session, schemas: &Schemas, waited: Duration) -> Resu
     let rows = session
         .query("look who holds the locks", sql, &[&schemas.names()])
         .await?;
-    let holders: Vec<String> = rows
-        .iter()
-        .map(|row| {
-            let held = if row.get::<_, bool>("granted") {
-                "held"
-            } else {
-                "awaited"
-            };
-            format!(
-                "{} {held} by pid {} ({})",
-                row.get::<_, String>("relation"),
-                row.get::<_, i32>("pid"),
-                row.get::<_, String>("application_name")
-            )
-        })
-        .collect();
+    let holders: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     Ok(Error::Refused(Refused::transient(
         session.side(),
         format!(

@@ -42,23 +42,27 @@ impl Comparison<'_> {
         progress: &Progress,
     ) -> Result<(), Error> {
         progress.enter(Phase::Analyze);
-        let sessions: Vec<&Session> = std::iter::once(target).chain(&loaders).collect();
+        let sessions: Vec<&Session> = match loaders.as_slice() {
+            [] => vec![target],
+            loaders => loaders.iter().collect(),
+        };
+        let rows = async {
+            let missing = analyze::run(&loaders, self.analyzable, &self.path, || progress.step()).await?;
+            progress.not_carried(missing);
+            progress.enter(Phase::Verify);
+            match (&self.objects, &self.hashed) {
+                (None, _) => Ok(Vec::new()),
+                (_, Some(hashed)) => hashed.differences(&sessions, progress).await,
+                (_, None) => rows::counts(&sessions, &self.expected.counted, progress).await,
+            }
+        };
         // No object changes any more.
-        let (found, missing) = tokio::try_join!(
-            described(target, config),
-            analyze::run(&loaders, self.analyzable, &self.path, || progress.step())
-        )?;
-        progress.not_carried(missing);
-
-        progress.enter(Phase::Verify);
-        let (Some(objects), Some(found)) = (self.objects, found) else {
+        let (found, rows) = tokio::try_join!(described(target, config), rows)?;
+        let (Some(objects), Some(found)) = (&self.objects, found) else {
             return Ok(());
         };
-        let mut differences = objects::compare(target, &objects, &found, adopted).await?;
-        differences.extend(match self.hashed {
-            Some(hashed) => hashed.differences(&sessions, progress).await?,
-            None => rows::counts(&sessions, &self.expected.counted, progress).await?,
-        });
+        let mut differences = objects::compare(target, objects, &found, adopted).await?;
+        differences.extend(rows);
         let sequences = rows::sequences(target, &config.schemas, &self.expected.sequences).await?;
         differences.extend(sequences.into_iter().map(|(_, text)| text));
         Error::unless_equal(differences)

@@ -55,23 +55,52 @@ pub(crate) async fn strangers(
     let found = session::share_out(&sessions, groups, async |session, group| {
         let counted = count(session, &group).await?;
         progress.step();
-        let strange = group
-            .into_iter()
-            .zip(counted)
-            .filter(|(part, counted)| *counted != (part.rows, part.rows));
-        Ok(strange.flat_map(|(part, _)| part.tables).collect::<Vec<u32>>())
+        Ok(strange(group, counted))
     })
     .await?;
     Ok(found.into_iter().flatten().collect())
 }
 
-/// Those of `tables` whose rows are not exactly the ones that these loads have written and noted, as far as that can be told.
+/// The same, looked up one after the other by one session, in its transaction.
+pub(crate) async fn strangers_seen_by(
+    session: &Session,
+    tables: &[(&catalogue::Table, &baseline::Table)],
+    landed: &BTreeMap<u32, Vec<u32>>,
+) -> Result<BTreeSet<u32>, Error> {
+    let parts = parts(tables, landed);
+    let counted = if parts.is_empty() {
+        Vec::new()
+    } else {
+        count(session, &parts).await?
+    };
+    Ok(strange(parts, counted).into_iter().collect())
+}
+
+/// Tables of the parts of which something else was counted than is expected.
+fn strange(parts: Vec<Part>, counted: Vec<(u64, u64)>) -> Vec<u32> {
+    let strange = parts
+        .into_iter()
+        .zip(counted)
+        .filter(|(part, counted)| *counted != (part.rows, part.rows));
+    strange.flat_map(|(part, _)| part.tables).collect()
+}
+
+/// Whose rows there are in tables, as far as that can be told.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// Holding exactly the rows that loads of ours have written.
+    pub(crate) sound: BTreeSet<Relation>,
+    /// Holding others.
+    pub(crate) strange: Vec<Relation>,
+}
+
+/// Tells of `tables` whether their rows are exactly the ones that these loads have written and noted.
 pub(crate) async fn written_by_others(
     (unit, target): (&Unit<'_>, &Session),
     tables: &[(&catalogue::Table, &baseline::Table)],
     loads: &[i64],
     progress: &Progress,
-) -> Result<Vec<Relation>, Error> {
+) -> Result<Told, Error> {
     let landed = ledger::transactions(target, loads).await?;
     let unknown = parts(tables, &landed)
         .into_iter()
@@ -90,12 +119,18 @@ pub(crate) async fn written_by_others(
     let strange = match strangers(unit, &told, &landed, progress).await {
         Err(error) if error.is_unanswerable() => {
             say_untold(progress, &error::chain(&error));
-            return Ok(Vec::new());
+            return Ok(Told::default());
         }
         strange => strange?,
     };
-    let strange = told.iter().filter(|(table, _)| strange.contains(&table.oid));
-    Ok(strange.map(|(table, _)| table.relation.clone()).collect())
+    let (strange, sound): (Vec<_>, Vec<_>) = told
+        .into_iter()
+        .partition(|(table, _)| strange.contains(&table.oid));
+    let relation = |(table, _): (&catalogue::Table, &baseline::Table)| table.relation.clone();
+    Ok(Told {
+        sound: sound.into_iter().map(relation).collect(),
+        strange: strange.into_iter().map(relation).collect(),
+    })
 }
 
 /// Says why it is not known who has written to the target.

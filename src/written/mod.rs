@@ -6,7 +6,7 @@ pub(crate) mod landed;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::baseline::{self, Noted};
-use crate::catalogue::{self, Relation, Table};
+use crate::catalogue::{self, Relation, Table, activity};
 use crate::clear;
 use crate::config::{SchemaName, Schemas, Verify};
 use crate::error::Error;
@@ -16,6 +16,7 @@ use crate::server::quoting::unquote_ident;
 use crate::server::session::Session;
 use crate::unit::Unit;
 use crate::word::Word as _;
+use crate::written::landed::Told;
 
 /// Loads whose rows are to be looked at, of one attempt: what it has loaded it has noted together.
 struct Unsure {
@@ -23,6 +24,8 @@ struct Unsure {
     schemas: BTreeSet<SchemaName>,
     /// What a crash has emptied; nobody has done that.
     emptied: BTreeSet<Relation>,
+    /// What was truncated or rewritten, with its name within the schema as SQL writes it.
+    replaced: BTreeMap<Relation, String>,
 }
 
 /// Whether a unit is complete under this run's identifier, and still stands as its loads have left it.
@@ -52,9 +55,9 @@ pub(crate) async fn refuse<'a>(
     }
 }
 
-/// What was written to the schemas of some complete loads, in words. Where counters have gone back, and under `VERIFY=hash`, whose the
-/// rows are is told by the numbers of the transactions that wrote them, exactly. What is compared with such a load from here on is
-/// compared with what was counted before that look.
+/// What was written to the schemas of some complete loads, in words. Where counters have gone back, a table has another file, and under
+/// `VERIFY=hash`, whose the rows are is told by the numbers of the transactions that wrote them, exactly. What is compared with such a
+/// load from here on is compared with what was counted before that look.
 async fn since<'a>(
     (unit, target): (&Unit<'_>, &Session),
     loads: impl Iterator<Item = &'a mut Load>,
@@ -67,14 +70,21 @@ async fn since<'a>(
         let schema = SchemaName::of_ledger(load.schema.clone());
         let tally = load.recount(target, oid).await?;
         if !tally.writes.is_empty() {
-            written.insert(schema, tally.writes);
+            written.insert(schema, tally.changes().collect());
             continue;
         }
+        let (phase, name) = (progress.phase().word(), schema.as_str());
         if tally.has_forgotten {
             tracing::warn!(
-                phase = progress.phase().word(),
-                schema = schema.as_str(),
+                phase,
+                schema = name,
                 "counters were reset since the load: whose rows there are is looked up"
+            );
+        } else if !tally.replaced.is_empty() {
+            tracing::warn!(
+                phase,
+                schema = name,
+                "tables were rewritten since the load: whose rows there are is looked up"
             );
         } else if unit.config.verify != Verify::Hash {
             continue;
@@ -83,18 +93,31 @@ async fn since<'a>(
             load: load.clone(),
             schemas: BTreeSet::new(),
             emptied: BTreeSet::new(),
+            replaced: BTreeMap::new(),
         });
-        let emptied = tally.emptied.iter().map(|name| Relation {
+        let relation = |name: &String| Relation {
             schema: load.schema.clone(),
             name: unquote_ident(name),
-        });
-        unsure.emptied.extend(emptied);
+        };
+        unsure.emptied.extend(tally.emptied.iter().map(relation));
+        let replaced = tally.replaced.iter().map(|name| (relation(name), name.clone()));
+        unsure.replaced.extend(replaced);
         unsure.schemas.insert(schema);
     }
     for unsure in unsure.into_values() {
-        for table in unsure.written_by_others((unit, target), progress).await? {
+        let told = unsure.told((unit, target), progress).await?;
+        let replaced = unsure
+            .replaced
+            .iter()
+            .filter(|(table, _)| !told.sound.contains(table))
+            .map(|(table, name)| (table, activity::replaced_in_words(name)));
+        let strange = told
+            .strange
+            .iter()
+            .filter(|table| !unsure.replaced.contains_key(table))
+            .map(|table| (table, format!("rows of {} were written", table.quoted())));
+        for (table, change) in strange.chain(replaced) {
             let schema = SchemaName::of_ledger(table.schema.clone());
-            let change = format!("rows of {} were written", table.quoted());
             written.entry(schema).or_default().push(change);
         }
     }
@@ -102,18 +125,14 @@ async fn since<'a>(
 }
 
 impl Unsure {
-    async fn written_by_others(
-        &self,
-        (unit, target): (&Unit<'_>, &Session),
-        progress: &Progress,
-    ) -> Result<Vec<Relation>, Error> {
+    async fn told(&self, (unit, target): (&Unit<'_>, &Session), progress: &Progress) -> Result<Told, Error> {
         let schemas: Schemas = self.schemas.iter().cloned().collect();
         let unknown = || Noted::Unknown("it was loaded by an earlier release".to_owned());
         let baseline = match self.load.baseline_of_unit(target).await?.unwrap_or_else(unknown) {
             Noted::Known(baseline) => baseline,
             Noted::Unknown(reason) => {
                 landed::say_untold(progress, &format!("{schemas}: {reason}"));
-                return Ok(Vec::new());
+                return Ok(Told::default());
             }
         };
         let noted: BTreeMap<&Relation, &baseline::Table> = baseline

@@ -1,12 +1,14 @@
 //! What the source has written since a load is told exactly: each way to write, each way to look as if, and each reason not to
 //! believe it.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 use testbed::proxy::Line;
 use testbed::work::Work;
 use testbed::{Cluster, Output, Proxy, Psql, Server};
 
-use crate::rig::{GRID, METHODS, Rig, assert_exit, text};
+use crate::rig::{GRID, METHODS, MakeRig, Rig, assert_exit, text};
 use crate::slow::PATIENCE;
 
 /// Of a table of each case: what is there at the load, what is done since, and what is found. `{t}` is the table.
@@ -329,12 +331,19 @@ fn a_source_with_another_history_tells_nothing() {
         "another database",
     );
 
-    // A load that takes longer than three times that has seen nothing that a restart could lose.
-    let settings = [("wal_writer_delay", "10ms")];
+    // A load has seen nothing that a restart could lose, however short it was: it waits for three times that.
+    let settings = [("wal_writer_delay", "300ms")];
     let cluster = Cluster::start_with(&Server::distribution(), &settings);
     let cluster: &'static Cluster = Box::leak(Box::new(cluster));
-    let rig = Rig::on(cluster, rig.target, TABLE);
+    let rig = Rig::on(
+        cluster,
+        rig.target,
+        &format!("{TABLE} CREATE TABLE public.other (a int)"),
+    );
+    let mut beside = Psql::open(rig.source, &rig.database);
+    beside.run("BEGIN; INSERT INTO public.other VALUES (1)");
     assert_exit(&after(&rig, || cluster.restart()), 0);
+    drop(beside);
     // As a standby it has the same history, as long as it is not promoted, but no rows of what is unlogged.
     rig.at_source("CREATE SCHEMA u; CREATE UNLOGGED TABLE u.t AS SELECT 1 AS k");
     let unlogged = rig.worker("u").env("ACCEPT", "unlogged-on-standby");
@@ -517,4 +526,72 @@ fn a_load_that_has_noted_nothing_or_only_part_says_so() {
     assert!(text(output.last(), "reason").contains("an earlier release"));
     assert_exit(&rig.worker("r,s").run(), 0);
     assert_exit(&drift("r,s"), 0);
+}
+
+/// SQL that has a database refuse questions about its write-ahead log with that SQLSTATE.
+fn withholding_its_log(sqlstate: &str) -> String {
+    let mut sql = "SET allow_system_table_mods = on;".to_owned();
+    for (name, argument, result) in [
+        ("pg_current_wal_lsn", "", "pg_lsn"),
+        ("pg_current_wal_insert_lsn", "", "pg_lsn"),
+        ("pg_current_wal_flush_lsn", "", "pg_lsn"),
+        ("pg_walfile_name", "pg_lsn", "text"),
+    ] {
+        write!(
+            sql,
+            "ALTER FUNCTION pg_catalog.{name}({argument}) RENAME TO {name}_of_others;
+             CREATE FUNCTION pg_catalog.{name}({argument}) RETURNS {result} LANGUAGE plpgsql AS $$
+             BEGIN RAISE EXCEPTION 'wal_level must be set to ''logical''' USING ERRCODE = '{sqlstate}'; END$$;"
+        )
+        .unwrap();
+    }
+    sql
+}
+
+/// Aurora refuses them all until its `wal_level` is logical, which it is not by default.
+#[test]
+fn servers_that_do_not_tell_of_their_log_are_served_all_the_same() {
+    let makers: [(&str, MakeRig, &str); 3] = [
+        ("copy", Rig::newest, "55000"),
+        ("copy", Rig::to_newest, "XX000"),
+        ("pipe", Rig::new, "55000"),
+    ];
+    for (method, make, sqlstate) in makers {
+        let withholding = withholding_its_log(sqlstate);
+        let rig = make(&format!("{withholding} {TABLE}"));
+        rig.at_target(&withholding);
+        let worker = rig.worker("s").env("METHOD", method);
+        let run = |command: &str, variables: &[(&str, &str)]| {
+            let worker = worker.clone().arg(command);
+            let with = |worker: testbed::Worker, (name, value): &(&str, &str)| worker.env(name, value);
+            variables.iter().fold(worker, with).run()
+        };
+        assert_exit(&run("check", &[]), 0);
+        for _ in 0..2 {
+            let loaded = run("load", &[("VERIFY", "hash")]);
+            assert_exit(&loaded, 0);
+            let drift = text(loaded.last(), "drift");
+            let expected = if method == "copy" {
+                "the source does not tell its position in the write-ahead log: "
+            } else {
+                "METHOD=pipe"
+            };
+            assert!(drift.contains(expected), "{drift}");
+        }
+        assert_exit(&run("verify", &[("VERIFY", "hash")]), 0);
+        assert_exit(&run("drift", &[]), 65);
+        assert_exit(&run("refresh", &[("REFRESH", "only")]), 73);
+        assert_exit(&run("refresh", &[]), 0);
+        assert_exit(&run("finalize", &[]), 0);
+        assert_exit(&run("verify", &[]), 0);
+        let report = run("report", &[]);
+        assert!([0, 65].contains(&report.exit), "{}", report.stdout);
+    }
+    // What was noted while it told is not compared with what it does not tell any more.
+    let rig = Rig::new(TABLE);
+    assert_exit(&rig.worker("s").run(), 0);
+    assert_exit(&rig.worker("s").arg("drift").run(), 0);
+    rig.at_source(&withholding_its_log("XX000"));
+    assert_exit(&rig.worker("s").arg("drift").run(), 65);
+    assert_exit(&rig.worker("s").arg("refresh").run(), 0);
 }

@@ -147,7 +147,7 @@ failures! {
         exit: 78,
         phase: "preflight",
         side: "target",
-        words: &["does not accept writes"],
+        words: &["default_transaction_read_only is on", "ALTER DATABASE … RESET"],
     }
     missing_extension {
         source: "CREATE EXTENSION hstore;
@@ -284,6 +284,15 @@ failures! {
         phase: "preflight",
         side: "source",
         words: &["ALTER ROLE \"too_few\" CONNECTION LIMIT 10", "no USAGE on schema s"],
+    }
+    database_with_too_few_connections {
+        source: "CREATE SCHEMA s; CREATE ROLE among_few LOGIN PASSWORD 'testbed';
+                 DO $$BEGIN EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT 9', current_database()); END$$",
+        worker: |w| w.env("SOURCE_USER", "among_few"),
+        exit: 78,
+        phase: "preflight",
+        side: "source",
+        words: &["the database may have 9 connections", "CONNECTION LIMIT 10", "no USAGE on schema s"],
     }
     missing_role {
         source: "CREATE ROLE only_here;

@@ -1,6 +1,8 @@
 //! What a target would refuse in the middle of a load is refused before it, and every hint works as it is printed.
 
 use serde_json::Value;
+use testbed::cluster::PASSWORD;
+use testbed::{Cluster, Server};
 
 use crate::rig::{METHODS, Rig, assert_exit, text};
 
@@ -40,6 +42,24 @@ const ROWS: &[(&str, &str)] = &[
         "CREATE SCHEMA s; CREATE TABLE s.p (id int); CREATE TABLE s.c () INHERITS (s.p); ALTER TABLE ONLY s.p ADD PRIMARY KEY (id);
          INSERT INTO s.c VALUES (1)",
         "column s.c.id may be null, and its parent's in s.p may not",
+    ),
+    (
+        "CREATE SCHEMA s; CREATE TABLE s.p (a int) PARTITION BY LIST (a); CREATE TABLE s.p1 PARTITION OF s.p FOR VALUES IN (1);
+         CREATE TABLE s.p2 PARTITION OF s.p FOR VALUES IN (2); INSERT INTO s.p VALUES (1), (2);
+         BEGIN; SELECT FROM s.p; PREPARE TRANSACTION 'foreseen';
+         \\set ON_ERROR_STOP 0
+         SET statement_timeout = '500ms'; ALTER TABLE s.p DETACH PARTITION s.p2 CONCURRENTLY; ROLLBACK PREPARED 'foreseen'",
+        "partition s.p2 is half detached from s.p",
+    ),
+    (
+        "CREATE SCHEMA s; CREATE TABLE s.t (a int NOT NULL); CREATE UNIQUE INDEX i ON s.t (a); INSERT INTO s.t VALUES (1);
+         ALTER TABLE s.t REPLICA IDENTITY USING INDEX i; DROP INDEX s.i",
+        "replica identity of s.t is an index that was dropped",
+    ),
+    (
+        "CREATE SCHEMA s; CREATE TABLE s.a (n int GENERATED ALWAYS AS IDENTITY); CREATE TABLE s.b (LIKE s.a INCLUDING IDENTITY);
+         CREATE TABLE s.c (n bigint GENERATED ALWAYS AS IDENTITY); ALTER SEQUENCE s.c_n_seq AS int",
+        "sequence s.b_n_seq is of type bigint, and its identity column of another",
     ),
     (
         "CREATE SCHEMA s; CREATE EXTENSION postgres_fdw SCHEMA s;
@@ -285,6 +305,32 @@ fn three_thousand_tables_fit_into_a_lock_table_of_default_size() {
     assert_exit(&rig.worker("s").run(), 0);
 }
 
+/// What no waiting brings is no lack that passes.
+#[test]
+fn a_server_that_never_has_connections_enough_is_refused() {
+    let rig = Rig::new("CREATE SCHEMA s; CREATE TABLE s.t (a int)");
+    let settings = [
+        ("max_connections", "12"),
+        ("max_wal_senders", "0"),
+        ("superuser_reserved_connections", "3"),
+    ];
+    let few = Cluster::start_with(&Server::distribution(), &settings);
+    few.psql(
+        "postgres",
+        &format!("CREATE ROLE loader LOGIN PASSWORD '{PASSWORD}'"),
+    );
+    few.psql("postgres", "CREATE DATABASE app OWNER loader");
+    let worker = rig.worker("s").target(&few, "app", "loader", PASSWORD);
+    let output = worker.env("JOBS", "4").env("PRIVILEGES", "skip").run();
+    assert_exit(&output, 78);
+    let reason = text(output.last(), "reason");
+    assert!(
+        reason.contains("has 9 connections for users, and a run needs 14")
+            && reason.contains("ALTER SYSTEM SET max_connections = 17"),
+        "{reason}"
+    );
+}
+
 /// On RDS and Aurora nobody can be told what only a superuser or the machine's owner may do.
 #[test]
 fn hints_are_those_of_the_service() {
@@ -315,6 +361,29 @@ fn hints_are_those_of_the_service() {
         let versions = |record: &&Value| text(record, "check") == "versions";
         let found = output.records.iter().find(versions).unwrap();
         assert!(text(found, "found").ends_with(kind), "{found}");
+    }
+}
+
+/// Servers whose locales of money have other decimals are imitated: no machine has such a locale by itself.
+#[test]
+fn amounts_of_money_that_would_be_others_are_refused() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; CREATE DOMAIN s.price AS money; CREATE TYPE s.pair AS (a s.price[], b int); CREATE TABLE s.t (p s.pair); INSERT INTO s.t VALUES (ROW(ARRAY[12.34::money], 1));
+         CREATE SCHEMA r; CREATE TABLE r.t (a int)",
+    );
+    rig.at_target(
+        "SET allow_system_table_mods = on; ALTER FUNCTION pg_catalog.scale(numeric) RENAME TO scale_elsewhere;
+         CREATE FUNCTION pg_catalog.scale(numeric) RETURNS int LANGUAGE sql AS 'SELECT 0'",
+    );
+    for method in METHODS {
+        let output = rig.worker("s").env("METHOD", method).run();
+        assert_exit(&output, 78);
+        let reason = text(output.last(), "reason");
+        assert!(
+            reason.contains("2 decimals on the source") && reason.contains("and 0 on the target"),
+            "{reason}"
+        );
+        assert_exit(&rig.worker("r").env("METHOD", method).run(), 0);
     }
 }
 

@@ -31,7 +31,8 @@ const WAREHOUSE: &str = "
     CREATE VIEW top.v AS SELECT * FROM base.t;
     CREATE SCHEMA ring1; CREATE TYPE ring1.e AS ENUM ('x'); CREATE SCHEMA ring2; CREATE TYPE ring2.e AS ENUM ('y');
     CREATE TABLE ring1.t (e ring2.e); CREATE TABLE ring2.t (e ring1.e);
-    CREATE ROLE app LOGIN SUPERUSER PASSWORD 'testbed'; CREATE ROLE ferry LOGIN PASSWORD 'testbed' IN ROLE pg_read_all_data";
+    CREATE ROLE app LOGIN SUPERUSER PASSWORD 'testbed'; CREATE ROLE ferry LOGIN PASSWORD 'testbed' IN ROLE pg_read_all_data;
+    CREATE ROLE rdsadmin LOGIN PASSWORD 'testbed'";
 
 /// Where the page is run.
 struct Walk {
@@ -158,6 +159,19 @@ impl Walk {
     }
 }
 
+/// A session of RDS's own user, which nobody may end.
+fn session_of_rds(database: &str) -> Psql {
+    let mut session = Psql::open(&SOURCE, database);
+    session.run("\\connect -reuse-previous=on 'user=rdsadmin password=testbed'\nSELECT 1");
+    session
+}
+
+fn still_there(session: Psql, database: &str) -> Psql {
+    let there = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'rdsadmin'";
+    assert_eq!(SOURCE.psql(database, there), "1");
+    session
+}
+
 #[test]
 fn the_runbook_is_run_from_top_to_bottom() {
     let walk = Walk::new();
@@ -168,6 +182,7 @@ fn the_runbook_is_run_from_top_to_bottom() {
     let database = &walk.rig.database;
     let mut app = Psql::open(&SOURCE, database);
     app.run("SET application_name = 'shop'; BEGIN; INSERT INTO base.t (v) VALUES ('never committed')");
+    let rds = session_of_rds(database);
     let there = walk.section("1. See who is there");
     let is_shop = |line: &str| line.starts_with("shop||postgres|1|1|") && line.contains("INSERT INTO base.t");
     assert!(there[0].lines().any(is_shop), "{there:?}");
@@ -183,7 +198,7 @@ fn the_runbook_is_run_from_top_to_bottom() {
     assert!(blind.lines().any(|line| line.starts_with("shop|")), "{blind}");
     let stopped = walk.section("2. Stop the writers");
     assert_eq!(stopped.last().unwrap(), "", "what writes without coming in");
-    drop(app);
+    drop((app, still_there(rds, database)));
     // A session that was ended or closed is there for a moment.
     let until = Instant::now() + PATIENCE;
     while walk.section("1. See who is there") != [""] {

@@ -4,7 +4,7 @@ use testbed::cluster::PASSWORD;
 use testbed::warehouse;
 
 use crate::rig::{GRID, METHODS, Rig, assert_exit, text};
-use crate::slow::{PATIENCE, SLOW_ROWS, wait_for_phase};
+use crate::slow::{SLOW_ROWS, wait_for_phase};
 
 /// A value that the target's function refuses in the server's own words.
 const REFUSED: &str = "CREATE SCHEMA s;
@@ -66,10 +66,7 @@ fn what_is_cancelled_in_german_is_tried_again() {
         let cancel = "SELECT count(pg_cancel_backend(pid)) > 0 FROM pg_stat_activity
                       WHERE datname = current_database() AND application_name LIKE 'sf/%' AND query LIKE 'COPY %'
                         AND wait_event = 'PgSleep'";
-        let until = std::time::Instant::now() + PATIENCE;
-        while rig.at_target(cancel) != "t" {
-            assert!(std::time::Instant::now() < until, "nothing is written");
-        }
+        rig.wait_for_target(cancel, |is_cancelled| is_cancelled == "t");
         let output = running.wait();
         assert_exit(&output, 75);
         rig.at_target("DROP SCHEMA s CASCADE; DROP SCHEMA schemaferry CASCADE");

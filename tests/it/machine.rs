@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use testbed::Machine;
-use testbed::fargate::message;
+use testbed::fargate::{check_request, message};
 use testbed::states::{Execution, Failure, Services};
 
 use crate::aws::{PREPARE, SCALE, machine, outcomes};
@@ -164,6 +164,16 @@ fn five_hundred_schemas_fit() {
     }
 }
 
+/// The same of what is well, with as long a text below it as a mail has.
+#[test]
+fn eleven_hundred_loaded_schemas_fit() {
+    let names: Vec<String> = (0..1100).map(|number| format!("{number:020}")).collect();
+    let (execution, report) =
+        Scripted::new(0, &"line\n".repeat(2000)).run(&json!({"schemas": names, "prepare": false}));
+    assert!(execution.ended.is_ok(), "{:?}", execution.ended);
+    assert_eq!(report["loaded"], 1100);
+}
+
 #[test]
 fn the_list_comes_from_the_template_where_the_input_has_none() {
     let (execution, report) = Scripted::new(0, "").run(&json!({}));
@@ -190,6 +200,10 @@ fn an_input_that_cannot_be_meant_starts_nothing() {
         (json!({"schemas": ["a"], "finalize": 0}), "[]"),
         (json!({"schemas": ["a"], "report": "no"}), "[]"),
         (json!({"schemas": ["a"], "freeze": "yes"}), "[]"),
+        // The image runs a word that is a program's.
+        (json!({"schemas": ["a"], "command": "env"}), "[]"),
+        (json!({"schemas": ["a"], "command": "verfy"}), "[]"),
+        (json!({"schemas": ["a"], "command": ["load", "env"]}), "[]"),
         // One task is told all of them.
         (json!({"schemas": ["a".repeat(3500), "b".repeat(3500)]}), "[]"),
     ] {
@@ -302,6 +316,51 @@ fn prepare_ends(arguments: &Value, exit: u64) -> u64 {
     }
 }
 
+/// A request names its own unit and what the run brings: both fit together, however long one of the list's is.
+#[test]
+fn long_names_and_the_list_fit_into_a_request() {
+    for (length, quote, told) in [
+        (63, "", 5000),
+        (2000, "", 5000),
+        (2400, "", 4600),
+        (2400, "\"", 4600),
+        (6500, "", 500),
+        (7500, "", 0),
+    ] {
+        let name = |number| format!("{quote}{number:060}{quote}");
+        let others: Vec<String> = (0..100).map(name).collect();
+        for place in [0, 50] {
+            let mut names = others.clone();
+            names.insert(place, "n".repeat(length));
+            let account = Scripted::new(0, "");
+            let input = json!({"schemas": names, "prepare": false, "finalize": false, "report": false});
+            let execution = machine(&[]).execute("long", &input, &account, 1000.0);
+            let mut lists = Vec::new();
+            for (event, shows) in &execution.events {
+                if *event == "TaskScheduled" && shows.get("Overrides").is_some() {
+                    check_request(shows);
+                    let environment = &shows["Overrides"]["ContainerOverrides"][0]["Environment"];
+                    let environment = environment.as_array().unwrap().iter();
+                    let told = environment
+                        .filter(|one| text(one, "Name") == "RUN_SCHEMAS")
+                        .map(|one| text(one, "Value").to_owned());
+                    lists.push(told.collect::<String>());
+                }
+            }
+            assert_eq!(lists.len(), 101);
+            // As much of it as fits, and no more.
+            let list = &lists[0];
+            assert!(lists.iter().all(|other| other == list));
+            let takes = json!(list).to_string().len() - 2;
+            assert!(takes <= told && takes + 65 >= told, "{length}: {takes}");
+            assert!(
+                list.split(',')
+                    .all(|name| name.is_empty() || names.iter().any(|one| one == name))
+            );
+        }
+    }
+}
+
 /// People get a line a schema: first what waits for them, then what passes by itself, then what is done; and what the last task
 /// reports.
 #[test]
@@ -355,5 +414,192 @@ impl Services for By<'_> {
             return Scripted::new((self.1)(arguments), "").request(resource, arguments, deadline);
         }
         self.0.request(resource, arguments, deadline)
+    }
+}
+
+/// An account in which ECS refuses the first requests for a command, and who was asked for it.
+struct Refusing {
+    account: Scripted,
+    command: &'static str,
+    times: usize,
+    error: &'static str,
+    cause: &'static str,
+    providers: Mutex<Vec<String>>,
+}
+
+impl Refusing {
+    fn new(command: &'static str, times: usize, error: &'static str, cause: &'static str) -> Self {
+        Self {
+            account: Scripted::new(0, ""),
+            command,
+            times,
+            error,
+            cause,
+            providers: Mutex::default(),
+        }
+    }
+}
+
+impl Services for Refusing {
+    fn request(&self, resource: &str, arguments: &Value, deadline: Instant) -> Result<Value, Failure> {
+        let command = arguments.pointer("/Overrides/ContainerOverrides/0/Command/0");
+        if command.is_some_and(|word| word == self.command) {
+            let mut providers = self.providers.lock().unwrap();
+            let provider = arguments.pointer("/CapacityProviderStrategy/0/CapacityProvider");
+            providers.push(provider.unwrap().as_str().unwrap().to_owned());
+            if providers.len() <= self.times {
+                return Err(Failure::new(self.error, self.cause));
+            }
+        }
+        self.account.request(resource, arguments, deadline)
+    }
+}
+
+const NO_CAPACITY: &str =
+    "Capacity is unavailable at this time. Please try again later or in a different availability zone";
+
+/// What passes by itself is asked for again and costs no attempt, and what does not is asked for once.
+#[test]
+fn what_ecs_has_no_place_for_is_asked_for_again() {
+    let quota = "You've reached the limit on the number of vCPUs you can run concurrently";
+    let behind = "Error retrieving security group information for [sg-a]: Request limit exceeded. (ErrorCode: RequestLimitExceeded)";
+    let no_right =
+        "User: arn:aws:sts::123456789012:assumed-role/states is not authorized to perform: iam:PassRole";
+    let no_provider = "The specified capacity provider 'FARGATE_SPOT' was not found.";
+    for (error, cause, is_busy, asked_of_spot) in [
+        ("ECS.AmazonECSException", NO_CAPACITY, true, 6),
+        ("AmazonECS.Unknown", "RESOURCE:FARGATE", true, 6),
+        ("ECS.ClientException", NO_CAPACITY, true, 6),
+        ("ECS.ThrottlingException", quota, true, 8),
+        ("ECS.ClientException", quota, true, 8),
+        ("ECS.InvalidParameterException", behind, true, 8),
+        ("ECS.ServerException", "Service Unavailable", true, 8),
+        ("ECS.InvalidParameterException", no_provider, false, 1),
+        ("ECS.AmazonECSException", no_right, false, 1),
+    ] {
+        let account = Refusing::new("load", 7, error, cause);
+        let input = json!({"schemas": ["s"], "prepare": false, "report": false});
+        let execution = machine(&[]).execute("busy", &input, &account, 1000.0);
+        let expected = if is_busy {
+            ("ok", &[11.0, 22.0, 45.0, 90.0, 180.0, 360.0, 675.0][..])
+        } else {
+            ("refused-by-ecs", &[][..])
+        };
+        let lines = outcomes(&account.account.report());
+        let (outcome, waits) = expected;
+        assert_eq!(
+            lines,
+            [("s".to_owned(), outcome.to_owned(), 1)],
+            "{error}: {cause}"
+        );
+        assert_eq!(execution.waits, waits, "{error}: {cause}");
+        let providers = account.providers.into_inner().unwrap();
+        let of_spot = providers.iter().filter(|provider| *provider == "FARGATE_SPOT");
+        assert_eq!(of_spot.count(), asked_of_spot, "{error}: {cause}: {providers:?}");
+    }
+}
+
+#[test]
+fn ecs_is_asked_until_the_window_is_over() {
+    let account = Refusing::new("load", usize::MAX, "ECS.ThrottlingException", "Rate exceeded");
+    let machine = machine(&[("WindowSeconds", "120")]);
+    let input = json!({"schemas": ["s"], "prepare": false, "report": false});
+    let execution = machine.execute("late", &input, &account, SCALE / 10.0);
+    let lines = outcomes(&account.account.report());
+    assert_eq!(lines, [("s".to_owned(), "refused-by-ecs".to_owned(), 1)]);
+    // After these there is no time for one of two minutes; a slow machine has less.
+    assert!(
+        [11.0, 22.0, 45.0].starts_with(&execution.waits),
+        "{:?}",
+        execution.waits
+    );
+    assert!(!execution.waits.is_empty());
+}
+
+/// After an attempt ECS is asked as if for the first time.
+#[test]
+fn an_attempt_begins_the_waits_anew() {
+    let account = Refusing::new("load", 2, "ECS.ThrottlingException", "Rate exceeded");
+    let account = Refusing {
+        account: Scripted::new(75, "why"),
+        ..account
+    };
+    let input = json!({"schemas": ["s"], "prepare": false, "report": false});
+    let again = Mutex::new(0);
+    let execution = machine(&[]).execute("again", &input, &Alternating(&account, &again), 1000.0);
+    let attempts = [22.0, 45.0, 90.0, 180.0]
+        .iter()
+        .flat_map(|attempt| [11.0, 22.0, *attempt]);
+    let waits: Vec<f64> = attempts.chain([11.0, 22.0]).collect();
+    assert_eq!(execution.waits, waits);
+}
+
+/// An account that refuses two requests before each that it takes.
+struct Alternating<'a>(&'a Refusing, &'a Mutex<usize>);
+
+impl Services for Alternating<'_> {
+    fn request(&self, resource: &str, arguments: &Value, deadline: Instant) -> Result<Value, Failure> {
+        if resource.ends_with("runTask.sync") {
+            let mut asked = self.1.lock().unwrap();
+            *asked += 1;
+            if *asked % 3 == 1 {
+                self.0.providers.lock().unwrap().clear();
+            }
+        }
+        self.0.request(resource, arguments, deadline)
+    }
+}
+
+/// People wait for the report: it does not wait for the end of the window, and begins after it too.
+#[test]
+fn the_report_waits_six_times_for_ecs() {
+    for window in ["86400", "0"] {
+        let account = Refusing::new("report", usize::MAX, "ECS.ThrottlingException", "Rate exceeded");
+        let machine = machine(&[("WindowSeconds", window)]);
+        let input = json!({"schemas": ["s"], "prepare": false, "finalize": false});
+        let execution = machine.execute("report", &input, &account, 1000.0);
+        assert_eq!(
+            execution.waits,
+            [11.0, 22.0, 45.0, 90.0, 180.0, 360.0],
+            "{window}"
+        );
+        let report = account.account.report();
+        let last = report["schemas"].as_array().unwrap().last().unwrap();
+        assert_eq!(text(last, "outcome"), "refused-by-ecs", "{report}");
+    }
+}
+
+/// What `docs/aws.md` says about the history where ECS has nothing for a whole window.
+#[test]
+fn a_shortage_of_a_whole_window_fits_into_the_history() {
+    for (at_once, window, longest, most) in [
+        ("1", 518_400, 900, 10_500),
+        ("5", 86_400, 900, 8_900),
+        ("40", 86_400, 3600, 21_000),
+        ("40", 518_400, 21_600, 21_000),
+    ] {
+        let run = |times| {
+            let account = Refusing::new("load", times, "ECS.AmazonECSException", NO_CAPACITY);
+            let changes = [
+                ("MaxConcurrency", at_once),
+                ("WindowSeconds", &window.to_string()),
+            ];
+            let input = json!({"schemas": ["s"], "prepare": false, "report": false});
+            machine(&changes).execute("shortage", &input, &account, 2.0 * f64::from(longest))
+        };
+        let (without, with) = (run(0), run(12));
+        let events = (with.events.len() - without.events.len()) / with.waits.len();
+        assert_eq!(events, 9);
+        assert_eq!(with.waits.len(), 12);
+        let last = (0.75 * f64::from(longest)).floor();
+        assert_eq!(with.waits.last(), Some(&last));
+        // Where each is the shortest that it can be, half of what stands in the machine; these are three quarters.
+        let (mut waits, mut waited) = (0, 0.0);
+        while waited < f64::from(window) {
+            waited += with.waits.get(waits).unwrap_or(&last) / 1.5;
+            waits += 1;
+        }
+        let places: usize = at_once.parse().unwrap();
+        assert!(places * waits * events <= most, "{at_once}, {window}: {waits}");
     }
 }

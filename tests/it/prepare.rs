@@ -1,7 +1,5 @@
 //! Schemas that are built on each other, rehearsed again: taken down together, before any of them is loaded.
 
-use std::time::Instant;
-
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use testbed::{Psql, Worker};
@@ -225,10 +223,7 @@ fn one_that_was_interrupted_within_a_schema_is_run_again() {
     let running = of_run(preparer(&rig, "")).spawn();
     // A transaction drops a hundred of them.
     let left = "SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace('a') AND relkind = 'r'";
-    let until = Instant::now() + PATIENCE;
-    while rig.at_target(left) != "21" {
-        assert!(Instant::now() < until, "{} tables are left", rig.at_target(left));
-    }
+    rig.wait_for_target(left, |count| count == "21");
     running.signal(Signal::SIGKILL);
     assert_eq!(running.wait().exit, -9);
     drop(reader);

@@ -33,7 +33,7 @@ UNION ALL
 SELECT 'function ' || proname, proowner::regrole::text, (SELECT string_agg(x::text, ' ' ORDER BY x::text) FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) e, LATERAL (SELECT format('%s>%s:%s:%s', e.grantor::regrole, CASE e.grantee WHEN 0 THEN 'PUBLIC' ELSE e.grantee::regrole::text END, e.privilege_type, e.is_grantable)) x)
 FROM pg_proc WHERE pronamespace = 's'::regnamespace
 UNION ALL
-SELECT 'type ' || typname, typowner::regrole::text, typacl::text FROM pg_type WHERE typnamespace = 's'::regnamespace AND typtype IN ('e', 'd')
+SELECT 'type ' || typname, typowner::regrole::text, typacl::text FROM pg_type WHERE typnamespace = 's'::regnamespace AND typtype IN ('e', 'd', 'r', 'm')
 UNION ALL
 SELECT 'default ' || defaclobjtype::text, defaclrole::regrole::text, defaclacl::text FROM pg_default_acl WHERE defaclnamespace = 's'::regnamespace
 UNION ALL
@@ -48,8 +48,8 @@ fn owned_by(prefix: &str) -> String {
      CREATE VIEW s.v AS SELECT * FROM s.t; CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TYPE s.e AS ENUM ('x'); CREATE SEQUENCE s.q;
      ALTER TABLE s.t OWNER TO P_owner; ALTER VIEW s.v OWNER TO P_other; ALTER FUNCTION s.f() OWNER TO P_owner; ALTER TYPE s.e OWNER TO P_owner; ALTER SEQUENCE s.q OWNER TO P_other;
      GRANT USAGE, CREATE ON SCHEMA s TO P_owner, P_other, P_third; GRANT USAGE ON SCHEMA s TO P_reader;
-     SET ROLE P_owner; GRANT SELECT ON s.t TO P_reader; GRANT SELECT ON SEQUENCE s.t_id_seq TO P_reader; GRANT SELECT ON s.t TO P_other WITH GRANT OPTION; GRANT UPDATE (v) ON s.t TO P_third; REVOKE ALL ON FUNCTION s.f() FROM PUBLIC; RESET ROLE;
-     SET ROLE P_other; GRANT SELECT ON s.t TO P_third; GRANT SELECT ON SEQUENCE s.q TO P_reader; RESET ROLE;
+     SET ROLE P_owner; CREATE TYPE s.span AS RANGE (SUBTYPE = int); GRANT SELECT ON s.t TO P_reader; GRANT SELECT ON SEQUENCE s.t_id_seq TO P_reader; GRANT SELECT ON s.t TO P_other WITH GRANT OPTION; GRANT UPDATE (v) ON s.t TO P_third; REVOKE ALL ON FUNCTION s.f() FROM PUBLIC; RESET ROLE;
+     SET ROLE P_other; GRANT SELECT ON s.t TO P_third, P_owner; GRANT SELECT ON SEQUENCE s.q TO P_reader; RESET ROLE;
      ALTER TABLE s.plain OWNER TO P_third; SET ROLE P_third; GRANT SELECT ON s.plain TO PUBLIC; RESET ROLE;
      ALTER DEFAULT PRIVILEGES FOR ROLE P_owner IN SCHEMA s GRANT SELECT ON TABLES TO P_third;
      ALTER TABLE s.t ENABLE ROW LEVEL SECURITY; ALTER TABLE s.t FORCE ROW LEVEL SECURITY; CREATE POLICY p ON s.t FOR SELECT TO P_other USING (id > 1);
@@ -216,6 +216,37 @@ fn following_the_hints_of_one_refusal_leads_to_no_other() {
     }
 }
 
+/// `public` belongs to whoever owns the database, and nobody else grants on it.
+#[test]
+fn what_only_the_owner_of_a_filled_schema_can_grant_is_asked_for_first() {
+    for rig in Rig::of_both_majors() {
+        let database = &rig.database;
+        rig.at_source(
+            "CREATE ROLE filled_owner; CREATE ROLE filled_app; CREATE TABLE public.t AS SELECT 1 AS a; ALTER TABLE public.t OWNER TO filled_owner;
+             GRANT USAGE ON SCHEMA public TO filled_owner WITH GRANT OPTION; SET ROLE filled_owner; GRANT USAGE ON SCHEMA public TO filled_app",
+        );
+        rig.at_target(&format!(
+            "CREATE ROLE filled_master LOGIN PASSWORD '{PASSWORD}'; CREATE ROLE filled_owner; CREATE ROLE filled_app; GRANT filled_owner TO filled_master;
+             GRANT CREATE ON DATABASE {database} TO filled_master; GRANT CREATE, USAGE ON SCHEMA public TO filled_master, filled_owner"
+        ));
+        let worker = rig.worker("public").env("TARGET_USER", "filled_master");
+        // Who replaces what is there has to be the owner.
+        for lacking in ["only its owner", "belongs to a role"] {
+            let refused = worker.run();
+            assert_exit(&refused, 77);
+            let last = refused.last();
+            assert_eq!(text(last, "phase"), "preflight");
+            assert!(text(last, "reason").contains(lacking), "{last}");
+            for (_, hint) in hints(&refused) {
+                rig.at_target(&hint);
+            }
+            assert_exit(&worker.run(), 0);
+        }
+        let may_use = "SELECT has_schema_privilege('filled_app', 'public', 'USAGE')";
+        assert_eq!(rig.at_target(may_use), "t");
+    }
+}
+
 #[test]
 fn each_missing_privilege_is_named_alone() {
     let rig = Rig::new("");
@@ -303,8 +334,9 @@ const FILLED: &str = "CREATE SCHEMA s AUTHORIZATION show_owner; GRANT USAGE, CRE
      ALTER TABLE s.t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON s.t FOR SELECT TO show_other USING (tenant > 'a');
      SET ROLE show_other; CREATE MATERIALIZED VIEW s.seen AS SELECT * FROM s.t; CREATE MATERIALIZED VIEW s.a_count AS SELECT count(*) FROM s.seen; CREATE UNIQUE INDEX ON s.seen (id);
      CREATE FUNCTION s.counted() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM s.t'; CREATE MATERIALIZED VIEW s.by_function AS SELECT s.counted();
+     CREATE FUNCTION s.counted_of_seen() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM s.seen'; CREATE MATERIALIZED VIEW s.under_function AS SELECT s.counted_of_seen();
      CREATE VIEW s.me AS SELECT current_user::text AS me; CREATE MATERIALIZED VIEW s.by_view AS SELECT * FROM s.me; GRANT SELECT ON s.by_view, s.seen TO show_reader; RESET ROLE";
-const FOUND: &str = "SELECT (SELECT array_agg(id ORDER BY id) FROM s.seen), (TABLE s.a_count), (TABLE s.by_function), (TABLE s.by_view)";
+const FOUND: &str = "SELECT (SELECT array_agg(id ORDER BY id) FROM s.seen), (TABLE s.a_count), (TABLE s.by_function), (TABLE s.under_function), (TABLE s.by_view)";
 
 #[test]
 fn materialized_views_hold_what_their_owners_may_see() {
@@ -318,13 +350,13 @@ fn materialized_views_hold_what_their_owners_may_see() {
         for method in METHODS {
             let output = worker.clone().env("METHOD", method).run();
             assert_exit(&output, 0);
-            assert_eq!(rig.at_target(FOUND), "{2,3}|2|2|show_other");
+            assert_eq!(rig.at_target(FOUND), "{2,3}|2|2|2|show_other");
             assert_eq!(rig.at_target(ACCESS), rig.at_source(ACCESS));
         }
         assert_exit(&worker.run(), 0);
         rig.at_source("INSERT INTO s.t VALUES (4, 'd')");
         assert_exit(&worker.clone().arg("refresh").env("REFRESH", "only").run(), 0);
-        assert_eq!(rig.at_target(FOUND), "{2,3,4}|3|3|show_other");
+        assert_eq!(rig.at_target(FOUND), "{2,3,4}|3|3|3|show_other");
         // Nobody sees by way of an owner what that owner may not read.
         rig.at_source("CREATE MATERIALIZED VIEW s.denied AS SELECT * FROM s.t; ALTER MATERIALIZED VIEW s.denied OWNER TO show_third");
         let output = worker.run();

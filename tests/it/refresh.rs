@@ -4,7 +4,7 @@
 use serde_json::Value;
 use testbed::cluster::{PASSWORD, SUPERUSER};
 use testbed::proxy::Line;
-use testbed::{Cluster, Output, Proxy, Server, warehouse, work};
+use testbed::{Cluster, Output, Proxy, Psql, Server, warehouse, work};
 
 use crate::cut::Cut;
 use crate::rig::{GRID, Rig, assert_exit, text};
@@ -467,9 +467,13 @@ fn what_somebody_else_has_written_to_the_target_is_told_without_counters() {
     proxy.hold_at(b"INSERT INTO schemaferry.landed", "/copy");
     let running = refresh.clone().target_through(&proxy).spawn();
     assert!(proxy.wait_until_said(PATIENCE).is_some());
-    rig.at_target("UPDATE s.still SET k = k WHERE k = 1");
+    // The second follows so soon that the server is not told of it.
+    let mut neighbour = Psql::open(rig.target, &rig.database);
+    neighbour.run("SELECT 1");
+    neighbour.run("UPDATE s.still SET k = k WHERE k = 1");
     proxy.release();
     let output = running.wait();
+    drop(neighbour);
     assert_exit(&output, 65);
     assert!(
         text(output.last(), "reason").contains("somebody else has written"),
@@ -494,6 +498,50 @@ fn what_somebody_else_has_written_to_the_target_is_told_without_counters() {
     );
 }
 
+/// Whoever writes when a table was looked at, and has not committed when it is about to be emptied.
+#[test]
+fn what_is_written_until_a_table_is_emptied_is_not_lost() {
+    let rig = Rig::new(TABLE);
+    let worker = rig.worker("s");
+    assert_exit(&worker.run(), 0);
+    rig.at_source("UPDATE s.t SET v = 'new' WHERE k = 1");
+    let mut neighbour = Psql::open(rig.target, &rig.database);
+    neighbour.run("BEGIN; INSERT INTO s.t VALUES (999, 'mine')");
+    let refresh = worker.arg("refresh").env("REFRESH", "only");
+    // What never gets its locks has begun nothing.
+    let output = refresh.clone().env("LOCK_TIMEOUT", "2s").run();
+    assert_exit(&output, 75);
+    let running = refresh.spawn();
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'sf/%/work' \
+                 AND datname = current_database() AND wait_event_type = 'Lock'";
+    rig.wait_for_target(waits, |count| count != "0");
+    neighbour.run("COMMIT");
+    let output = running.wait();
+    assert_exit(&output, 73);
+    let reason = text(output.last(), "reason");
+    assert!(reason.contains("rows of \"s\".\"t\" were written"), "{reason}");
+    // Nor does the next one take it.
+    assert_exit(&refresh.run(), 73);
+    assert_eq!(rig.at_target("SELECT v FROM s.t WHERE k = 999"), "mine");
+}
+
+/// Unless somebody has written to it between the look and the comparison.
+#[test]
+fn what_has_not_moved_is_scanned_once() {
+    let rig = Rig::new(TABLE);
+    let worker = rig.worker("s");
+    assert_exit(&worker.run(), 0);
+    let scans = || {
+        let asked = rig.at_target("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'still'");
+        asked.parse::<u32>().unwrap()
+    };
+    rig.at_source("INSERT INTO s.t VALUES (101, 'new')");
+    let before = scans();
+    assert_exit(&worker.arg("refresh").env("REFRESH", "only").run(), 0);
+    assert_eq!(scans() - before, 1);
+    assert_same_tables(&rig, "scanned once");
+}
+
 #[test]
 fn what_is_written_after_the_look_is_counted_although_counters_were_lost() {
     let rig = Rig::new(TABLE);
@@ -511,7 +559,7 @@ fn what_is_written_after_the_look_is_counted_although_counters_were_lost() {
     let output = running.wait();
     assert_exit(&output, 73);
     let reason = text(output.last(), "reason");
-    assert!(reason.contains("rows of t were written"), "{reason}");
+    assert!(reason.contains("rows of \"s\".\"t\" were written"), "{reason}");
     assert_eq!(rig.at_target("SELECT v FROM s.t WHERE k = 999"), "mine");
 }
 

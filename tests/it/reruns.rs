@@ -163,6 +163,42 @@ fn nobody_loses_what_the_server_has_forgotten_to_count() {
     );
 }
 
+/// Files tell of it, counters do not; rows do.
+#[test]
+fn what_was_only_rewritten_is_replaced_and_what_was_truncated_is_not() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; CREATE TABLE s.t (k int PRIMARY KEY); INSERT INTO s.t SELECT generate_series(1, 20);
+         ALTER TABLE s.t CLUSTER ON t_pkey; CREATE TABLE s.\"an \"\"odd\"\" one\" (k int); CREATE TABLE s.root (k int) PARTITION BY RANGE (k);
+         CREATE TABLE s.leaf PARTITION OF s.root FOR VALUES FROM (1) TO (9); INSERT INTO s.root VALUES (1)",
+    );
+    let named = rig.worker("s").env("RUN_ID", "weekend-7");
+    let loads = [named.clone(), named.clone(), rig.worker("s")];
+    assert_exit(&named.run(), 0);
+    for (load, is_complete) in loads.iter().zip([true, true, false]) {
+        rig.at_target("VACUUM FULL; CLUSTER s.t; TRUNCATE s.\"an \"\"odd\"\" one\"");
+        let output = load.run();
+        assert_exit(&output, 0);
+        assert_eq!(output.last()["already_complete"], is_complete);
+    }
+    for (done, method) in [
+        ("VACUUM FULL; TRUNCATE s.leaf", "copy"),
+        ("VACUUM FULL; DELETE FROM s.t WHERE k = 7", "copy"),
+        // It has noted no numbers.
+        ("VACUUM FULL", "pipe"),
+    ] {
+        let load = rig.worker("s").env("METHOD", method);
+        assert_exit(&load.clone().env("ON_EXISTING", "replace").run(), 0);
+        rig.at_target(done);
+        let output = load.run();
+        assert_exit(&output, 73);
+        let reason = text(output.last(), "reason");
+        assert!(
+            reason.contains("rewritten") || reason.contains("were written"),
+            "{reason}"
+        );
+    }
+}
+
 #[test]
 fn what_is_written_after_the_look_at_forgotten_counters_is_counted() {
     let rig = Rig::new("CREATE SCHEMA s; CREATE TABLE s.t AS SELECT generate_series(1, 20) AS k");

@@ -2,10 +2,13 @@
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
 use serde_json::Value;
 use testbed::cluster::{PASSWORD, SUPERUSER};
 use testbed::{Cluster, Output, Server, Worker};
+
+use crate::slow::PATIENCE;
 
 /// Both ways to move rows.
 pub(crate) const METHODS: [&str; 2] = ["copy", "pipe"];
@@ -85,6 +88,16 @@ impl Rig {
 
     pub(crate) fn at_target(&self, sql: &str) -> String {
         self.target.psql(&self.database, sql)
+    }
+
+    /// Asks the target until its answer is wanted.
+    pub(crate) fn wait_for_target(&self, sql: &str, is_wanted: impl Fn(&str) -> bool) {
+        let until = Instant::now() + PATIENCE;
+        let mut answer = self.at_target(sql);
+        while !is_wanted(&answer) {
+            assert!(Instant::now() < until, "{answer}: {sql}");
+            answer = self.at_target(sql);
+        }
     }
 }
 

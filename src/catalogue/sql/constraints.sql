@@ -10,11 +10,12 @@ SELECT k.oid, k.conname::text AS name, k.conrelid AS table, k.confrelid AS refer
        c.relkind = 'p' OR f.relkind IS NOT DISTINCT FROM 'p' AS partitioned,
        pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS table_name,
        CASE WHEN k.contype IN ('p', 'u') AND c.relkind = 'r'
-                 AND coalesce(pg_catalog.to_jsonb(k) ->> 'conperiod', 'false') = 'false'
+                 AND NOT k.period
                  AND NOT (k.contype = 'p' AND $2 >= 18 AND NOT c.relispartition
                           AND EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid))
             THEN pg_catalog.pg_get_indexdef(k.conindid) END AS create_index
-FROM pg_catalog.pg_constraint k
+FROM (SELECT false AS conperiod) AS before_18
+CROSS JOIN LATERAL (SELECT k.*, conperiod AS period FROM pg_catalog.pg_constraint k) AS k
 JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_class f ON f.oid = k.confrelid

@@ -20,7 +20,7 @@ WITH namespace AS MATERIALIZED (
     UNION ALL SELECT 'statistics', o.oid, 0, o.xmin FROM pg_catalog.pg_statistic_ext o WHERE o.stxnamespace IN (SELECT oid FROM namespace)
     UNION ALL SELECT 'configuration', o.oid, 0, o.xmin FROM pg_catalog.pg_ts_config o WHERE o.cfgnamespace IN (SELECT oid FROM namespace)
     UNION ALL SELECT 'dictionary', o.oid, 0, o.xmin FROM pg_catalog.pg_ts_dict o WHERE o.dictnamespace IN (SELECT oid FROM namespace)
-    UNION ALL SELECT 'attribute', a.attrelid, a.attnum, a.xmin FROM pg_catalog.pg_attribute a WHERE a.attrelid IN (SELECT oid FROM relation)
+    UNION ALL SELECT 'attribute', a.attrelid, a.attnum, a.xmin FROM pg_catalog.pg_attribute a WHERE a.attnum > 0 AND a.attrelid IN (SELECT oid FROM relation)
     UNION ALL SELECT 'default', d.oid, 0, d.xmin FROM pg_catalog.pg_attrdef d WHERE d.adrelid IN (SELECT oid FROM relation)
     UNION ALL SELECT 'constraint', k.oid, 0, k.xmin FROM pg_catalog.pg_constraint k WHERE k.connamespace IN (SELECT oid FROM namespace)
     UNION ALL SELECT 'trigger', t.oid, 0, t.xmin FROM pg_catalog.pg_trigger t WHERE t.tgrelid IN (SELECT oid FROM relation)
@@ -30,5 +30,5 @@ WITH namespace AS MATERIALIZED (
     UNION ALL SELECT 'inheritance', i.inhrelid, i.inhseqno, i.xmin FROM pg_catalog.pg_inherits i WHERE i.inhrelid IN (SELECT oid FROM relation)
 )
 SELECT pg_catalog.md5(coalesce(pg_catalog.string_agg(
-           pg_catalog.concat_ws(' ', kind, oid, position, xmin), ',' ORDER BY kind, oid, position), ''))
+           pg_catalog.concat_ws(' ', kind, oid, position, xmin), ',' ORDER BY kind COLLATE "C", oid, position), ''))
 FROM part

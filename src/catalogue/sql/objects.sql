@@ -45,6 +45,9 @@ WITH RECURSIVE namespace AS MATERIALIZED (
       ON (d.classid, d.refclassid, d.refobjid)
        = ('pg_catalog.pg_rewrite'::pg_catalog.regclass, 'pg_catalog.pg_class'::pg_catalog.regclass, u.oid)
     JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
+), later (attcompression, indnullsnotdistinct, conenforced) AS NOT MATERIALIZED (
+    -- Columns that came with 14, 15 and 18: before, their unqualified names find these.
+    SELECT ''::"char", false, true
 ), collation_name AS NOT MATERIALIZED (
     SELECT o.oid,
            CASE WHEN n.nspname <> 'pg_catalog' THEN pg_catalog.quote_ident(n.nspname) || '.' ELSE '' END
@@ -76,33 +79,37 @@ WITH RECURSIVE namespace AS MATERIALIZED (
            c.name,
            pg_catalog.json_build_object(
                'persistence', CASE WHEN c.relkind = 'r' AND c.relpersistence <> 'p' THEN c.relpersistence END,
-               'options', (SELECT pg_catalog.array_agg(o ORDER BY o) FROM pg_catalog.unnest(c.reloptions) o),
-               'toast options', (SELECT pg_catalog.array_agg(o ORDER BY o)
-                                 FROM pg_catalog.pg_class t, pg_catalog.unnest(t.reloptions) o
-                                 WHERE t.oid = c.reltoastrelid),
+               'options', CASE WHEN c.reloptions IS NOT NULL
+                          THEN (SELECT pg_catalog.array_agg(o ORDER BY o) FROM pg_catalog.unnest(c.reloptions) o) END,
+               'toast options', CASE WHEN c.reltoastrelid <> 0
+                                THEN (SELECT pg_catalog.array_agg(o ORDER BY o)
+                                      FROM pg_catalog.pg_class t, pg_catalog.unnest(t.reloptions) o
+                                      WHERE t.oid = c.reltoastrelid) END,
                'definition', CASE WHEN c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END,
                'populated', CASE WHEN c.relkind = 'm' AND c.oid IN (SELECT u.oid FROM unpopulated u) THEN false END,
                'type', CASE WHEN c.reloftype <> 0 THEN pg_catalog.format_type(c.reloftype, NULL) END,
                'parents', CASE WHEN c.relkind IN ('r', 'p', 'f')
                           THEN (SELECT pg_catalog.array_agg(i.inhparent::pg_catalog.regclass::text ORDER BY i.inhseqno)
                                 FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) END,
-               'partition key', (
+               'partition key', CASE WHEN c.relkind = 'p' THEN (
                    SELECT pg_catalog.json_build_object(
                               'strategy', p.partstrat,
                               'columns', pg_catalog.array_agg(
                                              pg_catalog.concat_ws(' ', coalesce(pg_catalog.quote_ident(a.attname), '(expression)'),
-                                                                  'COLLATE ' || l.name, o.name)
+                                                                  'COLLATE ' || (SELECT l.name FROM collation_name l
+                                                                                 WHERE l.oid = p.partcollation[k.position]),
+                                                                  (SELECT o.name FROM opclass_name o
+                                                                   WHERE o.oid = p.partclass[k.position]))
                                              ORDER BY k.position))
                    FROM pg_catalog.pg_partitioned_table p
                    CROSS JOIN LATERAL pg_catalog.generate_series(0, p.partnatts - 1) AS k (position)
                    LEFT JOIN pg_catalog.pg_attribute a
                      ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[k.position] AND a.attnum > 0
-                   LEFT JOIN collation_name l ON l.oid = p.partcollation[k.position]
-                   LEFT JOIN opclass_name o ON o.oid = p.partclass[k.position]
                    WHERE p.partrelid = c.oid
-                   GROUP BY p.partstrat),
-               'partition expressions', (SELECT pg_catalog.pg_get_expr(p.partexprs, p.partrelid)
-                                         FROM pg_catalog.pg_partitioned_table p WHERE p.partrelid = c.oid),
+                   GROUP BY p.partstrat) END,
+               'partition expressions', CASE WHEN c.relkind = 'p'
+                                        THEN (SELECT pg_catalog.pg_get_expr(p.partexprs, p.partrelid)
+                                              FROM pg_catalog.pg_partitioned_table p WHERE p.partrelid = c.oid) END,
                'partition bound', CASE WHEN c.relispartition THEN pg_catalog.pg_get_expr(c.relpartbound, c.oid) END,
                'replica identity', CASE WHEN c.relkind IN ('r', 'p', 'm') AND c.relreplident <> 'd' THEN c.relreplident END,
                'replica identity index', x.replica_identity,
@@ -120,11 +127,13 @@ WITH RECURSIVE namespace AS MATERIALIZED (
                                           WHERE t.tgrelid = c.oid AND t.tgenabled <> 'O'
                                             AND (k.connamespace IN (SELECT n.oid FROM namespace n) OR $2)
                                             AND (f.oid IS NULL OR f.relnamespace IN (SELECT n.oid FROM namespace n) OR $2)) END,
-               'server', (SELECT s.srvname FROM pg_catalog.pg_foreign_table f
-                          JOIN pg_catalog.pg_foreign_server s ON s.oid = f.ftserver WHERE f.ftrelid = c.oid),
-               'foreign options', (SELECT pg_catalog.array_agg(o ORDER BY o)
-                                   FROM pg_catalog.pg_foreign_table f, pg_catalog.unnest(f.ftoptions) o
-                                   WHERE f.ftrelid = c.oid))
+               'server', CASE WHEN c.relkind = 'f'
+                         THEN (SELECT s.srvname FROM pg_catalog.pg_foreign_table f
+                               JOIN pg_catalog.pg_foreign_server s ON s.oid = f.ftserver WHERE f.ftrelid = c.oid) END,
+               'foreign options', CASE WHEN c.relkind = 'f'
+                                  THEN (SELECT pg_catalog.array_agg(o ORDER BY o)
+                                        FROM pg_catalog.pg_foreign_table f, pg_catalog.unnest(f.ftoptions) o
+                                        WHERE f.ftrelid = c.oid) END)
     FROM relation c
     LEFT JOIN LATERAL (
         SELECT pg_catalog.max(r.relname::text) FILTER (WHERE i.indisreplident) AS replica_identity,
@@ -151,15 +160,19 @@ WITH RECURSIVE namespace AS MATERIALIZED (
                'identity', CASE WHEN a.attidentity <> '' AND NOT c.relispartition THEN a.attidentity END,
                'storage', CASE WHEN c.relkind IN ('r', 'p') AND a.attstorage <> t.typstorage THEN a.attstorage END,
                'compression', CASE WHEN c.relkind IN ('r', 'p') AND a.attstorage IN ('m', 'x')
-                              THEN nullif(pg_catalog.to_jsonb(a) ->> 'attcompression', '') END,
+                              THEN nullif(a.compression, '') END,
                'statistics', CASE WHEN c.relkind IN ('r', 'p', 'm', 'f') THEN nullif(a.attstattarget, -1) END,
                -- What the server itself keeps among them is none of ours.
-               'options', (SELECT pg_catalog.array_agg(o ORDER BY o) FROM pg_catalog.unnest(a.attoptions) o
-                           WHERE o NOT LIKE 'pg\_%'),
-               'foreign options', (SELECT pg_catalog.array_agg(o ORDER BY o)
-                                   FROM pg_catalog.unnest(a.attfdwoptions) o))
+               'options', CASE WHEN a.attoptions IS NOT NULL
+                          THEN (SELECT pg_catalog.array_agg(o ORDER BY o) FROM pg_catalog.unnest(a.attoptions) o
+                                WHERE o NOT LIKE 'pg\_%') END,
+               'foreign options', CASE WHEN a.attfdwoptions IS NOT NULL
+                                  THEN (SELECT pg_catalog.array_agg(o ORDER BY o)
+                                        FROM pg_catalog.unnest(a.attfdwoptions) o) END)
     FROM relation c
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    CROSS JOIN later
+    JOIN LATERAL (SELECT a.*, attcompression AS compression FROM pg_catalog.pg_attribute a) AS a
+      ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
 
@@ -186,27 +199,29 @@ WITH RECURSIVE namespace AS MATERIALIZED (
                'method', m.amname,
                'valid', CASE WHEN NOT i.indisvalid AND x.relkind = 'i' THEN false END,
                'unique', CASE WHEN i.indisunique THEN true END,
-               'nulls not distinct', CASE WHEN pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct' = 'true' THEN true END,
+               'nulls not distinct', CASE WHEN i.nulls_not_distinct THEN true END,
                'columns', (
                    SELECT pg_catalog.array_agg(
                               pg_catalog.concat_ws(' ', coalesce(pg_catalog.quote_ident(a.attname), '(expression)'),
-                                                   'COLLATE ' || l.name, o.name, e.attoptions::text,
+                                                   'COLLATE ' || (SELECT l.name FROM collation_name l
+                                                                  WHERE l.oid = i.indcollation[k.position]),
+                                                   (SELECT o.name FROM opclass_name o WHERE o.oid = i.indclass[k.position]),
+                                                   e.attoptions::text,
                                                    CASE WHEN i.indoption[k.position] & 1 > 0 THEN 'DESC' END,
                                                    CASE WHEN i.indoption[k.position] & 2 > 0 THEN 'NULLS FIRST' END)
                               ORDER BY k.position)
                    FROM pg_catalog.generate_series(0, i.indnkeyatts - 1) AS k (position)
                    JOIN pg_catalog.pg_attribute e ON e.attrelid = x.oid AND e.attnum = k.position + 1
                    LEFT JOIN pg_catalog.pg_attribute a
-                     ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k.position] AND i.indkey[k.position] <> 0
-                   LEFT JOIN collation_name l ON l.oid = i.indcollation[k.position]
-                   LEFT JOIN opclass_name o ON o.oid = i.indclass[k.position]),
-               'included', (
+                     ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k.position] AND i.indkey[k.position] <> 0),
+               'included', CASE WHEN i.indnatts > i.indnkeyatts THEN (
                    SELECT pg_catalog.array_agg(a.attname ORDER BY k.position)
                    FROM pg_catalog.generate_series(i.indnkeyatts, i.indnatts - 1) AS k (position)
-                   JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k.position]),
+                   JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k.position]) END,
                'expressions', pg_catalog.pg_get_expr(i.indexprs, i.indrelid),
                'predicate', pg_catalog.pg_get_expr(i.indpred, i.indrelid),
-               'options', (SELECT pg_catalog.array_agg(o ORDER BY o) FROM pg_catalog.unnest(x.reloptions) o),
+               'options', CASE WHEN x.reloptions IS NOT NULL
+                          THEN (SELECT pg_catalog.array_agg(o ORDER BY o) FROM pg_catalog.unnest(x.reloptions) o) END,
                'parent', CASE WHEN x.relispartition
                          THEN (SELECT p.inhparent::pg_catalog.regclass::text FROM pg_catalog.pg_inherits p
                                WHERE p.inhrelid = x.oid) END,
@@ -215,7 +230,8 @@ WITH RECURSIVE namespace AS MATERIALIZED (
                                    FROM pg_catalog.pg_attribute a
                                    WHERE a.attrelid = x.oid AND a.attstattarget >= 0) END)
     FROM relation x
-    JOIN pg_catalog.pg_index i ON i.indexrelid = x.oid
+    CROSS JOIN later
+    JOIN LATERAL (SELECT i.*, indnullsnotdistinct AS nulls_not_distinct FROM pg_catalog.pg_index i) AS i ON i.indexrelid = x.oid
     JOIN pg_catalog.pg_am m ON m.oid = x.relam
     -- That of a partitioned table is not valid before all of its parts are there.
     WHERE i.indisvalid OR x.relkind = 'I' OR $2
@@ -231,7 +247,7 @@ WITH RECURSIVE namespace AS MATERIALIZED (
                'no inherit', CASE WHEN k.contype = 'c' AND k.connoinherit THEN true END,
                'local beside inherited', CASE WHEN k.contype = 'c' AND k.coninhcount > 0 AND k.conislocal AND NOT c.relispartition
                                          THEN true END,
-               'enforced', CASE WHEN pg_catalog.to_jsonb(k) ->> 'conenforced' = 'false' THEN false END,
+               'enforced', CASE WHEN NOT k.enforced THEN false END,
                'operators', CASE WHEN k.contype = 'x'
                             THEN (SELECT pg_catalog.array_agg(o.operator::pg_catalog.regoperator::text ORDER BY o.position)
                                   FROM pg_catalog.unnest(k.conexclop) WITH ORDINALITY AS o (operator, position)) END,
@@ -239,7 +255,8 @@ WITH RECURSIVE namespace AS MATERIALIZED (
                'deferred', CASE WHEN k.condeferred THEN true END,
                'validated', k.convalidated)
     FROM relation c
-    JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid
+    CROSS JOIN later
+    JOIN LATERAL (SELECT k.*, conenforced AS enforced FROM pg_catalog.pg_constraint k) AS k ON k.conrelid = c.oid
     LEFT JOIN pg_catalog.pg_class f ON f.oid = k.confrelid
     WHERE k.contype IN ('c', 'p', 'u', 'x')
        -- What partitions have of their root's follows it, and the server names it.
@@ -548,7 +565,12 @@ FROM told o
 LEFT JOIN behind b ON b.oid = o.oid AND b.class = o.class AND b.part = o.part
 -- What is said of a composite type is said of its type.
 LEFT JOIN pg_catalog.pg_class t ON o.kind = 'composite type' AND t.oid = o.oid
+-- What is said of a check, a foreign key or a trigger that is inherited, pg_dump leaves out.
+LEFT JOIN pg_catalog.pg_constraint ck
+  ON o.class = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND ck.oid = o.oid AND ck.contype IN ('c', 'f') AND NOT ck.conislocal
+LEFT JOIN pg_catalog.pg_trigger ct
+  ON o.class = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND ct.oid = o.oid AND ct.tgparentid <> 0
 LEFT JOIN pg_catalog.pg_description d
-  ON d.objoid = coalesce(t.reltype, o.oid) AND d.objsubid = o.part
+  ON ck.oid IS NULL AND ct.oid IS NULL AND d.objoid = coalesce(t.reltype, o.oid) AND d.objsubid = o.part
  AND d.classoid = CASE WHEN t.oid IS NULL THEN o.class ELSE 'pg_catalog.pg_type'::pg_catalog.regclass::oid END
 WHERE (o.oid, o.class) NOT IN (SELECT m.objid, m.classid FROM member m)

@@ -25,7 +25,8 @@ WITH namespace AS (
     SELECT n.nspname, 'pg_catalog.pg_type'::pg_catalog.regclass, t.oid, NULL, t.typowner, t.typacl, 'T', false
     FROM pg_catalog.pg_type t JOIN namespace n ON n.oid = t.typnamespace
     LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
-    WHERE t.typtype IN ('b', 'c', 'd', 'e', 'r')
+    -- From 17 on a multirange follows its range.
+    WHERE (t.typtype IN ('b', 'c', 'd', 'e', 'r') OR t.typtype = 'm' AND pg_catalog.current_setting('server_version_num')::int < 170000)
       AND (c.oid IS NULL OR c.relkind = 'c')
       AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_type e WHERE e.oid = t.typelem AND e.typarray = t.oid)
     UNION ALL
@@ -58,17 +59,30 @@ WITH namespace AS (
     UNION ALL
     SELECT n.nspname, 'pg_catalog.pg_ts_config'::pg_catalog.regclass, o.oid, NULL, o.cfgowner, NULL, NULL, false
     FROM pg_catalog.pg_ts_config o JOIN namespace n ON n.oid = o.cfgnamespace
+), keyed AS (
+    SELECT o.*, pg_catalog.concat_ws(' ', o.kind, o.owner, o.acl) AS key FROM object o
+), granted (key, grants) AS MATERIALIZED (
+    SELECT c.key,
+           coalesce((
+               SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+                          'grantor', pg_catalog.pg_get_userbyid(g.grantor),
+                          'grantee', CASE WHEN g.grantee <> 0 THEN pg_catalog.pg_get_userbyid(g.grantee) END,
+                          'privilege', g.privilege_type,
+                          'grantable', g.is_grantable))
+               FROM pg_catalog.aclexplode(coalesce(c.acl, pg_catalog.acldefault(c.kind, c.owner))) g), '[]')
+    -- Most have the same.
+    FROM (SELECT DISTINCT ON (k.key) k.key, k.kind, k.owner, k.acl FROM keyed k) c
 )
-SELECT o.nspname AS schema, i.type, i.identity, o.attname::text AS column,
+SELECT o.nspname AS schema,
+       CASE WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_type m
+                         WHERE m.typtype = 'm' AND m.oid = o.objid AND o.classid = 'pg_catalog.pg_type'::pg_catalog.regclass)
+            THEN 'multirange' ELSE i.type END AS type,
+       i.identity, o.attname::text AS column,
        pg_catalog.pg_get_userbyid(o.owner)::text AS owner, o.follows, o.acl IS NULL AS is_default,
-       coalesce((
-           SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
-                      'grantor', pg_catalog.pg_get_userbyid(g.grantor),
-                      'grantee', CASE WHEN g.grantee <> 0 THEN pg_catalog.pg_get_userbyid(g.grantee) END,
-                      'privilege', g.privilege_type,
-                      'grantable', g.is_grantable))
-           FROM pg_catalog.aclexplode(coalesce(o.acl, pg_catalog.acldefault(o.kind, o.owner))) g), '[]') AS grants
-FROM object o, LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, 0) i
+       g.grants
+FROM keyed o
+JOIN granted g ON g.key = o.key
+CROSS JOIN LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, 0) i
 -- What was dropped since the snapshot has no identity.
 WHERE i.identity IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend e

@@ -13,10 +13,11 @@ WITH RECURSIVE free (oid) AS (
     FROM ROWS FROM (pg_catalog.unnest($2::oid[]), pg_catalog.unnest($3::oid[])) AS o (classid, objid)
     UNION
     SELECT p.classid, p.objid, p.objsubid
-    FROM pg_catalog.pg_depend p
-    JOIN d ON p.refclassid = d.classid AND p.refobjid = d.objid
-          AND (d.objsubid = 0 OR d.objsubid = p.refobjsubid)
-    WHERE p.deptype IN ('n', 'a', 'i', 'I', 'P', 'S', 'x')
+    FROM d
+    -- By the index for each, however many the server expects: the next step is as small as this one.
+    CROSS JOIN LATERAL (SELECT * FROM pg_catalog.pg_depend p WHERE p.refclassid = d.classid AND p.refobjid = d.objid OFFSET 0) AS p
+    WHERE (d.objsubid = 0 OR d.objsubid = p.refobjsubid)
+      AND p.deptype IN ('n', 'a', 'i', 'I', 'P', 'S', 'x')
       AND p.classid <> 0
       AND p.classid <> 'pg_catalog.pg_extension'::pg_catalog.regclass
       -- A member goes with its extension, and extensions are not dropped.
@@ -53,11 +54,25 @@ WITH RECURSIVE free (oid) AS (
     FROM shown d,
          LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) o,
          LATERAL pg_catalog.pg_identify_object_as_address(d.classid, d.objid, d.objsubid) a
-    WHERE NOT (d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass
-               AND EXISTS (SELECT 1 FROM pg_catalog.pg_type t
-                           WHERE t.oid = d.objid AND (t.typrelid <> 0 OR t.typelem <> 0)))
-      AND NOT (d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass
-               AND EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.oid = d.objid AND t.tgisinternal))
+    -- Most of the unit is told from what is outside without its identity.
+    WHERE NOT coalesce(
+              CASE d.classid
+              WHEN 'pg_catalog.pg_class'::pg_catalog.regclass
+              THEN (SELECT c.relnamespace FROM pg_catalog.pg_class c WHERE c.oid = d.objid)
+              WHEN 'pg_catalog.pg_constraint'::pg_catalog.regclass
+              THEN (SELECT c.relnamespace FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+                    WHERE k.oid = d.objid)
+              WHEN 'pg_catalog.pg_attrdef'::pg_catalog.regclass
+              THEN (SELECT c.relnamespace FROM pg_catalog.pg_attrdef f JOIN pg_catalog.pg_class c ON c.oid = f.adrelid
+                    WHERE f.oid = d.objid)
+              END = ANY ($1), false)
+      AND NOT coalesce(
+              CASE d.classid
+              WHEN 'pg_catalog.pg_type'::pg_catalog.regclass
+              THEN (SELECT t.typrelid <> 0 OR t.typelem <> 0 FROM pg_catalog.pg_type t WHERE t.oid = d.objid)
+              WHEN 'pg_catalog.pg_trigger'::pg_catalog.regclass
+              THEN (SELECT t.tgisinternal FROM pg_catalog.pg_trigger t WHERE t.oid = d.objid)
+              END, false)
       AND NOT (d.classid = 'pg_catalog.pg_cast'::pg_catalog.regclass
                AND EXISTS (SELECT 1 FROM pg_catalog.pg_depend i
                            WHERE i.classid = d.classid AND i.objid = d.objid AND i.deptype = 'i'))

@@ -89,11 +89,43 @@ WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k
 
 UNION ALL
 SELECT 'state', pg_catalog.format('constraint %I of %s', k.conname, h.inhrelid::pg_catalog.regclass),
-       pg_catalog.format('is enforced, and its parent''s in %s is not', h.inhparent::pg_catalog.regclass), ''
+       pg_catalog.format('is enforced, and its parent''s in %s is not', h.inhparent::pg_catalog.regclass),
+       pg_catalog.format('drop the constraint of %s and add it again, enforced', h.inhparent::pg_catalog.regclass)
 FROM child h
 JOIN pg_catalog.pg_constraint k ON k.conrelid = h.inhrelid AND k.contype = 'c' AND k.convalidated AND k.coninhcount > 0
 JOIN pg_catalog.pg_constraint p ON p.conrelid = h.inhparent AND p.contype = 'c' AND p.conname = k.conname
 WHERE NOT (pg_catalog.to_jsonb(p) ->> 'conenforced')::pg_catalog.bool
+
+UNION ALL
+-- Its rows are no longer the parent's; pg_dump attaches it.
+SELECT 'state', pg_catalog.format('partition %s', h.inhrelid::pg_catalog.regclass),
+       pg_catalog.format('is half detached from %s', h.inhparent::pg_catalog.regclass),
+       pg_catalog.format('ALTER TABLE %s DETACH PARTITION %s FINALIZE', h.inhparent::pg_catalog.regclass,
+                         h.inhrelid::pg_catalog.regclass)
+FROM (SELECT false AS inhdetachpending) AS before_14
+CROSS JOIN LATERAL (
+    SELECT i.inhrelid, i.inhparent
+    FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
+    WHERE p.relnamespace IN (SELECT oid FROM namespace) AND inhdetachpending) AS h
+
+UNION ALL
+SELECT 'state', pg_catalog.format('replica identity of %s', c.oid::pg_catalog.regclass), 'is an index that was dropped',
+       pg_catalog.format('ALTER TABLE %s REPLICA IDENTITY NOTHING', c.oid::pg_catalog.regclass)
+FROM pg_catalog.pg_class c
+WHERE c.relnamespace IN (SELECT oid FROM namespace) AND c.relkind IN ('r', 'p') AND c.relreplident = 'i'
+  AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisreplident)
+
+UNION ALL
+SELECT 'state', pg_catalog.format('sequence %s', q.seqrelid::pg_catalog.regclass),
+       pg_catalog.format('is of type %s, and its identity column of another', pg_catalog.format_type(q.seqtypid, NULL)),
+       pg_catalog.format('ALTER SEQUENCE %s AS %s', q.seqrelid::pg_catalog.regclass, pg_catalog.format_type(a.atttypid, NULL))
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_sequence q ON q.seqrelid = c.oid
+JOIN pg_catalog.pg_depend d
+  ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'i'
+  AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid AND a.attidentity <> ''
+WHERE c.relnamespace IN (SELECT oid FROM namespace) AND q.seqtypid <> a.atttypid
 
 UNION ALL
 SELECT 'order', m.oid::pg_catalog.regclass::text, '', '' FROM misplaced m
@@ -101,7 +133,8 @@ SELECT 'order', m.oid::pg_catalog.regclass::text, '', '' FROM misplaced m
 UNION ALL
 -- A value of a row holds its columns by their places.
 SELECT 'state', i.type || ' ' || i.identity,
-       pg_catalog.format('holds rows of %s, where inherited columns do not come first', c.oid::pg_catalog.regclass), ''
+       pg_catalog.format('holds rows of %s, where inherited columns do not come first', c.oid::pg_catalog.regclass),
+       pg_catalog.format('build %s anew with the inherited columns first, or hold its columns one by one', c.oid::pg_catalog.regclass)
 FROM misplaced m
 JOIN pg_catalog.pg_class c ON c.oid = m.oid
 JOIN pg_catalog.pg_type t ON t.oid = c.reltype
@@ -114,10 +147,13 @@ WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass OR h.relkind IN ('r'
 UNION ALL
 SELECT 'lz4', pg_catalog.format('column %s.%I', a.attrelid::pg_catalog.regclass, a.attname), 'is compressed with lz4',
        pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I SET COMPRESSION pglz', a.attrelid::pg_catalog.regclass, a.attname)
-FROM pg_catalog.pg_attribute a
-JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
-WHERE c.relnamespace IN (SELECT oid FROM namespace) AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
-  AND pg_catalog.to_jsonb(a) ->> 'attcompression' = 'l'
+FROM (SELECT ''::"char" AS attcompression) AS before_14
+CROSS JOIN LATERAL (
+    SELECT a.attrelid, a.attname
+    FROM pg_catalog.pg_attribute a
+    JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+    WHERE c.relnamespace IN (SELECT oid FROM namespace) AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
+      AND attcompression = 'l') AS a
 
 UNION ALL
 -- A cast that the unit reaches by its function, which is elsewhere. In which schema a cast is nobody says.

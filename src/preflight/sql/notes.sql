@@ -103,6 +103,38 @@ JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
 LEFT JOIN pg_catalog.pg_init_privs i ON i.classoid = o.class AND i.objoid = o.oid AND i.objsubid = 0
 WHERE o.acl IS DISTINCT FROM i.initprivs
 UNION
+-- What is made with a range type or a relation is as it is made, and so is what a partition or a child inherits.
+SELECT 'changes to function of range type', p.oid::pg_catalog.regprocedure::text
+FROM pg_catalog.pg_proc p
+JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'i'
+JOIN pg_catalog.pg_range r ON d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid = r.rngtypid
+WHERE p.pronamespace IN (SELECT u.oid FROM unit u)
+  -- The server makes them as its first superuser's, whose OID is 10.
+  AND (p.proacl IS NOT NULL OR p.proconfig IS NOT NULL OR p.procost <> 1 OR p.proowner <> 10
+       OR pg_catalog.obj_description(p.oid, 'pg_proc') IS NOT NULL)
+UNION
+SELECT 'grants or comment of type', pg_catalog.format_type(t.oid, NULL)
+FROM pg_catalog.pg_type t
+LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
+WHERE t.typnamespace IN (SELECT u.oid FROM unit u)
+  AND (c.relkind IN ('r', 'p', 'v', 'm', 'f') OR t.typtype = 'm' OR EXISTS (SELECT 1 FROM pg_catalog.pg_type e WHERE e.typarray = t.oid))
+  AND (t.typacl IS NOT NULL OR pg_catalog.obj_description(t.oid, 'pg_type') IS NOT NULL)
+UNION
+SELECT 'comment on inherited constraint', pg_catalog.format('%I of %s', k.conname, k.conrelid::pg_catalog.regclass)
+FROM relation r JOIN pg_catalog.pg_constraint k ON k.conrelid = r.oid
+WHERE k.contype IN ('c', 'f') AND NOT k.conislocal AND pg_catalog.obj_description(k.oid, 'pg_constraint') IS NOT NULL
+UNION
+SELECT 'comment on inherited trigger', pg_catalog.format('%I of %s', t.tgname, t.tgrelid::pg_catalog.regclass)
+FROM relation r JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid
+WHERE t.tgparentid <> 0 AND pg_catalog.obj_description(t.oid, 'pg_trigger') IS NOT NULL
+UNION
+SELECT w.what || ' of inherited foreign key', pg_catalog.format('%I of %s', k.conname, k.conrelid::pg_catalog.regclass)
+FROM relation r
+JOIN pg_catalog.pg_constraint k ON k.conrelid = r.oid AND k.contype = 'f'
+JOIN pg_catalog.pg_constraint p ON p.oid = k.conparentid AND p.conrelid <> k.conrelid
+JOIN (VALUES ('name'), ('validation')) AS w (what)
+  ON CASE w.what WHEN 'name' THEN k.conname <> p.conname ELSE k.convalidated AND NOT p.convalidated END
+UNION
 SELECT 'disabled triggers of foreign key', pg_catalog.format('%I of %s', k.conname, k.conrelid::pg_catalog.regclass)
 FROM pg_catalog.pg_trigger t
 JOIN relation r ON r.oid = t.tgrelid

@@ -53,6 +53,9 @@ WITH RECURSIVE namespace AS (
     WHERE d.refobjid >= 16384
 ), wrapped AS (
     SELECT classid, objid, namespace FROM reference
+    -- What stands beside it needs nothing.
+    EXCEPT
+    SELECT classid, objid, namespace FROM own
     UNION
     SELECT 'pg_catalog.pg_foreign_data_wrapper'::pg_catalog.regclass, s.srvfdw, r.namespace
     FROM reference r JOIN pg_catalog.pg_foreign_server s

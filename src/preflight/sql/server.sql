@@ -14,10 +14,14 @@ SELECT pg_catalog.pg_is_in_recovery() AS in_recovery,
                        THEN 'autovacuum_max_workers' ELSE 'autovacuum_worker_slots' END) AS lockers,
        pg_catalog.current_setting('max_locks_per_transaction')::int AS locks_each,
        (SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks WHERE NOT fastpath) AS locks_used,
+       pg_catalog.current_setting('max_connections')::int AS max_connections,
        pg_catalog.current_setting('max_connections')::int
            - pg_catalog.current_setting('superuser_reserved_connections')::int
-           - coalesce(pg_catalog.current_setting('reserved_connections', true), '0')::int
-           - (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend')::int AS connections_free,
+           - coalesce(pg_catalog.current_setting('reserved_connections', true), '0')::int AS connections_all,
+       (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend')::int AS connections_used,
+       d.datconnlimit AS database_limit, d.datname::text AS database,
+       (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid AND a.backend_type = 'client backend')::int
+           AS connections_there,
        (SELECT r.rolconnlimit FROM pg_catalog.pg_roles r WHERE r.rolname = current_user) AS connection_limit,
        current_user::text AS user_name,
        pg_catalog.current_setting('is_superuser') = 'on' AS is_superuser

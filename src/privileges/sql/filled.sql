@@ -1,4 +1,4 @@
--- Populated materialized views of some schemas whose rows depend on who fills them, those that others read before these.
+-- Populated materialized views of some schemas whose rows depend on who fills them, in the order in which they were made.
 -- $1 text[]: schemas
 -- Row security counts where a table is read by name, by a view too; who asks for the user, in its query; and where functions are
 -- called, whichever of both is in the database at all: what they do no catalogue tells.
@@ -35,4 +35,4 @@ HAVING pg_catalog.bool_or(
         JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
         WHERE w.ev_class = c.oid
           AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)))
-ORDER BY pg_catalog.count(*), r.top
+ORDER BY r.top

@@ -168,11 +168,19 @@ pub const ATTACKS: &[Attack] = &[
         ..PRIVILEGES
     },
     Attack {
-        title: "an operator makes a table",
+        title: "an operator makes a table while objects are compared",
+        act: "CREATE TABLE s.mine (a int)",
+        exits: &[65, 73],
+        reason: "mine",
+        stands: ("SELECT count(*) FROM s.mine", "0"),
+        ..VERIFY
+    },
+    Attack {
+        title: "an operator makes a table after objects were compared",
         act: "CREATE TABLE s.mine (a int)",
         reason: "table \"s\".\"mine\" was added",
         stands: ("SELECT count(*) FROM s.mine", "0"),
-        ..VERIFY
+        ..PRIVILEGES
     },
     Attack {
         title: "an operator renames the schema",
