@@ -16,7 +16,7 @@ pub(crate) enum Hazard {
     OutsideChildren,
     /// Unlogged tables of a standby have no rows there.
     UnloggedOnStandby,
-    /// Rows of an extension's configuration tables.
+    /// Rows of a user's own in tables of extensions.
     ExtensionRows,
     /// Tables of another access method than heap.
     TableAccessMethod,
@@ -33,9 +33,7 @@ impl Hazard {
             Self::LargeObjects => "columns that may refer to large objects, which are not moved",
             Self::OutsideChildren => "children or partitions in other schemas, whose rows are not moved",
             Self::UnloggedOnStandby => "unlogged tables, which have no rows on a standby",
-            Self::ExtensionRows => {
-                "rows of your own in configuration tables of extensions, which are not moved"
-            }
+            Self::ExtensionRows => "rows of your own in tables of extensions, which are not moved",
             Self::TableAccessMethod => "tables of another access method than heap",
             Self::EventTriggers => "event triggers, which fire on the load's statements",
             Self::Publications => "publications, which would replicate the load",

@@ -176,7 +176,8 @@ async fn line(
         written::refuse((unit, &target), loads, progress).await?;
         clear::make_room(&target, lock, planned, (config, &unit.entry), comments).await?
     };
-    preflight::create_extensions(&target, &answers.extensions).await?;
+    let sessions = (&snapshot.session, &target);
+    preflight::create_extensions(config, sessions, &answers.extensions, progress).await?;
 
     let mark = snapshot.mark.clone();
     let filling = Filling {

@@ -2,6 +2,7 @@
 
 mod foreseen;
 mod hazards;
+mod members;
 mod needs;
 mod others;
 mod outlook;
@@ -172,15 +173,23 @@ pub(crate) async fn permitted(questions: &Questions<'_>, progress: &Progress) ->
     }
 }
 
-/// Creates the extensions that live in the unit, each with its schema, as [`Answers::extensions`] names them.
+/// Creates the extensions that live in the unit, each with its schema, as [`Answers::extensions`] names them. Refuses where one of them
+/// lacks what it holds on the source.
 pub(crate) async fn create_extensions(
-    target: &Session,
+    config: &Config,
+    (source, target): (&Session, &Session),
     extensions: &[(String, String)],
+    progress: &Progress,
 ) -> Result<(), Error> {
     for (name, schema) in extensions {
         let (name, schema) = (quote_ident(name), quote_ident(schema));
         let sql = format!("CREATE EXTENSION IF NOT EXISTS {name} WITH SCHEMA {schema}");
         target.batch(&format!("create extension {name}"), &sql).await?;
+    }
+    if !extensions.is_empty() {
+        let is_made = |name: &str| extensions.iter().any(|(made, _)| made == name);
+        let members = members::ask(source, target, &config.schemas.names(), is_made).await?;
+        members.told(progress)?;
     }
     Ok(())
 }

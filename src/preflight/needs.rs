@@ -3,18 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, Refused, Side};
+use crate::preflight::members;
 use crate::preflight::others::{self, together};
 use crate::preflight::references::references;
 use crate::preflight::service::Service;
 use crate::preflight::{Answers, Questions};
+use crate::server::Sides;
 use crate::server::quoting::quote_ident;
 use crate::server::session::Session;
 
 pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     let unit = questions.config.schemas.names();
-    let (mut references, residents, partitions) = tokio::try_join!(
-        references(&questions.sessions.source, &unit),
-        resident_extensions(&questions.sessions.source, &unit),
+    let Sides { source, target } = questions.sessions;
+    let (mut references, residents, members, partitions) = tokio::try_join!(
+        references(source, &unit),
+        resident_extensions(source, &unit),
+        members::ask(source, target, &unit, |_| true),
         partitions_of_others(questions)
     )?;
     let needed: BTreeSet<String> = references.extensions.keys().cloned().collect();
@@ -23,6 +27,7 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     extensions(questions, &mut answers, &references.extensions, &needed).await?;
     servers(questions, &mut answers, &references.servers).await?;
     others::ask(questions, &mut answers, &references.objects).await?;
+    answers.extend(members);
     answers.extend(partitions);
     Ok(answers)
 }
@@ -49,7 +54,7 @@ async fn partitions_of_others(questions: &Questions<'_>) -> Result<Answers, Erro
     Ok(answers)
 }
 
-/// Extensions that live in the schemas, each with its schema.
+/// Extensions that live in the schemas or have members there, each with its schema.
 async fn resident_extensions(source: &Session, schemas: &[&str]) -> Result<BTreeMap<String, String>, Error> {
     let sql = include_str!("sql/resident_extensions.sql");
     let rows = source.query("list extensions", sql, &[&schemas]).await?;

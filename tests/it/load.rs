@@ -1,5 +1,6 @@
 //! One schema, end to end.
 
+use testbed::Output;
 use testbed::cluster::{PASSWORD, SUPERUSER};
 
 use crate::rig::{METHODS, Rig, assert_exit, text};
@@ -129,6 +130,15 @@ fn an_adopted_schema_gets_its_comment_where_that_is_allowed() {
     assert_eq!(rig.at_target(asked), "the source's|other_owner|t");
 }
 
+/// Ends with 78 and these words.
+fn assert_asks_for(output: &Output, words: &[&str]) {
+    assert_exit(output, 78);
+    let said = output.last().to_string();
+    for words in words {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
 #[test]
 fn rows_of_extensions_stay_where_they_are() {
     let rig = Rig::new(
@@ -136,12 +146,14 @@ fn rows_of_extensions_stay_where_they_are() {
          ALTER EXTENSION hstore ADD TABLE s.conf; UPDATE pg_extension SET extconfig = ARRAY['s.conf'::regclass::oid], extcondition = ARRAY[''] WHERE extname = 'hstore'",
     );
     rig.at_source("REVOKE EXECUTE ON FUNCTION s.hstore(text, text) FROM PUBLIC");
+    rig.at_target("CREATE SCHEMA s; CREATE EXTENSION hstore SCHEMA s; CREATE TABLE s.conf (a int); ALTER EXTENSION hstore ADD TABLE s.conf");
     for method in METHODS {
-        let worker = rig
-            .worker("s")
-            .env("METHOD", method)
-            .env("ACCEPT", "extension-rows");
-        let output = worker.run();
+        let worker = rig.worker("s").env("METHOD", method);
+        assert_asks_for(
+            &worker.clone().run(),
+            &["rows of your own in tables of extensions", "s.conf"],
+        );
+        let output = worker.env("ACCEPT", "extension-rows").run();
         assert_exit(&output, 0);
         let left_out = output.last()["not_carried"].to_string();
         assert!(
@@ -149,9 +161,47 @@ fn rows_of_extensions_stay_where_they_are() {
             "{left_out}"
         );
         assert_eq!(
-            rig.at_target("SELECT to_regclass('s.conf') IS NULL, count(*) FROM s.t"),
-            "t|1",
+            rig.at_target("SELECT (SELECT count(*) FROM s.conf), (SELECT count(*) FROM s.t)"),
+            "0|1",
             "{method}"
         );
     }
+    // A table that is no configuration: what no script has written is a user's own.
+    rig.at_source("UPDATE pg_extension SET extconfig = NULL, extcondition = NULL WHERE extname = 'hstore'");
+    assert_asks_for(&rig.worker("s").run(), &["s.conf"]);
+    rig.at_source("TRUNCATE s.conf");
+    assert_exit(&rig.worker("s").run(), 0);
+    rig.at_source("BEGIN; CREATE TABLE s.own (a int); INSERT INTO s.own VALUES (1); ALTER EXTENSION hstore ADD TABLE s.own; COMMIT");
+    rig.at_target("CREATE TABLE s.own (a int); ALTER EXTENSION hstore ADD TABLE s.own");
+    assert_exit(&rig.worker("s").run(), 0);
+}
+
+/// pg_dump leaves out what belongs to an extension, which makes on the target what its script says.
+#[test]
+fn what_somebody_has_added_to_an_extension_is_asked_for() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; CREATE EXTENSION hstore SCHEMA s; CREATE EXTENSION citext SCHEMA public; CREATE TABLE s.t (a int);
+         CREATE TABLE s.\"M\" (a int); CREATE SEQUENCE s.q; CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+         ALTER EXTENSION hstore ADD TABLE s.\"M\"; ALTER EXTENSION hstore ADD SEQUENCE s.q; ALTER EXTENSION citext ADD FUNCTION s.f()",
+    );
+    // The extension is made by the load, and is there afterwards.
+    for is_there in ["f", "t"] {
+        let asked = "SELECT count(*) = 1 FROM pg_extension WHERE extname = 'hstore'";
+        assert_eq!(rig.at_target(asked), is_there);
+        let output = rig.worker("s").run();
+        assert_asks_for(&output, &["belongs to extension", "DROP SEQUENCE s.q"]);
+    }
+    rig.at_target("CREATE EXTENSION citext SCHEMA public");
+    rig.at_source("ALTER EXTENSION hstore DROP TABLE s.\"M\"; ALTER EXTENSION hstore DROP SEQUENCE s.q");
+    let output = rig.worker("s").run();
+    assert_exit(&output, 0);
+    let left_out = output.last()["not_carried"].to_string();
+    assert!(
+        left_out.contains("function s.f() of extension citext"),
+        "{left_out}"
+    );
+    assert_eq!(
+        rig.at_target("SELECT to_regclass('s.\"M\"') IS NULL, to_regclass('s.q') IS NULL"),
+        "f|f"
+    );
 }
