@@ -1,16 +1,18 @@
 //! Takes several units down before any of them is loaded again, so that none is in another's way: what is built on others goes
 //! before them.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clear::drop::Emptying;
-use crate::clear::{Decision, Existing, PG_NAMESPACE, Planned, depend, dependents, drop_schema, settle};
+use crate::clear::{Decision, Existing, PG_NAMESPACE, Planned, depend, dependents, drop_schema};
 use crate::config::{Config, OnExisting, SchemaName, Schemas, listed};
 use crate::error::{Error, Refused, Side};
 use crate::ledger::{self, Load, LoadState, NewLoad};
 use crate::lock::Lock;
 use crate::rings::{self, Needs};
 use crate::server::session::Session;
+use crate::written::settle;
 
 /// What is to be taken down.
 #[derive(Debug, Default)]
@@ -36,7 +38,7 @@ pub(crate) async fn settled(target: &Session, lock: &Lock, config: &Config) -> R
     if loads.is_empty() {
         return Ok(());
     }
-    settle::wait(lock.session(), config.lock_timeout).await
+    settle::wait(lock.session(), config.lock_timeout).await.map(drop)
 }
 
 /// In which order schemas go of which this was decided. Those that are `kept` stay as they are.
@@ -125,6 +127,7 @@ impl Piece {
             unit: &unit,
             entry,
             lock_timeout: config.lock_timeout,
+            untold: RefCell::default(),
         };
         let rows = emptying.run().await?;
         target.batch("begin", "BEGIN").await?;

@@ -4,15 +4,17 @@
 //! chunk is dropped in that transaction, which stays open: nobody else sees anything of it. Another session, for which
 //! everything still stands, looks what hangs on the chunk and what was added meanwhile. Only then is it committed.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use crate::catalogue;
-use crate::clear::{Existing, Planned, become_owner, contents, named, occupied, refuse_dependents, settle};
+use crate::clear::{Existing, Planned, become_owner, contents, named, occupied, refuse_dependents};
 use crate::config::SchemaName;
 use crate::error::{Error, Refused, Side};
 use crate::ledger::{self, Load, NewLoad};
 use crate::server::session::Session;
+use crate::written::{self, settle};
 
 /// Objects dropped in one transaction. A table takes some seven locks with its key and TOAST, and the lock
 /// table of a server with default settings holds 6400.
@@ -43,6 +45,8 @@ pub(super) struct Emptying<'a> {
     pub(super) unit: &'a [u32],
     pub(super) entry: &'a NewLoad,
     pub(super) lock_timeout: Option<Duration>,
+    /// Why counters did not tell everything when they were waited for last.
+    pub(super) untold: RefCell<Option<Refused>>,
 }
 
 /// Objects by catalogue and OID.
@@ -145,20 +149,25 @@ impl Emptying<'_> {
             None => self.begin(emptied.schema).await?,
         };
         become_owner(target, emptied.existing).await?;
-        self.lock(chunk).await?;
-        if let Some(load) = emptied.load {
-            settle::wait(self.outside, self.lock_timeout).await?;
-            let (oid, objects): (u32, Vec<u32>) = (
-                emptied.existing.oid,
-                chunk.iter().map(|object| object.address.1).collect(),
-            );
-            // What is dropped already does not count as a change.
-            let changes = if first {
-                load.changes(target, oid).await?
-            } else {
-                load.tally_of(target, oid, &objects).await?.changes().collect()
-            };
-            refuse_changes(emptied.schema, &changes)?;
+        let going = self.going(chunk).await?;
+        self.lock(&going).await?;
+        if !emptied.guarded.is_empty() {
+            self.settle().await?;
+        }
+        for one in self.planned {
+            if let (Some(existing), Some(load)) = (one.decision.cleared(), &one.load) {
+                // What is dropped already does not count as a change.
+                let changes = if first && one.schema == *emptied.schema {
+                    load.changes(target, existing.oid).await?
+                } else {
+                    let tally = load.tally_of(target, existing.oid, &going).await?;
+                    tally.changes().collect()
+                };
+                refuse_changes(&one.schema, &changes)?;
+                // From the first drop on, an interruption leaves the rest unprotected.
+                let among = (!first).then_some(going.as_slice());
+                self.refuse_rows((&one.schema, existing.oid, load), among).await?;
+            }
         }
         let drops: Vec<String> = chunk.iter().map(Member::drop_statement).collect();
         target.batch("drop objects", &drops.join("; ")).await?;
@@ -183,8 +192,9 @@ impl Emptying<'_> {
                 None => None,
                 Some(existing) => {
                     if let Some(load) = one.load.as_ref().filter(|_| one.schema != *first) {
-                        settle::wait(self.outside, self.lock_timeout).await?;
-                        refuse_changes(&one.schema, &load.changes(self.target, existing.oid).await?)?;
+                        self.settle().await?;
+                        let changes = load.changes(self.target, existing.oid).await?;
+                        refuse_changes(&one.schema, &changes)?;
                     }
                     let recorded = one.decision.recorded();
                     Some(ledger::begin(self.target, self.entry, &one.schema, recorded).await?)
@@ -194,11 +204,46 @@ impl Emptying<'_> {
         Ok(rows)
     }
 
-    /// Locks the tables of a chunk against everybody, without waiting.
-    async fn lock(&self, chunk: &[Member]) -> Result<(), Error> {
+    /// Waits until counters tell what was written, once as long as that is worth it.
+    async fn settle(&self) -> Result<(), Error> {
+        let limit = match &*self.untold.borrow() {
+            Some(_) => Some(Duration::ZERO),
+            None => self.lock_timeout,
+        };
+        let untold = settle::wait(self.outside, limit).await?;
+        self.untold.replace(untold);
+        Ok(())
+    }
+
+    /// Refuses a schema that holds rows of others where counters may not tell of them yet; `among`: in these tables.
+    async fn refuse_rows(
+        &self,
+        (schema, oid, load): (&SchemaName, u32, &Load),
+        among: Option<&[u32]>,
+    ) -> Result<(), Error> {
+        let Some(untold) = self.untold.borrow().clone() else {
+            return Ok(());
+        };
+        let sessions = (self.target, self.outside);
+        let changes = written::rows_of_others(sessions, load, (oid, among)).await?;
+        refuse_changes(schema, &changes.ok_or(Error::Refused(untold))?)
+    }
+
+    /// OIDs of a chunk's objects, and of tables that go with them because they inherit from one: those of the same schema have gone before.
+    async fn going(&self, chunk: &[Member]) -> Result<Vec<u32>, Error> {
         let oids: Vec<u32> = chunk.iter().map(|object| object.address.1).collect();
+        let sql = include_str!("sql/going.sql");
+        let rows = self
+            .target
+            .query("list what inherits", sql, &[&oids, &self.unit])
+            .await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Locks the tables among some objects against everybody, without waiting.
+    async fn lock(&self, objects: &[u32]) -> Result<(), Error> {
         let sql = include_str!("sql/lockable.sql");
-        let rows = self.target.query("list tables to lock", sql, &[&oids]).await?;
+        let rows = self.target.query("list tables to lock", sql, &[&objects]).await?;
         let tables: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
         if tables.is_empty() {
             return Ok(());

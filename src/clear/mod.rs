@@ -5,12 +5,11 @@
 
 mod down;
 mod drop;
-mod settle;
 
 pub(crate) use down::{Order, Piece, order, settled};
 pub(crate) use drop::changed;
-pub(crate) use settle::is_told;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_postgres::Row;
@@ -294,6 +293,7 @@ pub(crate) async fn make_room(
         unit: &schemas,
         entry,
         lock_timeout: config.lock_timeout,
+        untold: RefCell::default(),
     };
     let rows = emptying.run().await?;
     target.batch("begin", "BEGIN").await?;

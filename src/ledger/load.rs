@@ -225,11 +225,16 @@ impl Load {
             return Ok(BTreeSet::new());
         };
         let now = activity::within(target, oid, None).await?;
-        let still = now.still_since(counted).map(|name| Relation {
+        let still = now.still_since(counted).map(|name| self.relation(name));
+        Ok(still.collect())
+    }
+
+    /// A relation of its schema, by its name as SQL writes it.
+    pub(crate) fn relation(&self, name: &str) -> Relation {
+        Relation {
             schema: self.schema.clone(),
             name: unquote_ident(name),
-        });
-        Ok(still.collect())
+        }
     }
 
     fn compare(&self, now: &Activity) -> Tally {

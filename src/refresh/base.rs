@@ -12,6 +12,7 @@ use crate::ledger::{self, Load, LoadState};
 use crate::refresh::{Hindrance, NAMED_MAX};
 use crate::server::session::Session;
 use crate::word;
+use crate::written::settle;
 
 /// Ends of an attempt that are no interruptions.
 const UNTRUSTED: [Exit; 3] = [Exit::Data, Exit::Internal, Exit::Occupied];
@@ -98,7 +99,7 @@ impl Base {
         target: &Session,
     ) -> Result<BTreeSet<Relation>, Error> {
         let mut still = BTreeSet::new();
-        if !clear::is_told(outside).await? {
+        if !settle::is_told(outside).await? {
             return Ok(still);
         }
         for load in &self.loads {

@@ -31,6 +31,13 @@ struct Part {
     xids: Vec<u32>,
 }
 
+impl Part {
+    /// Whether there are rows of which no transaction is known.
+    fn is_unknown(&self) -> bool {
+        self.rows > 0 && self.xids.is_empty()
+    }
+}
+
 /// Names the tables, by their OIDs on the source, whose rows are not exactly those that have `landed` and that are expected of
 /// `tables`.
 pub(crate) async fn strangers(
@@ -76,6 +83,14 @@ pub(crate) async fn strangers_seen_by(
     Ok(strange(parts, counted).into_iter().collect())
 }
 
+/// Whether it is known of all of them by which transactions their rows have come.
+pub(super) fn are_known(
+    tables: &[(&catalogue::Table, &baseline::Table)],
+    landed: &BTreeMap<u32, Vec<u32>>,
+) -> bool {
+    !parts(tables, landed).iter().any(Part::is_unknown)
+}
+
 /// Tables of the parts of which something else was counted than is expected.
 fn strange(parts: Vec<Part>, counted: Vec<(u64, u64)>) -> Vec<u32> {
     let strange = parts
@@ -102,9 +117,7 @@ pub(crate) async fn written_by_others(
     progress: &Progress,
 ) -> Result<Told, Error> {
     let landed = ledger::transactions(target, loads).await?;
-    let unknown = parts(tables, &landed)
-        .into_iter()
-        .filter(|part| part.rows > 0 && part.xids.is_empty());
+    let unknown = parts(tables, &landed).into_iter().filter(Part::is_unknown);
     let unknown: BTreeSet<u32> = unknown.flat_map(|part| part.tables).collect();
     let (untold, told): (Vec<_>, Vec<_>) = tables
         .iter()

@@ -1,5 +1,7 @@
 //! Running it again: what is replaced, what is believed, and what is left to a person.
 
+use std::time::{Duration, Instant};
+
 use testbed::proxy::Line;
 use testbed::{Cluster, Proxy, Server, warehouse};
 
@@ -366,6 +368,36 @@ fn partitions_of_roots_elsewhere_are_replaced() {
             assert_eq!(rig.at_target("SELECT count(*) FROM o.root"), "2", "{method}");
             assert_eq!(rig.at_target("SELECT count(*) FROM s.twig"), "1", "{method}");
         }
+    }
+}
+
+/// A prepared transaction has no session that could be waited for: what it has written is told when it is committed.
+#[test]
+fn what_goes_with_its_parent_is_looked_at_too() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; CREATE SCHEMA z; CREATE TABLE s.parent (a int);
+         DO $$ BEGIN FOR i IN 1..120 LOOP EXECUTE format('CREATE TABLE s.t%s (a int)', i); END LOOP; END $$;
+         CREATE TABLE s.child () INHERITS (s.parent); CREATE TABLE z.child () INHERITS (s.parent)",
+    );
+    let gid = &rig.database;
+    let worker = rig.worker("s,z");
+    for child in ["s.child", "z.child"] {
+        assert_exit(&worker.clone().env("ON_EXISTING", "replace").run(), 0);
+        rig.at_target(&format!(
+            "BEGIN; INSERT INTO {child} VALUES (1); PREPARE TRANSACTION '{gid}'"
+        ));
+        let running = worker.spawn();
+        // Who waits for the lock has looked before.
+        let waits =
+            format!("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{child}'::regclass");
+        let until = Instant::now() + Duration::from_secs(5);
+        while rig.at_target(&waits) == "0" && Instant::now() < until {}
+        rig.at_target(&format!("COMMIT PREPARED '{gid}'"));
+        let output = running.wait();
+        assert_exit(&output, 73);
+        let reason = text(output.last(), "reason");
+        assert!(reason.contains("rows of child were written"), "{reason}");
+        assert_eq!(rig.at_target(&format!("SELECT count(*) FROM {child}")), "1");
     }
 }
 

@@ -1,6 +1,12 @@
--- Objects that stand in a schema by themselves, relations first, extensions and their members left out. Partitions, the
--- lowest first: a root may be elsewhere, or have more of them than one statement can lock.
+-- Objects that stand in a schema by themselves, relations first, extensions and their members left out. Children and partitions,
+-- the lowest first: what goes with a parent is looked at by nobody, the parent may be elsewhere, or have more of them than one
+-- statement can lock.
 -- $1 oid: the schema
+WITH RECURSIVE below (oid, depth) AS (
+    SELECT h.inhrelid, 1 FROM pg_catalog.pg_inherits h
+    UNION
+    SELECT h.inhrelid, b.depth + 1 FROM below b JOIN pg_catalog.pg_inherits h ON h.inhparent = b.oid
+)
 SELECT o.classid, o.objid, i.type, i.identity
 FROM (
     SELECT d.classid, d.objid
@@ -22,6 +28,5 @@ FROM (
 -- What is gone by now has none.
 WHERE i.identity IS NOT NULL
 ORDER BY o.classid <> 'pg_catalog.pg_class'::pg_catalog.regclass,
-         CASE WHEN o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-         THEN (SELECT pg_catalog.count(*) FROM pg_catalog.pg_partition_ancestors(o.objid)) END DESC,
+         (SELECT max(b.depth) FROM below b WHERE o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND b.oid = o.objid) DESC NULLS LAST,
          o.objid

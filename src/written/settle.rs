@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Refused, Side};
 use crate::server::session::Session;
 
+/// How long is worth waiting: longer than whoever is idle may keep it to himself. Who is in one transaction for so long may be for hours.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// Idle for so long, a backend has told everything.
 const IDLE: Duration = Duration::from_secs(11);
 /// A transaction that ends so long after the last write has told everything.
@@ -33,24 +36,24 @@ pub(crate) async fn is_told(outside: &Session) -> Result<bool, Error> {
     Ok(Seen::default().pending(Duration::ZERO, &neighbours).is_none())
 }
 
-/// Waits until no session holds back what it has written, up to `limit`; then names one that may.
-pub(super) async fn wait(outside: &Session, limit: Option<Duration>) -> Result<(), Error> {
+/// Waits until no session holds back what it has written, as long as that is worth it and up to `limit`; then returns the refusal that
+/// names one that may, for whoever cannot tell otherwise.
+pub(crate) async fn wait(outside: &Session, limit: Option<Duration>) -> Result<Option<Refused>, Error> {
+    let limit = limit.map_or(PATIENCE, |limit| limit.min(PATIENCE));
     let started = Instant::now();
     let mut seen = Seen::default();
     loop {
         let neighbours = look(outside).await?;
         let Some(pending) = seen.pending(started.elapsed(), &neighbours) else {
-            return Ok(());
+            return Ok(None);
         };
-        if limit.is_some_and(|limit| started.elapsed() >= limit) {
-            return Err(Error::Refused(Refused::transient(
-                Side::Target,
-                format!(
-                    "{} may have written to the schema, and the server does not know yet",
-                    pending.description
-                ),
-                "wait until that session is idle, or end it",
-            )));
+        if started.elapsed() >= limit {
+            let reason = format!(
+                "{} may have written to the schema, and the server does not know yet",
+                pending.description
+            );
+            let hint = "wait until that session is idle, or end it";
+            return Ok(Some(Refused::transient(Side::Target, reason, hint)));
         }
         tokio::time::sleep(INTERVAL).await;
     }
