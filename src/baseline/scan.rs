@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tokio_postgres::Row;
+
 use crate::baseline::{Moment, Rows};
 use crate::catalogue::Table;
 use crate::error::Error;
@@ -33,41 +35,28 @@ pub(crate) async fn rows(
         .copied()
         .filter(|(table, _)| blocks.get(&table.oid) != Some(&0));
     let (small, large): (Vec<_>, Vec<_>) = filled.partition(|(table, _)| table.size_bytes <= SMALL_BYTES);
-    let mut statements: Vec<Vec<String>> = Vec::new();
+    let mut groups: Vec<Vec<Part<'_>>> = Vec::new();
     for (table, moment) in large {
         let blocks = blocks
             .get(&table.oid)
             .copied()
             .filter(|_| first.major() >= RANGES_SINCE);
-        statements.extend(ranges(blocks.unwrap_or(0)).map(|range| vec![count(table, moment, &range)]));
+        let ranges = ranges(blocks.unwrap_or(0));
+        groups.extend(ranges.map(|range| vec![Part { table, moment, range }]));
     }
     for group in small.chunks(GROUP_MAX) {
-        statements.push(
-            group
-                .iter()
-                .map(|(table, moment)| count(table, moment, ""))
-                .collect(),
-        );
+        let whole = |&(table, moment)| Part {
+            table,
+            moment,
+            range: Range::default(),
+        };
+        groups.push(group.iter().map(whole).collect());
     }
-    let counted = session::share_out(sessions, statements, async |session, parts| {
-        let rows = session
-            .query("look when rows were written", &parts.join(" UNION ALL "), &[])
-            .await?;
+    let counted = session::share_out(sessions, groups, async |session, parts| {
+        let counted = count(session, &parts).await?;
         progress.step();
-        let number =
-            |row: &tokio_postgres::Row, name| u64::try_from(row.get::<_, i64>(name)).unwrap_or_default();
-        let counts = rows.iter().map(|row| {
-            let new = number(row, "new");
-            let rows = Rows {
-                old: number(row, "all").saturating_sub(new),
-                new,
-                first_block: row
-                    .get::<_, Option<i64>>("first")
-                    .and_then(|block| u32::try_from(block).ok()),
-            };
-            (row.get("oid"), rows)
-        });
-        Ok(counts.collect::<Vec<(u32, Rows)>>())
+        let oids = parts.iter().map(|part| part.table.oid);
+        Ok(oids.zip(counted).collect::<Vec<(u32, Rows)>>())
     })
     .await?;
     let none = tables.iter().map(|(table, _)| (table.oid, Rows::default()));
@@ -84,7 +73,7 @@ async fn heaps(session: &Session, oids: Vec<u32>) -> Result<BTreeMap<u32, u64>, 
     let sql = "SELECT t.oid, pg_catalog.pg_relation_size(t.oid) / pg_catalog.current_setting('block_size')::bigint AS blocks \
                FROM pg_catalog.unnest($1::oid[]) AS t (oid)";
     let rows = session.query("ask how large heaps are", sql, &[&oids]).await?;
-    let blocks = |row: &tokio_postgres::Row| {
+    let blocks = |row: &Row| {
         row.get::<_, Option<i64>>("blocks")
             .and_then(|blocks| u64::try_from(blocks).ok())
     };
@@ -94,30 +83,117 @@ async fn heaps(session: &Session, oids: Vec<u32>) -> Result<BTreeMap<u32, u64>, 
         .collect())
 }
 
-/// Conditions that cut a heap of so many blocks; the last range has no end, because the heap may have grown since.
-fn ranges(blocks: u64) -> impl Iterator<Item = String> {
+/// A range of blocks of a table's heap, to be counted by a moment.
+struct Part<'t> {
+    table: &'t Table,
+    moment: &'t Moment,
+    range: Range,
+}
+
+/// Blocks from one up to another, which is not among them; without a bound the heap's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Range {
+    from: Option<u64>,
+    to: Option<u64>,
+}
+
+/// Ranges that cut a heap of so many blocks; the last one has no end, because the heap may have grown since.
+fn ranges(blocks: u64) -> impl Iterator<Item = Range> {
     let count = blocks.div_ceil(RANGE_BLOCKS).max(1);
-    (0..count).map(move |index| {
-        let tid = |index: u64| format!("'({},0)'::pg_catalog.tid", index * RANGE_BLOCKS);
-        let from = (index > 0).then(|| format!("ctid >= {}", tid(index)));
-        let to = (index + 1 < count).then(|| format!("ctid < {}", tid(index + 1)));
-        match (from, to) {
-            (None, None) => String::new(),
-            (Some(one), None) | (None, Some(one)) => format!(" WHERE {one}"),
-            (Some(from), Some(to)) => format!(" WHERE {from} AND {to}"),
-        }
+    (0..count).map(move |index| Range {
+        from: (index > 0).then(|| index * RANGE_BLOCKS),
+        to: (index + 1 < count).then(|| (index + 1) * RANGE_BLOCKS),
     })
 }
 
-fn count(table: &Table, moment: &Moment, range: &str) -> String {
+impl Range {
+    /// The conditions that hold for its rows alone.
+    fn conditions(self) -> impl Iterator<Item = String> {
+        let bound = |sign: &str, block: Option<u64>| {
+            block.map(|block| format!("ctid {sign} '({block},0)'::pg_catalog.tid"))
+        };
+        bound(">=", self.from).into_iter().chain(bound("<", self.to))
+    }
+}
+
+/// Counts some parts, in their order. Of every row it is asked only where the first new one is, and how many there are from there on alone:
+/// what is asked of a row costs as much as to read it.
+async fn count(session: &Session, parts: &[Part<'_>]) -> Result<Vec<Rows>, Error> {
+    const ACTION: &str = "look when rows were written";
+    let number = |row: &Row, name| u64::try_from(row.get::<_, i64>(name)).unwrap_or_default();
+    let all = parts.iter().enumerate().map(|(index, part)| part.all(index));
+    let mut counted = vec![Rows::default(); parts.len()];
+    let rows = session.query(ACTION, &union(all), &[]).await?;
+    for (rows, row) in counted.iter_mut().zip(&rows) {
+        rows.old = number(row, "all");
+        let first: Option<i64> = row.get("first");
+        rows.first_block = first.and_then(|block| u32::try_from(block).ok());
+    }
+    let new: Vec<(usize, String)> = counted
+        .iter()
+        .zip(parts)
+        .enumerate()
+        .filter_map(|(index, (rows, part))| Some((index, part.new_from(index, rows.first_block?))))
+        .collect();
+    if new.is_empty() {
+        return Ok(counted);
+    }
+    let rows = session
+        .query(ACTION, &union(new.iter().map(|(_, sql)| sql.clone())), &[])
+        .await?;
+    for ((index, _), row) in new.iter().zip(&rows) {
+        if let Some(rows) = counted.get_mut(*index) {
+            rows.new = number(row, "new");
+            rows.old = rows.old.saturating_sub(rows.new);
+        }
+    }
+    Ok(counted)
+}
+
+/// Numbered questions as one, in their order.
+fn union(questions: impl Iterator<Item = String>) -> String {
     format!(
-        "SELECT {}::oid AS oid, pg_catalog.count(*) AS all, pg_catalog.count(*) FILTER (WHERE NOT r.old) AS new, \
-         min((r.at::text::pg_catalog.point)[0]::bigint) FILTER (WHERE NOT r.old) AS first \
-         FROM (SELECT {} AS old, ctid AS at FROM ONLY {}{range}) AS r",
-        table.oid,
-        moment.has_row(),
-        table.relation.quoted()
+        "{} ORDER BY index",
+        questions.collect::<Vec<_>>().join(" UNION ALL ")
     )
+}
+
+impl Part<'_> {
+    /// Asks how many rows there are, and which block has the first new one.
+    fn all(&self, index: usize) -> String {
+        format!(
+            "SELECT {index} AS index, pg_catalog.count(*) AS all, \
+             min((ctid::text::pg_catalog.point)[0]::bigint) FILTER (WHERE NOT ({})) AS first FROM ONLY {}{}",
+            self.moment.has_row(),
+            self.table.relation.quoted(),
+            wherever(self.range.conditions())
+        )
+    }
+
+    /// Asks how many new ones there are, of which the first is in that block.
+    fn new_from(&self, index: usize, block: u32) -> String {
+        let range = Range {
+            from: Some(block.into()),
+            ..self.range
+        };
+        let conditions = range
+            .conditions()
+            .chain([format!("NOT ({})", self.moment.has_row())]);
+        format!(
+            "SELECT {index} AS index, pg_catalog.count(*) AS new FROM ONLY {}{}",
+            self.table.relation.quoted(),
+            wherever(conditions)
+        )
+    }
+}
+
+fn wherever(conditions: impl Iterator<Item = String>) -> String {
+    let all: Vec<String> = conditions.collect();
+    if all.is_empty() {
+        String::new()
+    } else {
+        format!(" WHERE {}", all.join(" AND "))
+    }
 }
 
 #[cfg(test)]
@@ -126,7 +202,8 @@ mod tests {
 
     #[test]
     fn ranges_leave_no_block_out() {
-        let all = |blocks| ranges(blocks).collect::<Vec<_>>();
+        let all =
+            |blocks| -> Vec<String> { ranges(blocks).map(|range| wherever(range.conditions())).collect() };
         assert_eq!(all(0), [""]);
         assert_eq!(all(RANGE_BLOCKS), [""]);
         assert_eq!(

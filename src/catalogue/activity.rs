@@ -146,14 +146,17 @@ impl Activity {
         moved.collect()
     }
 
-    /// Names of tables that stand where they stood at an earlier reading, as far as counters tell.
-    pub(crate) fn still_since(&self, earlier: &Self) -> impl Iterator<Item = &str> {
+    /// How many rows were added since an earlier reading to tables to which nothing else was done, as far as counters tell.
+    pub(crate) fn added_since(&self, earlier: &Self) -> impl Iterator<Item = (&str, u64)> {
         let tables = self
             .0
             .iter()
             .filter(|(_, now)| !now.sequence && now.writes.is_some());
-        let still = tables.filter(|(name, now)| earlier.0.get(*name) == Some(*now));
-        still.map(|(name, _)| name.as_str())
+        tables.filter_map(|(name, now)| {
+            let then = earlier.0.get(name)?;
+            let added = if then == now { 0 } else { now.added_since(then)? };
+            Some((name.as_str(), added))
+        })
     }
 
     /// What was there at an earlier reading and was written, truncated, rewritten or called since, in words.
@@ -327,7 +330,8 @@ mod tests {
         ] {
             let (then, now) = (counted(then.0, then.1), counted(now.0, now.1));
             assert_eq!(now.growth_since(&then).get("t").copied(), expected);
-            assert_eq!(now.still_since(&then).count(), usize::from(expected.is_none()));
+            let added: Vec<u64> = now.added_since(&then).map(|(_, added)| added).collect();
+            assert_eq!(added, Vec::from_iter(expected.unwrap_or(Some(0))));
         }
         let new = activity(false, "1", 1);
         assert!(!new.moved_since(&Activity::default()).is_empty());

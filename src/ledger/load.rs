@@ -1,6 +1,6 @@
 //! The latest load of one schema, as its row has it, and whether it still stands.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -219,14 +219,15 @@ impl Load {
         Ok(tally)
     }
 
-    /// Tables to which nothing was written since their writes were last counted, as far as that is known.
-    pub(crate) async fn still(&self, target: &Session) -> Result<BTreeSet<Relation>, Error> {
+    /// How many rows were added to tables since their writes were last counted, where nothing else was done to them, as far as that is
+    /// known.
+    pub(crate) async fn added(&self, target: &Session) -> Result<BTreeMap<Relation, u64>, Error> {
         let (Some(oid), Some(counted)) = (self.schema_oid, &self.activity) else {
-            return Ok(BTreeSet::new());
+            return Ok(BTreeMap::new());
         };
         let now = activity::within(target, oid, None).await?;
-        let still = now.still_since(counted).map(|name| self.relation(name));
-        Ok(still.collect())
+        let added = now.added_since(counted);
+        Ok(added.map(|(name, added)| (self.relation(name), added)).collect())
     }
 
     /// A relation of its schema, by its name as SQL writes it.

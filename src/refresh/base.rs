@@ -1,6 +1,6 @@
 //! What a refresh goes out from: what was loaded, and what an interrupted attempt has brought up since.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::baseline::{Baseline, Noted, Place, Table};
 use crate::catalogue::{self, Relation};
@@ -91,21 +91,22 @@ impl Base {
         Ok(())
     }
 
-    /// Tables to which nobody has written since [`recount`](Self::recount); none where counters may not tell yet. `outside` is in no
-    /// transaction, which would keep to the sessions that it has seen first; `target` may hold locks that keep everybody else out.
-    pub(super) async fn still(
+    /// How many rows were added since [`recount`](Self::recount) to tables to which nothing else was done, those of ours among them; none
+    /// where counters may not tell yet. `outside` is in no transaction, which would keep to the sessions that it has seen first; `target`
+    /// may hold locks that keep everybody else out.
+    pub(super) async fn added(
         &self,
         outside: &Session,
         target: &Session,
-    ) -> Result<BTreeSet<Relation>, Error> {
-        let mut still = BTreeSet::new();
+    ) -> Result<BTreeMap<Relation, u64>, Error> {
+        let mut added = BTreeMap::new();
         if !settle::is_told(outside).await? {
-            return Ok(still);
+            return Ok(added);
         }
         for load in &self.loads {
-            still.append(&mut load.still(target).await?);
+            added.append(&mut load.added(target).await?);
         }
-        Ok(still)
+        Ok(added)
     }
 
     /// Its tables by their OIDs on the source.

@@ -402,8 +402,9 @@ impl Refresh<'_> {
         })
     }
 
-    /// Names the tables whose rows are not exactly those that are to be there, written under these rows of the ledger. What has not moved was
-    /// looked at before anything was changed, and is once more only where somebody has written to it since.
+    /// Names the tables whose rows are not exactly those that are to be there, written under these rows of the ledger. What is kept or
+    /// appended to was looked at before anything was changed, and is once more only where counters tell of more than our own rows. All
+    /// that our own sessions have written is counted by now.
     pub(crate) async fn strangers(
         &self,
         target: &Session,
@@ -421,10 +422,15 @@ impl Refresh<'_> {
                 "what was refreshed is not what was noted of it".to_owned(),
             ));
         }
-        let still = self.base.still(target, target).await?;
+        let added = self.base.added(target, target).await?;
         let is_known = |(table, noted): &(&Table, &baseline::Table)| {
+            let ours = match self.moving.get(&table.oid) {
+                None => Some(0),
+                Some(Action::Append { new, .. }) => Some(*new),
+                Some(Action::Reload) => None,
+            };
             // A root is counted whole.
-            !noted.by_root && !self.moving.contains_key(&table.oid) && still.contains(&noted.relation)
+            !noted.by_root && ours.is_some() && added.get(&noted.relation).copied() == ours
         };
         let both: Vec<_> = both.into_iter().filter(|one| !is_known(one)).collect();
         let landed = ledger::transactions(target, loads).await?;

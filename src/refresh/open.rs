@@ -450,9 +450,11 @@ impl<'a> Refresh<'a> {
             let sql = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", only.join(", "));
             target.batch("lock what is loaded again", &sql).await?;
         }
-        let still = self.base.still(lock.session(), target).await?;
+        let added = self.base.added(lock.session(), target).await?;
         let known = self.base.tables();
-        let tables = tables.iter().filter(|table| !still.contains(&table.relation));
+        let tables = tables
+            .iter()
+            .filter(|table| added.get(&table.relation) != Some(&0));
         let both: Vec<(&Table, &baseline::Table)> = tables
             .filter_map(|table| Some((*table, *known.get(&table.oid)?)))
             .collect();

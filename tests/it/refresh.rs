@@ -461,29 +461,6 @@ fn what_somebody_else_has_written_to_the_target_is_told_without_counters() {
         assert_eq!(actions(&output).len(), 1, "{written}");
         assert_same_tables(&rig, written);
     }
-    // While it runs, to a table that has not changed.
-    rig.at_source("INSERT INTO s.t VALUES (101, 'new')");
-    let proxy = Proxy::before(rig.target, Line::default());
-    proxy.hold_at(b"INSERT INTO schemaferry.landed", "/copy");
-    let running = refresh.clone().target_through(&proxy).spawn();
-    assert!(proxy.wait_until_said(PATIENCE).is_some());
-    // The second follows so soon that the server is not told of it.
-    let mut neighbour = Psql::open(rig.target, &rig.database);
-    neighbour.run("SELECT 1");
-    neighbour.run("UPDATE s.still SET k = k WHERE k = 1");
-    proxy.release();
-    let output = running.wait();
-    drop(neighbour);
-    assert_exit(&output, 65);
-    assert!(
-        text(output.last(), "reason").contains("somebody else has written"),
-        "{}",
-        output.last()
-    );
-    // What is known to differ is not kept.
-    assert_exit(&refresh.run(), 73);
-    assert_exit(&worker.clone().arg("refresh").run(), 0);
-    assert_same_tables(&rig, "written meanwhile");
     // Values that another definition has taken or changed, without a write that any row shows.
     rig.at_target("ALTER TABLE s.t DROP v; ALTER TABLE s.t ADD v text");
     assert_exit(&refresh.run(), 73);
@@ -496,6 +473,42 @@ fn what_somebody_else_has_written_to_the_target_is_told_without_counters() {
         reason.contains("lacks type x.e as it is on the source"),
         "{reason}"
     );
+}
+
+/// To a table that has not changed, and to one that is appended to.
+#[test]
+fn what_somebody_else_writes_while_it_runs_is_found() {
+    let rig = Rig::new(TABLE);
+    let worker = rig.worker("s");
+    let refresh = worker.clone().arg("refresh").env("REFRESH", "only");
+    assert_exit(&worker.run(), 0);
+    for (new, written) in [
+        (101, "UPDATE s.still SET k = k WHERE k = 1"),
+        (102, "INSERT INTO s.t VALUES (999, 'mine')"),
+    ] {
+        rig.at_source(&format!("INSERT INTO s.t VALUES ({new}, 'new')"));
+        let proxy = Proxy::before(rig.target, Line::default());
+        proxy.hold_at(b"INSERT INTO schemaferry.landed", "/copy");
+        let running = refresh.clone().target_through(&proxy).spawn();
+        assert!(proxy.wait_until_said(PATIENCE).is_some());
+        // The second follows so soon that the server is not told of it.
+        let mut neighbour = Psql::open(rig.target, &rig.database);
+        neighbour.run("SELECT 1");
+        neighbour.run(written);
+        proxy.release();
+        let output = running.wait();
+        drop(neighbour);
+        assert_exit(&output, 65);
+        assert!(
+            text(output.last(), "reason").contains("somebody else has written"),
+            "{}",
+            output.last()
+        );
+        // What is known to differ is not kept.
+        assert_exit(&refresh.run(), 73);
+        assert_exit(&worker.clone().arg("refresh").run(), 0);
+        assert_same_tables(&rig, "written meanwhile");
+    }
 }
 
 /// Whoever writes when a table was looked at, and has not committed when it is about to be emptied.
@@ -525,20 +538,24 @@ fn what_is_written_until_a_table_is_emptied_is_not_lost() {
     assert_eq!(rig.at_target("SELECT v FROM s.t WHERE k = 999"), "mine");
 }
 
-/// Unless somebody has written to it between the look and the comparison.
+/// What is appended to is not scanned again either, unless somebody has written to it between the look and the comparison.
 #[test]
 fn what_has_not_moved_is_scanned_once() {
     let rig = Rig::new(TABLE);
     let worker = rig.worker("s");
     assert_exit(&worker.run(), 0);
     let scans = || {
-        let asked = rig.at_target("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'still'");
-        asked.parse::<u32>().unwrap()
+        ["still", "t"].map(|table| {
+            let asked = format!("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = '{table}'");
+            rig.at_target(&asked).parse::<u32>().unwrap()
+        })
     };
     rig.at_source("INSERT INTO s.t VALUES (101, 'new')");
     let before = scans();
-    assert_exit(&worker.arg("refresh").env("REFRESH", "only").run(), 0);
-    assert_eq!(scans() - before, 1);
+    let output = worker.arg("refresh").env("REFRESH", "only").run();
+    assert_exit(&output, 0);
+    assert_eq!(actions(&output), [("t", "appended to")]);
+    assert_eq!(scans(), before.map(|count| count + 1));
     assert_same_tables(&rig, "scanned once");
 }
 
