@@ -417,7 +417,8 @@ fn a_freeze_that_is_interrupted_goes_on_and_one_that_is_held_back_says_so() {
     assert_eq!(frozen(&limited), ["a.large", "a.part", "a.seen"]);
     let running = freeze(&rig).spawn();
     // The last one, since it is the smallest: what is left is held.
-    let last_is_done = |record: &Value| text(record, "msg") == "table frozen" && text(record, "table") == "a.empty";
+    let last_is_done =
+        |record: &Value| text(record, "msg") == "table frozen" && text(record, "table") == "a.empty";
     let _record = running.wait_for_record(last_is_done, PATIENCE);
     running.signal(Signal::SIGKILL);
     assert_eq!(running.wait().exit, -9);
