@@ -38,6 +38,7 @@ mod seal;
 mod server;
 mod shutdown;
 mod snapshot;
+mod strangers;
 mod tabular;
 mod transfer;
 mod unit;

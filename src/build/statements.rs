@@ -113,7 +113,7 @@ fn action(entry: &Entry) -> String {
 pub(crate) async fn run(session: &Session, statements: &[Statement], path: &SearchPath) -> Result<(), Error> {
     for chunk in statements.chunks(TRANSACTION_MAX) {
         match transaction(session, chunk).await {
-            Err(error) if is_name_not_found(&error) => one_by_one(session, chunk, path).await?,
+            Err(error) if error.is_name_not_found() => one_by_one(session, chunk, path).await?,
             ended => ended?,
         }
     }
@@ -177,21 +177,13 @@ async fn transaction(session: &Session, statements: &[Statement]) -> Result<(), 
 async fn one_by_one(session: &Session, statements: &[Statement], path: &SearchPath) -> Result<(), Error> {
     for one in statements {
         match session.batch(&one.action, &one.under("")).await {
-            Err(error) if is_name_not_found(&error) => {
+            Err(error) if error.is_name_not_found() => {
                 session.batch(&one.action, &one.under(&path.list()?)).await?;
             }
             ended => ended?,
         }
     }
     Ok(())
-}
-
-/// Undefined table, function, type or operator, column: what another search path may cure.
-pub(crate) fn is_name_not_found(error: &Error) -> bool {
-    matches!(
-        error.sqlstate(),
-        Some("42P01" | "42883" | "42704" | "42703" | "3F000")
-    )
 }
 
 /// Whether an error of the target may be one of a function of the user's own, which may pass when other rows are there: any

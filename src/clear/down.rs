@@ -12,7 +12,7 @@ use crate::ledger::{self, Load, LoadState, NewLoad};
 use crate::lock::Lock;
 use crate::rings::{self, Needs};
 use crate::server::session::Session;
-use crate::written::settle;
+use crate::strangers::settle;
 
 /// What is to be taken down.
 #[derive(Debug, Default)]

@@ -14,7 +14,7 @@ use crate::config::SchemaName;
 use crate::error::{Error, Refused, Side};
 use crate::ledger::{self, Load, NewLoad};
 use crate::server::session::Session;
-use crate::written::{self, settle};
+use crate::strangers::{self, settle};
 
 /// Objects dropped in one transaction. A table takes some seven locks with its key and TOAST, and the lock
 /// table of a server with default settings holds 6400.
@@ -225,7 +225,7 @@ impl Emptying<'_> {
             return Ok(());
         };
         let sessions = (self.target, self.outside);
-        let changes = written::rows_of_others(sessions, load, (oid, among)).await?;
+        let changes = strangers::rows_of_others(sessions, load, (oid, among)).await?;
         refuse_changes(schema, &changes.ok_or(Error::Refused(untold))?)
     }
 

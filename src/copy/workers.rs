@@ -167,7 +167,7 @@ struct Postponed {
 impl Postponed {
     fn by(cause: Error, left: Vec<usize>) -> Self {
         Self {
-            named: statements::is_name_not_found(&cause),
+            named: cause.is_name_not_found(),
             cause,
             left,
         }
@@ -420,7 +420,7 @@ impl<'a> Workers<'a> {
                     }
                 }
                 Err(error) if self.may_land_later(&error, &[*table]) => {
-                    named |= statements::is_name_not_found(&error);
+                    named |= error.is_name_not_found();
                     refused.push(*table);
                     cause.get_or_insert(error);
                     loader = self.renewed(&loader.thread().clone()).await?;
@@ -457,7 +457,7 @@ impl<'a> Workers<'a> {
     fn may_land_later(&self, error: &Error, tables: &[usize]) -> bool {
         let of_order = matches!(error.sqlstate(), Some("23503" | "23514" | "55P03" | "40P01"));
         statements::may_depend_on_order(error)
-            && (of_order || statements::is_name_not_found(error) || self.rows.call_code(tables))
+            && (of_order || error.is_name_not_found() || self.rows.call_code(tables))
     }
 
     /// Where something was built in vain, rows of other tables may still have been on their way.

@@ -340,6 +340,14 @@ impl Error {
         self.is_unanswerable() || self.sqlstate() == Some("XX000")
     }
 
+    /// Undefined table, function, type or operator, column: what another search path may cure.
+    pub(crate) fn is_name_not_found(&self) -> bool {
+        matches!(
+            self.sqlstate(),
+            Some("42P01" | "42883" | "42704" | "42703" | "3F000")
+        )
+    }
+
     /// The SQLSTATE, where a server gave one.
     pub(crate) fn sqlstate(&self) -> Option<&str> {
         match self {

@@ -11,8 +11,8 @@ use crate::exit::Exit;
 use crate::ledger::{self, Load, LoadState};
 use crate::refresh::{Hindrance, NAMED_MAX};
 use crate::server::session::Session;
+use crate::strangers::settle;
 use crate::word;
-use crate::written::settle;
 
 /// Ends of an attempt that are no interruptions.
 const UNTRUSTED: [Exit; 3] = [Exit::Data, Exit::Internal, Exit::Occupied];

@@ -20,8 +20,8 @@ use crate::refresh::action::Action;
 use crate::refresh::{Hindrance, Refresh};
 use crate::server::quoting::quote_ident;
 use crate::server::session::Session;
+use crate::strangers;
 use crate::word::Word as _;
-use crate::written::landed;
 
 /// Tables that are made ready in one transaction: each takes some seven locks with its keys and TOAST.
 const CHUNK: usize = 50;
@@ -459,7 +459,7 @@ impl<'a> Refresh<'a> {
             .filter_map(|table| Some((*table, *known.get(&table.oid)?)))
             .collect();
         let landed = ledger::transactions(target, &self.base.baseline.loads).await?;
-        let strange = landed::strangers_seen_by(target, &both, &landed).await?;
+        let strange = strangers::seen_by(target, &both, &landed).await?;
         let stranger = both.iter().find(|(table, _)| strange.contains(&table.oid));
         let refused =
             stranger.and_then(|(table, _)| self.base.refuse_strangers(self.unit.config, &table.relation));

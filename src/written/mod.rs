@@ -2,25 +2,21 @@
 //! it forget them.
 
 pub(crate) mod landed;
-pub(crate) mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::baseline::{self, Baseline, Noted};
-use crate::catalogue::{self, Relation, Table, activity};
+use crate::baseline::Noted;
+use crate::catalogue::{self, Relation, activity};
 use crate::clear;
 use crate::config::{SchemaName, Schemas, Verify};
 use crate::error::Error;
 use crate::ledger::{self, Load, LoadState, NewLoad};
 use crate::progress::Progress;
 use crate::server::session::Session;
+use crate::strangers::{self, noted};
 use crate::unit::Unit;
 use crate::word::Word as _;
 use crate::written::landed::Told;
-
-/// Tables that one statement looks at, in a transaction that keeps their locks and those of their indexes; a server of default size has
-/// some 6,000.
-const LOOKED_AT_MAX: usize = 1000;
 
 /// Loads whose rows are to be looked at, of one attempt: what it has loaded it has noted together.
 struct Unsure {
@@ -118,7 +114,7 @@ async fn since<'a>(
             .strange
             .iter()
             .filter(|table| !unsure.replaced.contains_key(table))
-            .map(|table| (table, written_in_words(table)));
+            .map(|table| (table, strangers::in_words(table)));
         for (table, change) in strange.chain(replaced) {
             let schema = SchemaName::of_ledger(table.schema.clone());
             written.entry(schema).or_default().push(change);
@@ -143,69 +139,4 @@ impl Unsure {
         let both: Vec<_> = both.iter().map(|(table, noted)| (table, *noted)).collect();
         landed::written_by_others((unit, target), &both, &baseline.loads, progress).await
     }
-}
-
-/// Tables, by their OIDs on the source, with what was noted of them, but for those that a crash has emptied.
-fn noted<'b>(
-    baseline: &'b Baseline,
-    tables: Vec<Table>,
-    emptied: &BTreeSet<Relation>,
-) -> Vec<(Table, &'b baseline::Table)> {
-    let of_source = baseline.contents.tables.iter();
-    let of_source: BTreeMap<&Relation, &baseline::Table> =
-        of_source.map(|table| (&table.relation, table)).collect();
-    let tables = tables
-        .into_iter()
-        .filter(|table| !emptied.contains(&table.relation));
-    let both = tables.filter_map(|table| {
-        let noted = *of_source.get(&table.relation)?;
-        let oid = noted.oid;
-        Some((Table { oid, ..table }, noted))
-    });
-    both.collect()
-}
-
-/// What rows of others a complete load's schema holds, in words, whatever counters tell; `among`: only these tables are looked at. `None`
-/// where that cannot be told, or of too many. `outside` may read the ledger; the rows are looked up in the transaction of `target`.
-pub(crate) async fn rows_of_others(
-    (target, outside): (&Session, &Session),
-    load: &Load,
-    (schema_oid, among): (u32, Option<&[u32]>),
-) -> Result<Option<Vec<String>>, Error> {
-    let Some(Noted::Known(baseline)) = load.baseline_of_unit(outside).await? else {
-        return Ok(None);
-    };
-    let landed = ledger::transactions(outside, &baseline.loads).await?;
-    let tally = load.tally(target, schema_oid).await?;
-    let emptied = tally.emptied.iter().map(|name| load.relation(name)).collect();
-    let schemas: Schemas = std::iter::once(SchemaName::of_ledger(load.schema.clone())).collect();
-    let mut tables = catalogue::tables(target, &schemas).await?;
-    let count = tables.len();
-    tables.retain(|table| among.is_none_or(|among| among.contains(&table.oid)));
-    let is_part = tables.len() < count;
-    if tables.len() > LOOKED_AT_MAX {
-        return Ok(None);
-    }
-    let both = noted(&baseline, tables, &emptied);
-    // What was given to a root may be in any of its leaves.
-    if is_part && both.iter().any(|(_, noted)| noted.by_root) {
-        return Ok(None);
-    }
-    let both: Vec<_> = both.iter().map(|(table, noted)| (table, *noted)).collect();
-    if !landed::are_known(&both, &landed) {
-        return Ok(None);
-    }
-    let strange = landed::strangers_seen_by(target, &both, &landed);
-    let strange = match target.aside(strange).await? {
-        Err(error) if error.is_unanswerable() => return Ok(None),
-        strange => strange?,
-    };
-    let strange = both.iter().filter(|(table, _)| strange.contains(&table.oid));
-    let changes = strange.map(|(table, _)| written_in_words(&table.relation));
-    Ok(Some(changes.collect()))
-}
-
-/// Of a table that somebody has written to, in words.
-fn written_in_words(table: &Relation) -> String {
-    format!("rows of {} were written", table.quoted())
 }
