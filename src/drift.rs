@@ -101,10 +101,10 @@ async fn compare(
     let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
     let known: BTreeMap<u32, &baseline::Table> =
         before.tables.iter().map(|table| (table.oid, table)).collect();
-    let scanned: Vec<(&Table, &Moment)> = tables
+    let scanned: Vec<(&Table, String)> = tables
         .iter()
         .filter(|table| known.contains_key(&table.oid))
-        .map(|table| (table, &before.place.moment))
+        .map(|table| (table, before.place.moment.has_row()))
         .collect();
     let readers = snapshot
         .readers(&unit.servers.source, &unit.names, unit.config)

@@ -6,6 +6,7 @@
 
 mod moment;
 mod origin;
+mod piece;
 pub(crate) mod scan;
 pub(crate) mod verdict;
 
@@ -25,6 +26,8 @@ use crate::snapshot::Mark;
 
 pub(crate) use moment::Moment;
 pub(crate) use origin::{Origin, Place};
+pub(crate) use piece::{Part, Piece, Told};
+
 pub(crate) use verdict::{Rows, Verdict};
 
 /// How many bytes of a definition's hash are kept.
@@ -96,6 +99,29 @@ pub(crate) struct Contents {
     pub(crate) sequences: Vec<SequenceState>,
 }
 
+impl Contents {
+    /// Takes note of what an attempt has landed since.
+    pub(crate) fn take(&mut self, told: Vec<Told>) {
+        let mut pieces: BTreeMap<u32, Vec<Piece>> = BTreeMap::new();
+        let mut latest: BTreeMap<u32, Table> = BTreeMap::new();
+        for one in told {
+            match one {
+                Told::Whole(table) => {
+                    latest.insert(table.oid, table);
+                }
+                Told::Piece(piece) => pieces.entry(piece.table).or_default().push(piece),
+            }
+        }
+        for table in &mut self.tables {
+            match latest.remove(&table.oid) {
+                Some(whole) => *table = whole,
+                None => table.take(pieces.remove(&table.oid).unwrap_or_default()),
+            }
+        }
+        self.tables.extend(latest.into_values());
+    }
+}
+
 /// A table with rows of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Table {
@@ -114,9 +140,12 @@ pub(crate) struct Table {
     /// What it is on the target; not known before it is there.
     #[serde(default)]
     pub(crate) target: Option<Meaning>,
-    /// Its rows have not landed; nothing else than what they will mean is known of it.
+    /// Its rows have not landed, unless those of pieces; nothing else than what they will mean is known of it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) awaited: bool,
+    /// What interrupted attempts have landed of it since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) parts: Vec<Part>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as it is called")]
@@ -180,16 +209,10 @@ impl Ground {
             .collect();
         let tables = fingerprints(source, &oids).await?.into_iter().map(|one| {
             let table = Table {
-                oid: one.oid,
-                rows: 0,
                 by_root: by_root.contains(&one.oid),
-                place: None,
-                target: None,
-                awaited: false,
-                relation: one.relation,
-                fingerprint: one.hash,
+                ..Table::of(one)
             };
-            (one.oid, table)
+            (table.oid, table)
         });
         Ok(Ok(Self {
             place: Place::at(origin, Moment::of(mark)),

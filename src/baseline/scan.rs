@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio_postgres::Row;
 
-use crate::baseline::{Moment, Rows};
+use crate::baseline::Rows;
 use crate::catalogue::Table;
 use crate::error::Error;
 use crate::progress::Progress;
@@ -18,11 +18,11 @@ const RANGE_BLOCKS: u64 = 16 << 10;
 /// The first release that reads a range of blocks without reading those before it.
 const RANGES_SINCE: u32 = 14;
 
-/// The rows of each table by its OID, counted by every session that is given; each count that ends is progress. Each has
-/// the moment that its rows are told apart by.
+/// The rows of each table by its OID, counted by every session that is given; each count that ends is progress. Each
+/// comes with SQL that tells of a row whether it is an old one.
 pub(crate) async fn rows(
     sessions: &[&Session],
-    tables: &[(&Table, &Moment)],
+    tables: &[(&Table, String)],
     progress: &Progress,
 ) -> Result<BTreeMap<u32, Rows>, Error> {
     let Some(first) = sessions.first() else {
@@ -32,25 +32,24 @@ pub(crate) async fn rows(
     // What has no blocks has no rows; an unlogged table has none on a standby, where reading it is an error.
     let filled = tables
         .iter()
-        .copied()
         .filter(|(table, _)| blocks.get(&table.oid) != Some(&0));
     let (small, large): (Vec<_>, Vec<_>) = filled.partition(|(table, _)| table.size_bytes <= SMALL_BYTES);
     let mut groups: Vec<Vec<Part<'_>>> = Vec::new();
-    for (table, moment) in large {
+    for (table, is_old) in large {
         let blocks = blocks
             .get(&table.oid)
             .copied()
             .filter(|_| first.major() >= RANGES_SINCE);
         let ranges = ranges(blocks.unwrap_or(0));
-        groups.extend(ranges.map(|range| vec![Part { table, moment, range }]));
+        groups.extend(ranges.map(|range| vec![Part { table, is_old, range }]));
     }
     for group in small.chunks(GROUP_MAX) {
-        let whole = |&(table, moment)| Part {
+        let whole = group.iter().map(|(table, is_old)| Part {
             table,
-            moment,
+            is_old,
             range: Range::default(),
-        };
-        groups.push(group.iter().map(whole).collect());
+        });
+        groups.push(whole.collect());
     }
     let counted = session::share_out(sessions, groups, async |session, parts| {
         let counted = count(session, &parts).await?;
@@ -83,10 +82,11 @@ async fn heaps(session: &Session, oids: Vec<u32>) -> Result<BTreeMap<u32, u64>, 
         .collect())
 }
 
-/// A range of blocks of a table's heap, to be counted by a moment.
+/// A range of blocks of a table's heap, to be counted.
 struct Part<'t> {
     table: &'t Table,
-    moment: &'t Moment,
+    /// SQL that tells of a row whether it is an old one.
+    is_old: &'t str,
     range: Range,
 }
 
@@ -164,7 +164,7 @@ impl Part<'_> {
         format!(
             "SELECT {index} AS index, pg_catalog.count(*) AS all, \
              min((ctid::text::pg_catalog.point)[0]::bigint) FILTER (WHERE NOT ({})) AS first FROM ONLY {}{}",
-            self.moment.has_row(),
+            self.is_old,
             self.table.relation.quoted(),
             wherever(self.range.conditions())
         )
@@ -176,9 +176,7 @@ impl Part<'_> {
             from: Some(block.into()),
             ..self.range
         };
-        let conditions = range
-            .conditions()
-            .chain([format!("NOT ({})", self.moment.has_row())]);
+        let conditions = range.conditions().chain([format!("NOT ({})", self.is_old)]);
         format!(
             "SELECT {index} AS index, pg_catalog.count(*) AS new FROM ONLY {}{}",
             self.table.relation.quoted(),

@@ -170,14 +170,13 @@ mod tests {
     #[test]
     fn as_many_old_rows_as_were_loaded_prove_that_none_was_touched() {
         let before = Table {
-            oid: 5,
-            relation: relation(),
-            fingerprint: "f".to_owned(),
             rows: 10,
-            by_root: false,
-            place: None,
-            target: None,
-            awaited: false,
+            ..Table::of(Fingerprint {
+                oid: 5,
+                relation: relation(),
+                hash: "f".to_owned(),
+                by_name: false,
+            })
         };
         let judge = |old, new| Verdict::of(&before, Some(("f", rows(old, new))));
         assert_eq!(judge(10, 0), Verdict::Unchanged);

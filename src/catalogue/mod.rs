@@ -126,10 +126,28 @@ pub(crate) struct Format {
     pub(crate) ordered: bool,
     /// An index reads a column whose values can be compressed.
     pub(crate) indexes_values: bool,
+    /// The file that holds the heap (`pg_relation_filenode`): another one, and rows may have other identifiers.
+    pub(crate) filenode: u32,
     /// Blocks of the heap.
     pub(crate) pages: u32,
     /// About how many rows a block holds, 1 to 291.
     pub(crate) rows_per_page: u32,
+}
+
+/// A row identifier (`ctid`): the number of a block, and that of a row in it.
+pub(crate) type Tid = (u32, u32);
+
+/// Row identifiers from one up to, not including, another; without a bound the range is open-ended.
+pub(crate) type TidRange = (Tid, Option<Tid>);
+
+/// SQL that holds for the rows of a range alone.
+pub(crate) fn within((from, to): TidRange) -> String {
+    let tid = |(block, row): Tid| format!("'({block},{row})'::pg_catalog.tid");
+    let from = format!("ctid >= {}", tid(from));
+    match to {
+        None => from,
+        Some(to) => format!("{from} AND ctid < {}", tid(to)),
+    }
 }
 
 /// A key, an exclusion constraint or a foreign key, as the source has it.
@@ -306,6 +324,7 @@ pub(crate) async fn formats(
             pins: row.get("pins"),
             ordered: row.get("ordered"),
             indexes_values: row.get("indexes_values"),
+            filenode: row.get("filenode"),
             pages: u32::try_from(row.get::<_, i64>("pages")).unwrap_or(u32::MAX),
             rows_per_page: u32::try_from(row.get::<_, i32>("rows_per_page")).unwrap_or(1),
         };

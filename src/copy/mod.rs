@@ -279,7 +279,7 @@ impl Copy<'_> {
 pub(crate) struct Contents {
     /// Tables with rows of their own, largest first.
     pub(crate) tables: Vec<Table>,
-    formats: HashMap<u32, Format>,
+    pub(crate) formats: HashMap<u32, Format>,
     /// What the archive does not say of post-data.
     pub(crate) facts: PostData,
     features: Features,

@@ -10,15 +10,15 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use bytes::Bytes;
 use tokio_postgres::{CopyInSink, CopyOutStream};
 
-use crate::baseline::Ground;
+use crate::baseline::{Ground, Piece, Told};
 use crate::build::guard;
 use crate::catalogue::code::Code;
-use crate::catalogue::{Format, Relation, Table};
+use crate::catalogue::{Format, Relation, Table, TidRange};
 use crate::config::{Schemas, ToastCompression};
 use crate::copy::kept::Kept;
 use crate::copy::pump::{End, Pump};
 use crate::copy::statements;
-use crate::copy::tasks::{TableIndex, Task, TidRange};
+use crate::copy::tasks::{TableIndex, Task};
 use crate::copy::turns::{Place, Turns};
 use crate::error::{Error, Stop};
 use crate::ledger::{self, Begun};
@@ -125,10 +125,10 @@ impl Rows<'_> {
                 let rows = self.alone((source, target), *index, options).await?;
                 Ok(vec![(*index, rows)])
             }
-            Task::Range { table, from, to } => {
+            Task::Range { table, range } => {
                 let options = CopyOptions {
                     begin: BEGIN_IMPATIENT,
-                    range: Some((*from, *to)),
+                    range: Some(*range),
                     into: self.table(*table)?.0.destination(),
                     freeze: false,
                 };
@@ -212,7 +212,9 @@ impl Rows<'_> {
         let streams = Streams::new((source, target), place);
         let (stream, sink) = tokio::try_join!(reading, writing)?;
         let rows = self.relay(&streams, (stream, sink), &name).await?;
-        self.commit((source, target), once, &[(index, rows)]).await?;
+        let range = range.filter(|_| *into == table.relation);
+        self.commit((source, target), once, (&[(index, rows)], range))
+            .await?;
         self.progress.end(&name, Some(rows));
         if !freeze {
             self.progress.not_frozen(name);
@@ -276,7 +278,7 @@ impl Rows<'_> {
             landed.push((*index, rows));
         }
         let into = tables.iter().map(|(_, table, ..)| table.destination());
-        self.commit((source, target), into, &landed).await?;
+        self.commit((source, target), into, (&landed, None)).await?;
         for ((_, _, _, name), (_, rows)) in tables.iter().zip(&landed) {
             self.progress.end(name, Some(*rows));
         }
@@ -346,19 +348,20 @@ impl Rows<'_> {
         kept.added.get(&table.oid).map(String::as_str)
     }
 
-    /// Commits, and tells the ledger what has landed; unless something else was read than what was locked, the lock may have gone to
-    /// another worker meanwhile, or names have come to stand for other tables than those that are locked.
+    /// Commits, and tells the ledger what has landed, of a table in one range alone where that can be told; unless something else was read
+    /// than what was locked, the lock may have gone to another worker meanwhile, or names have come to stand for other tables than those
+    /// that are locked.
     async fn commit<'a>(
         &self,
         (source, target): (&Session, &Session),
         into: impl Iterator<Item = &'a Relation>,
-        landed: &[(TableIndex, u64)],
+        (landed, range): (&[(TableIndex, u64)], Option<TidRange>),
     ) -> Result<(), Error> {
         snapshot::refuse_strangers(source, self.schemas).await?;
         if !self.lock.is_held() {
             return Err(Error::Stopped(Stop::LockLost("no heartbeat".to_owned())));
         }
-        let (guard, note) = (guard::statement(into, self.loads), self.note(landed)?);
+        let (guard, note) = (guard::statement(into, self.loads), self.note(landed, range)?);
         let statements = [
             ("look at the table", guard.as_str()),
             (ledger::WRITE, &note),
@@ -373,16 +376,27 @@ impl Rows<'_> {
     }
 
     /// The statement that tells the ledger what has landed, and of tables in one piece what they are by that.
-    fn note(&self, landed: &[(TableIndex, u64)]) -> Result<String, Error> {
+    fn note(&self, landed: &[(TableIndex, u64)], range: Option<TidRange>) -> Result<String, Error> {
         let mut noted = Vec::with_capacity(landed.len());
         for (index, rows) in landed {
-            let table = self.table(*index)?.0.oid;
+            let (table, format) = self.table(*index)?;
             let is_whole = self.pieces.get(index).copied().unwrap_or(1) == 1;
-            let ground = self.ground.get().filter(|_| is_whole);
+            let told = match (self.ground.get(), range) {
+                (Some(ground), _) if is_whole => ground.landed(table.oid, *rows).map(Told::Whole),
+                (Some(ground), Some(range)) => Some(Told::Piece(Piece {
+                    table: table.oid,
+                    rows: *rows,
+                    place: ground.place.clone(),
+                    filenode: format.filenode,
+                    range,
+                    added: self.added(table).is_some(),
+                })),
+                (_, _) => None,
+            };
             noted.push(ledger::Landed {
-                table,
+                table: table.oid,
                 rows: *rows,
-                baseline: ground.and_then(|ground| ground.landed(table, *rows)),
+                told,
             });
         }
         ledger::note(self.loads, &noted)
@@ -400,7 +414,7 @@ impl Rows<'_> {
                 noted.push(ledger::Landed {
                     table,
                     rows: 0,
-                    baseline: ground.landed(table, all),
+                    told: ground.landed(table, all).map(Told::Whole),
                 });
             }
         }

@@ -1,8 +1,7 @@
 //! The statements by which rows are read and written, and in which form they travel: pure.
 
-use crate::catalogue::{Format, Relation, Table};
+use crate::catalogue::{self, Format, Relation, Table, TidRange};
 use crate::config::ToastCompression;
-use crate::copy::tasks::{Tid, TidRange};
 use crate::server::quoting::quote_ident;
 use crate::server::settings;
 
@@ -15,13 +14,11 @@ pub(crate) fn copy_out(
     let name = table.relation.quoted();
     let columns = column_list(&format.columns);
     let options = form(format);
-    let tid = |(block, row): Tid| format!("'({block},{row})'::pg_catalog.tid");
-    let mut conditions = Vec::new();
-    if let Some((from, to)) = range {
-        conditions.push(format!("ctid >= {}", tid(from)));
-        conditions.extend(to.map(|to| format!("ctid < {}", tid(to))));
-    }
-    conditions.extend(only.map(|only| format!("({only})")));
+    let range = range.map(catalogue::within);
+    let conditions: Vec<String> = range
+        .into_iter()
+        .chain(only.map(|only| format!("({only})")))
+        .collect();
     if conditions.is_empty() {
         let list = parenthesized(&columns);
         return format!("COPY {name}{list} TO STDOUT{options}");

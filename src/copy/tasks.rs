@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::catalogue::{Format, Table};
+use crate::catalogue::{Format, Table, Tid, TidRange};
 use crate::config::Split;
 use crate::copy::schedule::{self, Job};
 use crate::ledger::Measured;
@@ -26,22 +26,14 @@ pub(crate) enum Task {
     /// Small tables.
     Batch(Vec<TableIndex>),
     Whole(TableIndex),
-    /// Row identifiers from one up to, not including, another; the last range is open-ended.
     Range {
         table: TableIndex,
-        from: Tid,
-        to: Option<Tid>,
+        range: TidRange,
     },
 }
 
 /// The index of a table in the list that the catalogue gave.
 pub(crate) type TableIndex = usize;
-
-/// A row identifier (`ctid`): the number of a block, and that of a row in it.
-pub(crate) type Tid = (u32, u32);
-
-/// A range of row identifiers, the last one open-ended.
-pub(crate) type TidRange = (Tid, Option<Tid>);
 
 impl Task {
     /// Indexes of the tables whose rows these are.
@@ -162,8 +154,7 @@ fn ranges(table: TableIndex, format: &Format, pieces: u32) -> impl Iterator<Item
     };
     (0..pieces).map(move |piece| Task::Range {
         table,
-        from: bound(piece),
-        to: (piece + 1 < pieces).then(|| bound(piece + 1)),
+        range: (bound(piece), (piece + 1 < pieces).then(|| bound(piece + 1))),
     })
 }
 
@@ -296,7 +287,7 @@ mod tests {
             };
             let ranges: Vec<TidRange> = ranges(0, &format, pieces)
                 .map(|task| match task {
-                    Task::Range { from, to, .. } => (from, to),
+                    Task::Range { range, .. } => range,
                     Task::Batch(_) | Task::Whole(_) => panic!("{task:?}"),
                 })
                 .collect();

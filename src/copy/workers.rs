@@ -401,7 +401,7 @@ impl<'a> Workers<'a> {
     /// Tables that were refused, one by one.
     async fn move_again(&self, mut loader: Session, piece: usize, task: &Task) -> Result<Session, Error> {
         let range = match task {
-            Task::Range { from, to, .. } => Some((*from, *to)),
+            Task::Range { range, .. } => Some(*range),
             Task::Batch(_) | Task::Whole(_) => None,
         };
         let (left, mut named) = locked(&self.postponed)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::baseline;
+use crate::baseline::Told;
 use crate::error::Error;
 use crate::ledger::{Begun, form};
 use crate::server::quoting::quote_literal;
@@ -18,8 +18,8 @@ pub(crate) struct Landed {
     /// OID on the source.
     pub(crate) table: u32,
     pub(crate) rows: u64,
-    /// What the table is by now, where all that it misses has landed.
-    pub(crate) baseline: Option<baseline::Table>,
+    /// What the table is by now, as far as that can be told.
+    pub(crate) told: Option<Told>,
 }
 
 /// The statement that says so, to be run in the transaction in which it has landed.
@@ -32,9 +32,9 @@ pub(crate) fn note(loads: &[Begun], landed: &[Landed]) -> Result<String, Error> 
         } else {
             ", "
         });
-        let baseline = match &one.baseline {
+        let baseline = match &one.told {
             None => "NULL".to_owned(),
-            Some(baseline) => serde_json::to_string(baseline)
+            Some(told) => serde_json::to_string(told)
                 .map(|json| quote_literal(&json))
                 .map_err(|error| Error::Internal(format!("a baseline cannot be written: {error}")))?,
         };
@@ -68,16 +68,16 @@ pub(crate) async fn transactions(target: &Session, loads: &[i64]) -> Result<BTre
         .collect())
 }
 
-/// What an unfinished refresh has brought up to its snapshot.
-pub(crate) async fn refreshed(target: &Session, load: i64) -> Result<Vec<baseline::Table>, Error> {
+/// What an unfinished run has brought up to its snapshot.
+pub(crate) async fn refreshed(target: &Session, load: i64) -> Result<Vec<Told>, Error> {
     if !form::look_at_landed(target).await?.is_there {
         return Ok(Vec::new());
     }
     let sql = "SELECT baseline FROM schemaferry.landed WHERE load_id = $1 AND baseline IS NOT NULL";
     let rows = target.query("ask what has landed", sql, &[&load]).await?;
     // One that cannot be read is as good as none: the table is loaded again.
-    let table = |row: &tokio_postgres::Row| serde_json::from_value(row.get(0)).ok();
-    Ok(rows.iter().filter_map(table).collect())
+    let told = |row: &tokio_postgres::Row| serde_json::from_value(row.get(0)).ok();
+    Ok(rows.iter().filter_map(told).collect())
 }
 
 /// Lets go of what no rows are known by any more: all of a unit's but that of some loads. Runs in the caller's transaction.

@@ -66,14 +66,8 @@ impl Base {
             Some((_, Noted::Known(_))) | None => return whole("it was loaded by an earlier release"),
         };
         if let Some(unfinished) = unfinished {
-            let known = std::mem::take(&mut baseline.contents.tables);
-            let moved = ledger::refreshed(target, unfinished).await?;
-            let latest: BTreeMap<u32, Table> = known
-                .into_iter()
-                .chain(moved)
-                .map(|table| (table.oid, table))
-                .collect();
-            baseline.contents.tables = latest.into_values().collect();
+            let told = ledger::refreshed(target, unfinished).await?;
+            baseline.contents.take(told);
             if !baseline.loads.contains(&unfinished) {
                 baseline.loads.push(unfinished);
             }
@@ -124,8 +118,8 @@ impl Base {
         let mut landed = Vec::new();
         for table in tables {
             match known.get(&table.oid) {
-                Some(known) if known.awaited => {}
-                Some(known) => landed.push((table, *known)),
+                Some(known) if known.is_begun() => landed.push((table, *known)),
+                Some(_) => {}
                 None => {
                     return Err(Hindrance::Whole(format!(
                         "{} was not there at the load",
@@ -142,15 +136,15 @@ impl Base {
         self.loads.iter().all(|load| load.state == LoadState::Complete)
     }
 
-    /// Where in the source's history a table is known.
-    pub(super) fn place_of<'a>(&'a self, table: &'a Table) -> &'a Place {
-        table.place.as_ref().unwrap_or(&self.baseline.contents.place)
+    /// Where in the source's history all tables are known that have no place of their own.
+    pub(super) fn place(&self) -> &Place {
+        &self.baseline.contents.place
     }
 
     /// All places that tables are known at.
     pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
         let own = self.baseline.contents.tables.iter();
-        std::iter::once(&self.baseline.contents.place).chain(own.filter_map(|table| table.place.as_ref()))
+        std::iter::once(self.place()).chain(own.flat_map(Table::places))
     }
 
     /// The refusal of a table that somebody else has written to, unless whatever is there may go.

@@ -213,9 +213,9 @@ impl Found {
         let (unit, source) = (asked.unit, &asked.snapshot.session);
         let tables = &asked.contents.tables;
         let both = base.landed(tables)?;
-        let scanned: Vec<(&Table, &Moment)> = both
+        let scanned: Vec<(&Table, String)> = both
             .iter()
-            .map(|(table, known)| (*table, &base.place_of(known).moment))
+            .map(|(table, known)| (*table, known.has_row(base.place())))
             .collect();
         let readers = asked
             .snapshot
@@ -260,6 +260,17 @@ impl Found {
             open::built(source, &unit.config.schemas)
         )?;
         strange.extend(redefined.map(|(table, _)| table.oid));
+        let filenode = |table: &Table| {
+            asked
+                .contents
+                .formats
+                .get(&table.oid)
+                .map_or(0, |format| format.filenode)
+        };
+        let rewritten = both
+            .iter()
+            .filter(|(table, known)| known.is_rewritten(filenode(table)));
+        strange.extend(rewritten.map(|(table, _)| table.oid));
         let stranger = tables.iter().find(|table| strange.contains(&table.oid));
         let refused = stranger.and_then(|table| base.refuse_strangers(unit.config, &table.relation));
         if let Some(refused) = refused {
@@ -296,7 +307,7 @@ impl Found {
                     table.relation.quoted()
                 )));
             };
-            let known = known.get(&table.oid).copied().filter(|known| !known.awaited);
+            let known = known.get(&table.oid).copied().filter(|known| known.is_begun());
             let by_root = known.map_or(table.by_root, |known| known.by_root);
             let rows = self.rows.get(&table.oid).copied().unwrap_or_default();
             let verdict = known.map_or(Verdict::New, |known| {
@@ -306,14 +317,10 @@ impl Found {
             let action = Action::of(&verdict, rows, is_as_loaded);
             record(table, &verdict, rows, action);
             let there = baseline::Table {
-                oid: table.oid,
-                relation: table.relation.clone(),
-                fingerprint: fingerprint.hash.clone(),
                 rows: action.map_or(rows.old, |action| action.leaves(rows)),
                 by_root,
-                place: None,
                 target: self.meanings.get(&table.relation).cloned(),
-                awaited: false,
+                ..baseline::Table::of(fingerprint.clone())
             };
             kept.ground.tables.insert(table.oid, there);
             let Some(action) = action else { continue };
@@ -325,7 +332,7 @@ impl Found {
             }
             let moves = match (known, action) {
                 (Some(known), Action::Append { new, .. }) => {
-                    let old = base.place_of(known).moment.has_row();
+                    let old = known.has_row(base.place());
                     let first = rows.first_block.unwrap_or(0);
                     let added = format!("ctid >= '({first},0)'::pg_catalog.tid AND NOT ({old})");
                     kept.added.insert(table.oid, added);

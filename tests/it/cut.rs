@@ -19,7 +19,7 @@ impl<'a> Cut<'a> {
         Self { rig, proxy }
     }
 
-    /// Has a worker run until it says these words on a session of that role, and so many tables have landed.
+    /// Has a worker run until it says these words on a session of that role, and so many tables, or ranges of them, have landed.
     pub(crate) fn off(&self, worker: &Worker, (words, role): (&str, &str), landed: u32) {
         self.proxy.hold_at(words.as_bytes(), role);
         let running = worker.clone().target_through(&self.proxy).spawn();

@@ -180,3 +180,67 @@ fn what_has_landed_is_read_again_only_where_it_has_to_be() {
     }
     assert_eq!(rig.at_target("SELECT to_regclass('s.strange')"), "");
 }
+
+/// Of a large table most ranges have landed: what is done on the source before the next attempt, what that does with the table, and
+/// whether most of its bytes travel again.
+const RANGES: &[(&str, &str, bool)] = &[
+    // A row is where another was that has not landed, and that one is in its place.
+    (
+        "CREATE INDEX i ON s.big (rank); CLUSTER s.big USING i; DROP INDEX s.i",
+        "loaded again",
+        true,
+    ),
+    ("INSERT INTO s.big VALUES (0, 'new')", "appended to", false),
+    ("UPDATE s.big SET k = -k WHERE k % 1000 = 0", "loaded again", true),
+];
+
+const BIG: &str =
+    "CREATE TABLE s.big (k int, v text, rank int); ALTER TABLE s.big ALTER v SET STORAGE EXTERNAL;
+    INSERT INTO s.big SELECT i, repeat(md5(i::text), 250), CASE i WHEN 6000 THEN 11990 WHEN 11990 THEN 6000 ELSE i END
+    FROM generate_series(1, 12000) i;";
+
+#[test]
+fn ranges_of_a_table_that_have_landed_stay() {
+    let rig = Rig::newest("CREATE SCHEMA s");
+    rig.at_source(BIG);
+    let cut = Cut::of(&rig);
+    let worker = worker(&rig).env("JOBS", "2");
+    let interrupt = |command, landed| {
+        cut.off(
+            &worker.clone().arg(command),
+            (r#"COPY "s"."big""#, "/copy"),
+            landed,
+        )
+    };
+    let end = |command: &str, action: &str| {
+        let output = worker.clone().arg(command).run();
+        assert_exit(&output, 0);
+        assert_eq!(actions(&output), [("big", action)], "{}", output.stdout);
+        let rows = "SELECT count(*), sum(k), md5(string_agg(md5(v), '' ORDER BY k)) FROM s.big";
+        assert_eq!(rig.at_source(rows), rig.at_target(rows));
+        assert_exit(&worker.clone().arg("drift").run(), 0);
+        output.last()["totals"]["bytes"].as_u64().unwrap()
+    };
+    for (done, action, travels_again) in RANGES {
+        rig.at_target("DROP SCHEMA IF EXISTS s CASCADE");
+        interrupt("load", 4);
+        rig.at_source(done);
+        let bytes = end("load", action);
+        assert_eq!(bytes > 60_000_000, *travels_again, "{done}: {bytes}");
+    }
+
+    // Of two attempts, by two moments.
+    rig.at_target("DROP SCHEMA s CASCADE");
+    for k in [-1, -2] {
+        interrupt("load", 1);
+        rig.at_source(&format!("INSERT INTO s.big VALUES ({k}, 'new')"));
+    }
+    end("load", "appended to");
+
+    // What is added to what was there before.
+    rig.at_source("INSERT INTO s.big SELECT k + 100000, v, rank FROM s.big");
+    interrupt("refresh", 4);
+    rig.at_source("INSERT INTO s.big VALUES (-3, 'new')");
+    let bytes = end("refresh", "appended to");
+    assert!(bytes < 60_000_000, "{bytes}");
+}

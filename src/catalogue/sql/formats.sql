@@ -104,6 +104,7 @@ SELECT r.oid,
                                    AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
                                    AND d.refobjid = r.oid
                                    AND d.refobjsubid = a.attnum))) AS indexes_values,
+       coalesce(pg_catalog.pg_relation_filenode(r.oid), 0) AS filenode,
        pg_catalog.pg_relation_size(r.oid) / pg_catalog.current_setting('block_size')::bigint AS pages,
        r.rows_per_page
 FROM relation r
