@@ -151,6 +151,7 @@ pub(crate) fn definitions(before: &Definitions, now: &Definitions) -> Vec<String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::baseline::Fingerprint;
 
     fn relation() -> Relation {
         Relation {

@@ -12,12 +12,25 @@ pub(crate) struct Kept {
     pub(crate) ground: Ground,
     /// An attempt at the unit was interrupted: of what follows the rows anything may be missing.
     pub(crate) unfinished: bool,
-    /// SQL that tells of the rows of a table whether they have to be added to those that are there.
-    pub(crate) added: HashMap<u32, String>,
+    /// Tables to whose rows others are added.
+    pub(crate) added: HashMap<u32, Added>,
     /// How many rows of a table move, where they were counted, and about how many bytes.
     pub(crate) moving: BTreeMap<u32, (Option<u64>, u64)>,
     /// Tables that have to wait for others, each with the number of its wave, from 1 on.
     pub(crate) waves: HashMap<u32, usize>,
+}
+
+/// Rows that are added to those of a table.
+#[derive(Debug, Clone)]
+pub(crate) struct Added {
+    /// SQL that tells of a row whether it is one of them.
+    pub(crate) sql: String,
+    /// The block of the source's heap that holds the first of them.
+    pub(crate) first_block: u32,
+    /// By about how many bytes the table's indexes grow meanwhile, which stay; 0 where they are built again.
+    pub(crate) index_bytes: u64,
+    /// One of them may reference another: they have to come together.
+    pub(crate) alone: bool,
 }
 
 impl Kept {

@@ -44,7 +44,7 @@ use crate::snapshot::Snapshot;
 use crate::verify::Expected;
 use crate::word::Word as _;
 
-pub(crate) use kept::Kept;
+pub(crate) use kept::{Added, Kept};
 
 /// Everything that takes part in the move.
 pub(crate) struct Copy<'a> {
@@ -83,8 +83,7 @@ impl Copy<'_> {
         };
         self.explain(&contents);
         let entries = self.archive.restored(Section::PostData, self.parts);
-        let waves = self.kept.map(|kept| &kept.waves);
-        let pieces = Pieces::new(&contents, &entries, (terms, waves));
+        let pieces = Pieces::new(&contents, &entries, (terms, self.kept));
         let rows = self.rows(&contents, &pieces);
         let id = snapshot.mark.id.clone();
         let board = Board::new(pieces.items());

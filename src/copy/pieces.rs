@@ -8,7 +8,8 @@ use crate::build::order::{self, Mode, Ordered, Prerequisite, Step};
 use crate::catalogue::{Analyzable, Table};
 use crate::copy::Contents;
 use crate::copy::board::{Item, Rank};
-use crate::copy::tasks::{self, Division, TableIndex, Task, Terms};
+use crate::copy::kept::Kept;
+use crate::copy::tasks::{self, Division, Known, TableIndex, Task, Terms};
 use crate::copy::workers::Work;
 
 /// All pieces, in the order in which the board numbers them: tasks, steps, a gate between each wave and the next, statistics.
@@ -24,18 +25,23 @@ pub(crate) struct Pieces<'a> {
 }
 
 impl<'a> Pieces<'a> {
-    /// Of what the source holds, and the entries of post-data. `later`: tables that have to wait for others anyway.
+    /// Of what the source holds, and the entries of post-data. `kept`: what is there of that already.
     pub(crate) fn new(
         contents: &'a Contents,
         entries: &[&Entry],
-        (terms, later): (Terms, Option<&HashMap<u32, usize>>),
+        (terms, kept): (Terms, Option<&Kept>),
     ) -> Self {
         let tables = &contents.tables;
         let mut waves = contents.code.waves(tables);
-        for (table, wave) in later.into_iter().flatten() {
+        for (table, wave) in kept.into_iter().flat_map(|kept| &kept.waves) {
             *waves.entry(*table).or_default() += wave;
         }
-        let known = (&waves, &contents.measured);
+        let none = HashMap::new();
+        let known = Known {
+            waves: &waves,
+            measured: &contents.measured,
+            added: kept.map_or(&none, |kept| &kept.added),
+        };
         let Division { tasks, turns } = tasks::divide(tables, &contents.formats, known, terms);
         Self {
             tables,

@@ -345,7 +345,7 @@ impl Rows<'_> {
     /// Which rows of a table have to be added to those that are there; `None` for all of one that holds none.
     fn added(&self, table: &Table) -> Option<&str> {
         let kept = self.kept?;
-        kept.added.get(&table.oid).map(String::as_str)
+        kept.added.get(&table.oid).map(|added| added.sql.as_str())
     }
 
     /// Commits, and tells the ledger what has landed, of a table in one range alone where that can be told; unless something else was read

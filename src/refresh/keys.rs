@@ -25,6 +25,8 @@ pub(super) struct Keys {
     pub(super) going: BTreeSet<u32>,
     /// Tables that have to wait for others, by their OIDs, each with the number of its wave, from 1 on.
     pub(super) waves: HashMap<u32, usize>,
+    /// Tables whose rows may reference each other by a key that stays.
+    pub(super) within: BTreeSet<u32>,
 }
 
 impl Keys {
@@ -68,7 +70,13 @@ impl Keys {
         // They reference each other.
         let in_rings = |key: &&Key| key.children.iter().any(|child| needs.contains_key(child));
         going.extend(keys.iter().filter(in_rings).map(|key| key.oid));
-        Self { going, waves }
+        let stay = keys.iter().filter(|key| !going.contains(&key.oid));
+        let within = stay.flat_map(|key| key.children.intersection(&key.parents).copied());
+        Self {
+            within: within.collect(),
+            going,
+            waves,
+        }
     }
 }
 
@@ -103,6 +111,7 @@ mod tests {
         let found = Keys::of(&keys, &moving);
         assert_eq!(found.going, BTreeSet::from([3, 4]));
         assert_eq!(found.waves, HashMap::from([(20, 1), (10, 2)]));
+        assert_eq!(found.within, BTreeSet::from([10]));
         // A ring, and what hangs on it.
         let ring = [key(1, 10, 20), key(2, 20, 10), key(3, 30, 10)];
         let moving = BTreeMap::from([(10, few), (20, few), (30, few)]);

@@ -20,7 +20,7 @@ use crate::baseline::{
 use crate::catalogue::code::SearchPath;
 use crate::catalogue::{self, Relation, Table};
 use crate::config::{self, Method, Resume};
-use crate::copy::{Contents, Kept};
+use crate::copy::{Added, Contents, Kept};
 use crate::error::{Error, Refused};
 use crate::ledger;
 use crate::preflight::Purpose;
@@ -142,8 +142,11 @@ async fn decided<'a>(asked: &Asked<'a, '_>) -> Result<Refresh<'a>, Hindrance> {
     base.recount(target).await?;
     let tables = &asked.contents.tables;
     let found = Found::read(asked, &base).await?;
-    let (kept, moving) = found.judge(tables, &base, place)?;
-    let Keys { going, waves } = Keys::of(&found.keys, &moving);
+    let (mut kept, moving) = found.judge(tables, &base, place)?;
+    let Keys { going, waves, within } = Keys::of(&found.keys, &moving);
+    for (_, added) in kept.added.iter_mut().filter(|(table, _)| within.contains(table)) {
+        added.alone = true;
+    }
     let changed = tables.iter().filter_map(|table| {
         let action = moving.get(&table.oid)?;
         Some((&table.relation, action.is_reload()))
@@ -333,10 +336,20 @@ impl Found {
             let moves = match (known, action) {
                 (Some(known), Action::Append { new, .. }) => {
                     let old = known.has_row(base.place());
-                    let first = rows.first_block.unwrap_or(0);
-                    let added = format!("ctid >= '({first},0)'::pg_catalog.tid AND NOT ({old})");
+                    let first_block = rows.first_block.unwrap_or(0);
+                    let bytes = verdict.bytes(table.size_bytes, rows);
+                    let added = Added {
+                        sql: format!("{} AND NOT ({old})", catalogue::within(((first_block, 0), None))),
+                        first_block,
+                        index_bytes: if action.rebuilds() {
+                            0
+                        } else {
+                            table.build_bytes.saturating_mul(bytes) / table.size_bytes.max(1)
+                        },
+                        alone: false,
+                    };
                     kept.added.insert(table.oid, added);
-                    (Some(new), verdict.bytes(table.size_bytes, rows))
+                    (Some(new), bytes)
                 }
                 (Some(_), Action::Reload) => (Some(rows.old + rows.new), table.size_bytes),
                 // Nobody has counted them.
