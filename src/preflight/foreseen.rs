@@ -1,5 +1,7 @@
 //! What the target would refuse when the old load is gone, and could be known before.
 
+use std::collections::BTreeSet;
+
 use tokio_postgres::Row;
 
 use crate::catalogue;
@@ -72,6 +74,7 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     let mut answers = Answers::default();
     if !row.get::<_, bool>("superuser") {
         refuse_privileged(&foreseen, &mut answers);
+        refuse_parameters(target, &foreseen, &mut answers).await?;
     }
     let lz4 = catalogue::has_lz4(target).await?;
     refuse_unmet(&foreseen, lz4, &lacking, &mut answers);
@@ -142,4 +145,44 @@ fn refuse_privileged(foreseen: &[Foreseen], answers: &mut Answers) {
         "set TARGET_USER to a superuser, or move the schema without them",
     );
     answers.refuse("objects", refused);
+}
+
+/// Refuses functions that set what the user may not: of what the server does not know, who may set it has to be said.
+async fn refuse_parameters(
+    target: &Session,
+    foreseen: &[Foreseen],
+    answers: &mut Answers,
+) -> Result<(), Error> {
+    // The right can be granted from 15 on.
+    let (granted, may_grant) = if target.major() >= 15 {
+        ("pg_catalog.has_parameter_privilege(w.name, 'SET')", true)
+    } else {
+        ("false", false)
+    };
+    let sql = format!(
+        "SELECT w.name, pg_catalog.quote_ident(current_user) AS user, \
+         (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(part), '.' ORDER BY position) \
+          FROM pg_catalog.unnest(pg_catalog.string_to_array(w.name, '.')) WITH ORDINALITY AS p (part, position)) AS quoted \
+         FROM pg_catalog.unnest($1::text[]) AS w (name) \
+         WHERE NOT {granted} \
+           AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_settings s \
+                           WHERE pg_catalog.lower(s.name) = pg_catalog.lower(w.name) AND s.context = 'user')"
+    );
+    let names: BTreeSet<&str> = of(foreseen, "parameter").map(|one| one.reason.as_str()).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    for row in target.query("look what may be set", &sql, &[&names]).await? {
+        let name: &str = row.get("name");
+        let setting = of(foreseen, "parameter").filter(|one| one.reason == name);
+        let setting: Vec<String> = setting.map(|one| one.object.clone()).collect();
+        let hint = if may_grant {
+            let (quoted, user): (&str, &str) = (row.get("quoted"), row.get("user"));
+            format!("GRANT SET ON PARAMETER {quoted} TO {user}")
+        } else {
+            "set TARGET_USER to a superuser, or move the schema without it".to_owned()
+        };
+        let some = word::some_of(&setting, NAMED_MAX, ", ");
+        let reason = format!("may not set {name}, which {some} sets");
+        answers.refuse("objects", Refused::denied(Side::Target, reason, hint));
+    }
+    Ok(())
 }

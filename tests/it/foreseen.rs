@@ -162,6 +162,33 @@ fn what_only_a_superuser_may_create_is_refused_before_the_old_load_is_gone() {
     }
 }
 
+/// Setting what the server does not know is a right, too.
+#[test]
+fn a_right_to_set_parameters_is_asked_for_before_the_old_load_is_gone() {
+    let rig = Rig::new("CREATE SCHEMA s; CREATE TABLE s.t (a int); INSERT INTO s.t VALUES (1)");
+    let role = "foreseen_setter";
+    rig.at_target(&format!(
+        "DROP ROLE IF EXISTS {role}; CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}';
+         DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO {role}', current_database()); END $$"
+    ));
+    let worker = rig.worker("s").env("TARGET_USER", role).env("PRIVILEGES", "skip");
+    assert_exit(&worker.run(), 0);
+    rig.at_source(
+        r#"CREATE FUNCTION s.f() RETURNS int LANGUAGE sql SET "App.tenant" = 'x' SET search_path = s SET work_mem = '8MB' AS 'SELECT 1';
+         CREATE PROCEDURE s.g() LANGUAGE sql SET log_min_duration_statement = 0 SET app.tenant = 'y' AS 'SELECT 1'"#,
+    );
+    let output = worker.run();
+    assert_exit(&output, 77);
+    assert_eq!(text(output.last(), "phase"), "preflight");
+    assert_eq!(rig.at_target("SELECT count(*) FROM s.t"), "1");
+    let findings = output.last()["findings"].as_array().unwrap();
+    assert!(findings.len() > 1, "{}", output.last());
+    for finding in findings {
+        rig.at_target(text(finding, "hint"));
+    }
+    assert_exit(&worker.run(), 0);
+}
+
 /// Functions that name without a schema what two schemas have, whose meaning no load has to choose: in comments, texts,
 /// variables and WITH, in functions of pg_catalog's, in a view, and where there are no rows.
 const INNOCENT: &str = "CREATE TABLE s.n (a int, b int, at date); INSERT INTO s.n VALUES (1, 2, '2024-01-01'); CREATE TABLE s.none (a int);

@@ -1,7 +1,7 @@
 -- What of the schemas a target may refuse, and would only when the old load is gone.
 -- $1 text[]: schemas
--- needs: what the target has to offer: superuser, lz4, a cast (its identity is the object's); for all others nothing helps,
--- because pg_dump cannot carry it: state. Or it harms nobody who names columns: order.
+-- needs: what the target has to offer: superuser, the right to set a parameter (the reason is its name), lz4, a cast (its identity is the
+-- object's); for all others nothing helps, because pg_dump cannot carry it: state. Or it harms nobody who names columns: order.
 WITH RECURSIVE namespace AS (
     SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = ANY ($1)
 ), member AS (
@@ -25,11 +25,6 @@ WITH RECURSIVE namespace AS (
     WHERE 'pg_catalog.internal'::pg_catalog.regtype IN (a.aggtranstype, a.aggmtranstype)
     UNION ALL
     SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid, 'is leakproof' FROM routine p WHERE p.proleakproof
-    UNION ALL
-    SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid, 'sets ' || pg_catalog.split_part(c.setting, '=', 1)
-    FROM routine p, pg_catalog.unnest(p.proconfig) c (setting)
-    JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) = pg_catalog.lower(pg_catalog.split_part(c.setting, '=', 1))
-    WHERE s.context = 'superuser'
     UNION ALL
     SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, t.oid, 'is a base type'
     FROM pg_catalog.pg_type t
@@ -74,6 +69,10 @@ SELECT 'superuser' AS needs, i.type || ' ' || i.identity AS object, p.why AS rea
 FROM privileged p, LATERAL pg_catalog.pg_identify_object(p.classid, p.objid, 0) i
 WHERE i.identity IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM member m WHERE m.classid = p.classid AND m.objid = p.objid)
+
+UNION ALL
+SELECT 'parameter', pg_catalog.format('function %s', p.oid::pg_catalog.regprocedure), pg_catalog.split_part(c.setting, '=', 1), ''
+FROM routine p, pg_catalog.unnest(p.proconfig) c (setting)
 
 UNION ALL
 -- A child gets its parent's NOT NULL with the parent's columns.
