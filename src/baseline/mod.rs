@@ -115,7 +115,7 @@ impl Contents {
         for table in &mut self.tables {
             match latest.remove(&table.oid) {
                 Some(whole) => *table = whole,
-                None => table.take(pieces.remove(&table.oid).unwrap_or_default()),
+                None => table.take(pieces.get(&table.oid).map_or(&[], Vec::as_slice)),
             }
         }
         self.tables.extend(latest.into_values());

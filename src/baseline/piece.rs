@@ -58,7 +58,7 @@ impl Table {
     }
 
     /// Takes note of what an attempt has landed of it.
-    pub(crate) fn take(&mut self, pieces: Vec<Piece>) {
+    pub(crate) fn take(&mut self, pieces: &[Piece]) {
         let Some(first) = pieces.first() else { return };
         if !first.added {
             self.awaited = true;

@@ -236,24 +236,7 @@ impl Found {
                 table.relation.quoted()
             )));
         }
-        let meanings = baseline::meanings(asked.target, tables.iter().map(|table| &table.relation)).await?;
-        let is_redefined = |known: &baseline::Table| {
-            known.target.is_none() || meanings.get(&known.relation) != known.target.as_ref()
-        };
-        // What is whole was looked at before.
-        let altered = base
-            .baseline
-            .contents
-            .tables
-            .iter()
-            .find(|known| is_redefined(known));
-        if let Some(altered) = altered.filter(|_| !base.is_whole()) {
-            return Err(Hindrance::Whole(format!(
-                "{} was altered on the target",
-                altered.relation.quoted()
-            )));
-        }
-        let redefined = both.iter().filter(|(_, known)| is_redefined(known));
+        let (meanings, others) = meanings(asked, base, &both).await?;
         let (fingerprints, rows, mut strange, keys, firing, built) = tokio::try_join!(
             baseline::fingerprints(source, &oids),
             scan::rows(&sessions, &scanned, asked.progress),
@@ -262,18 +245,7 @@ impl Found {
             open::firing(source, &unit.config.schemas),
             open::built(source, &unit.config.schemas)
         )?;
-        strange.extend(redefined.map(|(table, _)| table.oid));
-        let filenode = |table: &Table| {
-            asked
-                .contents
-                .formats
-                .get(&table.oid)
-                .map_or(0, |format| format.filenode)
-        };
-        let rewritten = both
-            .iter()
-            .filter(|(table, known)| known.is_rewritten(filenode(table)));
-        strange.extend(rewritten.map(|(table, _)| table.oid));
+        strange.extend(others);
         let stranger = tables.iter().find(|table| strange.contains(&table.oid));
         let refused = stranger.and_then(|table| base.refuse_strangers(unit.config, &table.relation));
         if let Some(refused) = refused {
@@ -360,6 +332,43 @@ impl Found {
         }
         Ok((kept, actions))
     }
+}
+
+/// What tables are on the target, and those that are others by now, there or on the source, than what has landed was noted of.
+async fn meanings(
+    asked: &Asked<'_, '_>,
+    base: &Base,
+    landed: &[(&Table, &baseline::Table)],
+) -> Result<(BTreeMap<Relation, Meaning>, BTreeSet<u32>), Hindrance> {
+    let contents = asked.contents;
+    let names = contents.tables.iter().map(|table| &table.relation);
+    let meanings = baseline::meanings(asked.target, names).await?;
+    let is_redefined = |known: &baseline::Table| {
+        known.target.is_none() || meanings.get(&known.relation) != known.target.as_ref()
+    };
+    // What is whole was looked at before.
+    let altered = base
+        .baseline
+        .contents
+        .tables
+        .iter()
+        .find(|known| is_redefined(known));
+    if let Some(altered) = altered.filter(|_| !base.is_whole()) {
+        return Err(Hindrance::Whole(format!(
+            "{} was altered on the target",
+            altered.relation.quoted()
+        )));
+    }
+    let is_rewritten = |(table, known): &(&Table, &baseline::Table)| {
+        let format = contents.formats.get(&table.oid);
+        known.is_rewritten(format.map_or(0, |format| format.filenode))
+    };
+    let others = landed
+        .iter()
+        .filter(|one| is_redefined(one.1) || is_rewritten(one))
+        .map(|(table, _)| table.oid)
+        .collect();
+    Ok((meanings, others))
 }
 
 /// The unit's foreign keys, with both ends.

@@ -205,13 +205,8 @@ fn ranges_of_a_table_that_have_landed_stay() {
     rig.at_source(BIG);
     let cut = Cut::of(&rig);
     let worker = worker(&rig).env("JOBS", "2");
-    let interrupt = |command, landed| {
-        cut.off(
-            &worker.clone().arg(command),
-            (r#"COPY "s"."big""#, "/copy"),
-            landed,
-        )
-    };
+    let copying = (r#"COPY "s"."big""#, "/copy");
+    let interrupt = |command, landed| cut.off(&worker.clone().arg(command), copying, landed);
     let end = |command: &str, action: &str| {
         let output = worker.clone().arg(command).run();
         assert_exit(&output, 0);
