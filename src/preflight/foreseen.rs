@@ -18,6 +18,17 @@ const NAMED_MAX: usize = 5;
 /// What names an operator.
 const OPERATOR_HINT: &str = "write OPERATOR(schema.=) in place of IS DISTINCT FROM, NULLIF, CASE or USING";
 
+/// The first release that has NOT NULL as a constraint with a name.
+const NAMED_SINCE: u32 = 18;
+
+/// What the target has, and how it is.
+struct Offers {
+    lz4: bool,
+    lacking_casts: Vec<String>,
+    /// It names a NOT NULL that comes without a name.
+    names_not_null: bool,
+}
+
 /// Something that needs what a target may not offer.
 struct Foreseen {
     needs: String,
@@ -45,7 +56,12 @@ async fn foreseen(config: &Config, source: &Session) -> Result<Vec<Foreseen>, Er
 pub(super) async fn of_source(config: &Config, source: &Session) -> Result<Answers, Error> {
     let mut answers = Answers::default();
     let foreseen = foreseen(config, source).await?;
-    refuse_unmet(&foreseen, true, &[], &mut answers);
+    let everything = Offers {
+        lz4: true,
+        lacking_casts: Vec::new(),
+        names_not_null: false,
+    };
+    refuse_unmet(&foreseen, &everything, &mut answers);
     Ok(answers)
 }
 
@@ -70,14 +86,17 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
         )
         .await?;
     let own_operators: Vec<i64> = row.get("own_operators");
-    let lacking: Vec<String> = row.get("lacking_casts");
     let mut answers = Answers::default();
     if !row.get::<_, bool>("superuser") {
         refuse_privileged(&foreseen, &mut answers);
         refuse_parameters(target, &foreseen, &mut answers).await?;
     }
-    let lz4 = catalogue::has_lz4(target).await?;
-    refuse_unmet(&foreseen, lz4, &lacking, &mut answers);
+    let offers = Offers {
+        lz4: catalogue::has_lz4(target).await?,
+        lacking_casts: row.get("lacking_casts"),
+        names_not_null: source.major() < NAMED_SINCE && target.major() >= NAMED_SINCE,
+    };
+    refuse_unmet(&foreseen, &offers, &mut answers);
     let found_elsewhere = (1..)
         .zip(&hidden)
         .filter(|(position, _)| own_operators.contains(position));
@@ -101,15 +120,16 @@ fn of<'a>(foreseen: &'a [Foreseen], needs: &'a str) -> impl Iterator<Item = &'a 
     foreseen.iter().filter(move |one| one.needs == needs)
 }
 
-fn refuse_unmet(foreseen: &[Foreseen], lz4: bool, lacking: &[String], answers: &mut Answers) {
+fn refuse_unmet(foreseen: &[Foreseen], offers: &Offers, answers: &mut Answers) {
     let misplaced: Vec<String> = of(foreseen, "order").map(|one| one.object.clone()).collect();
     if !misplaced.is_empty() {
         let some = word::some_of(&misplaced, NAMED_MAX, ", ");
         answers.note("not carried", format!("order of columns of {some}"));
     }
     let unmet = foreseen.iter().filter(|one| match one.needs.as_str() {
-        "lz4" => !lz4,
-        "cast" => lacking.contains(&one.object),
+        "lz4" => !offers.lz4,
+        "cast" => offers.lacking_casts.contains(&one.object),
+        "name" => offers.names_not_null,
         needs => needs == "state",
     });
     for one in unmet {
@@ -119,6 +139,7 @@ fn refuse_unmet(foreseen: &[Foreseen], lz4: bool, lacking: &[String], answers: &
                 Side::Source,
                 format!("{} {}, which the target lacks", one.object, one.reason),
             ),
+            "name" => (Side::Source, format!("{} {}", one.object, one.reason)),
             _ => (
                 Side::Source,
                 format!("{} {}, which pg_dump cannot carry", one.object, one.reason),

@@ -15,11 +15,12 @@ use crate::server::session::Session;
 pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     let unit = questions.config.schemas.names();
     let Sides { source, target } = questions.sessions;
-    let (mut references, residents, members, partitions) = tokio::try_join!(
+    let (mut references, residents, members, partitions, columns) = tokio::try_join!(
         references(source, &unit),
         resident_extensions(source, &unit),
         members::ask(source, target, &unit, |_| true),
-        partitions_of_others(questions)
+        partitions_of_others(questions),
+        system_columns(questions)
     )?;
     let needed: BTreeSet<String> = references.extensions.keys().cloned().collect();
     references.extensions.extend(residents);
@@ -29,6 +30,45 @@ pub(super) async fn ask(questions: &Questions<'_>) -> Result<Answers, Error> {
     others::ask(questions, &mut answers, &references.objects).await?;
     answers.extend(members);
     answers.extend(partitions);
+    answers.extend(columns);
+    Ok(answers)
+}
+
+/// What a view shows of the system's relations, or of an extension's, has to be there in the target's release.
+async fn system_columns(questions: &Questions<'_>) -> Result<Answers, Error> {
+    let Sides { source, target } = questions.sessions;
+    let sql = include_str!("sql/system_columns.sql");
+    let unit = questions.config.schemas.names();
+    let rows = source.query("list what views show", sql, &[&unit]).await?;
+    let relations: Vec<&str> = rows.iter().map(|row| row.get("relation")).collect();
+    // An extension's relation that is not there at all is told with the extension.
+    let sql = "SELECT r.name, ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a \
+                                    WHERE a.attrelid = pg_catalog.to_regclass(r.name) AND NOT a.attisdropped) AS columns \
+               FROM pg_catalog.unnest($1::text[]) AS r (name) \
+               WHERE pg_catalog.to_regclass(r.name) IS NOT NULL \
+                  OR r.name ~ '^(pg_catalog|information_schema)[.]'";
+    let there = target
+        .query("look what the target shows", sql, &[&relations])
+        .await?;
+    let there: BTreeMap<&str, Vec<&str>> = there
+        .iter()
+        .map(|row| (row.get("name"), row.get("columns")))
+        .collect();
+    let mut answers = Answers::default();
+    for row in &rows {
+        let (object, relation): (&str, &str) = (row.get("object"), row.get("relation"));
+        let Some(shown) = there.get(relation) else {
+            continue;
+        };
+        let mut lacking: Vec<&str> = row.get("columns");
+        lacking.retain(|column| !shown.contains(column));
+        if !lacking.is_empty() {
+            let columns = lacking.join(", ");
+            let reason = format!("{object} shows {columns} of {relation}, which the target's has not");
+            let hint = "drop it, or write it without, and make another one on the target";
+            answers.refuse("objects", Refused::config(Side::Source, reason, hint));
+        }
+    }
     Ok(answers)
 }
 

@@ -162,6 +162,32 @@ fn what_only_a_superuser_may_create_is_refused_before_the_old_load_is_gone() {
     }
 }
 
+#[test]
+fn what_another_release_has_not_or_names_is_asked_before_the_old_load_is_gone() {
+    let rig = Rig::to_newest("CREATE SCHEMA s; CREATE TABLE s.t (a int); INSERT INTO s.t VALUES (1)");
+    let worker = rig.worker("s");
+    assert_exit(&worker.run(), 0);
+    rig.at_source(
+        "CREATE VIEW s.v AS SELECT checkpoints_timed, buffers_alloc, usename FROM pg_stat_bgwriter, pg_stat_activity;
+         CREATE VIEW s.same AS SELECT datname, table_name FROM pg_stat_database, information_schema.tables;
+         CREATE TABLE s.late (a int NOT NULL, b int NOT NULL, c int NOT NULL, CONSTRAINT late_c_not_null CHECK (c IS NOT NULL));
+         ALTER TABLE s.late ADD CONSTRAINT late_a_not_null CHECK (a IS NOT NULL) NOT VALID; ALTER TABLE s.late ADD CONSTRAINT late_b_not_null UNIQUE (b)",
+    );
+    let output = worker.run();
+    assert_exit(&output, 78);
+    assert_eq!(text(output.last(), "phase"), "preflight");
+    assert_eq!(rig.at_target("SELECT count(*) FROM s.t"), "1");
+    let findings = output.last()["findings"].as_array().unwrap();
+    let reasons: Vec<&str> = findings.iter().map(|one| text(one, "reason")).collect();
+    let shows = "view s.v shows checkpoints_timed of pg_catalog.pg_stat_bgwriter, which the target's has not";
+    assert!(reasons.len() == 3 && reasons.contains(&shows), "{reasons:?}");
+    rig.at_source("DROP VIEW s.v");
+    for finding in findings.iter().filter(|one| text(one, "reason") != shows) {
+        rig.at_source(text(finding, "hint"));
+    }
+    assert_exit(&worker.run(), 0);
+}
+
 /// Setting what the server does not know is a right, too.
 #[test]
 fn a_right_to_set_parameters_is_asked_for_before_the_old_load_is_gone() {

@@ -1,7 +1,7 @@
 -- What of the schemas a target may refuse, and would only when the old load is gone.
 -- $1 text[]: schemas
 -- needs: what the target has to offer: superuser, the right to set a parameter (the reason is its name), lz4, a cast (its identity is the
--- object's); for all others nothing helps, because pg_dump cannot carry it: state. Or it harms nobody who names columns: order.
+-- object's), constraints to have no names but those they are given: name; for all others nothing helps, because pg_dump cannot carry it: state. Or it harms nobody who names columns: order.
 WITH RECURSIVE namespace AS (
     SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = ANY ($1)
 ), member AS (
@@ -85,6 +85,18 @@ JOIN pg_catalog.pg_attribute p ON p.attrelid = h.inhparent AND p.attname = a.att
 -- From 18 on a constraint may keep to the parent alone.
 WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k
                   WHERE k.conrelid = h.inhparent AND k.contype = 'n' AND k.connoinherit AND p.attnum = ANY (k.conkey))
+
+UNION ALL
+-- From 18 on a NOT NULL is a constraint, which is there first.
+SELECT 'name', pg_catalog.format('constraint %I of %s', k.conname, c.oid::pg_catalog.regclass),
+       pg_catalog.format('has the name that the target gives to the NOT NULL of column %I', a.attname),
+       pg_catalog.format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', c.oid::pg_catalog.regclass, k.conname, k.conname || '_1')
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull
+JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid AND k.conname = pg_catalog.format('%s_%s_not_null', c.relname, a.attname)
+WHERE c.relnamespace IN (SELECT oid FROM namespace) AND c.relkind IN ('r', 'p')
+  -- A check that is validated is made together with the table.
+  AND (k.contype IN ('p', 'u', 'x', 'f') OR k.contype = 'c' AND NOT k.convalidated)
 
 UNION ALL
 SELECT 'state', pg_catalog.format('constraint %I of %s', k.conname, h.inhrelid::pg_catalog.regclass),
