@@ -47,7 +47,7 @@ pub(crate) enum Noted<T> {
 impl Noted<Contents> {
     /// Why it tells nothing later, or not for long.
     pub(crate) fn caveat(&self) -> Option<String> {
-        let volatile = "what the source writes can be told until it is restarted: not all that the load has seen was on its disk yet";
+        let volatile = "what the source writes can be told until it is restarted or crashes: not all that the load has seen was on its disk yet";
         match self {
             Self::Unknown(reason) => Some(format!("what the source writes cannot be told: {reason}")),
             Self::Known(contents) => (!contents.place.durable).then(|| volatile.to_owned()),

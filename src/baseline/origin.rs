@@ -18,7 +18,7 @@ pub(crate) struct Origin {
     pub(super) database: u32,
     /// Counts promotions of a standby.
     pub(super) timeline: i32,
-    /// When the server was started, to the microsecond.
+    /// When the server was started, and when it last let go of statistics, as in every recovery from a crash: to the microsecond.
     pub(super) started: String,
 }
 
@@ -78,7 +78,7 @@ impl Place {
             Some("the source has run 2^31 transactions or more since the load")
         } else if !self.durable && origin.started != before.started {
             Some(
-                "the source was restarted since the load, which ended before all that it had seen was on disk",
+                "the source was restarted or has crashed since the load, which ended before all that it had seen was on disk",
             )
         } else {
             None

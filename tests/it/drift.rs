@@ -358,6 +358,36 @@ fn a_source_with_another_history_tells_nothing() {
     cluster.stop_immediate();
 }
 
+/// A server that loses a process recovers without a restart, and may give numbers again that a load has seen.
+#[test]
+fn what_a_recovery_may_have_lost_tells_nothing() {
+    let settings = [("wal_writer_delay", "10s")];
+    let cluster = Cluster::start_with(&Server::distribution(), &settings);
+    let cluster: &'static Cluster = Box::leak(Box::new(cluster));
+    let rig = Rig::on(cluster, Rig::new("").target, TABLE);
+    let worker = rig.worker("s");
+    for number in 1.. {
+        assert!(number < 9, "every load has waited for the disk");
+        rig.at_source("SET synchronous_commit = off; INSERT INTO s.t VALUES (0)");
+        let output = worker.clone().env("RUN_ID", number.to_string()).run();
+        assert_exit(&output, 0);
+        if output
+            .stdout
+            .contains("not all that the load has seen was on its disk yet")
+        {
+            break;
+        }
+    }
+    cluster.lose_a_process();
+    // More than was lost.
+    rig.at_source("CREATE TABLE public.more AS SELECT generate_series(1, 10000)");
+    let output = worker.arg("drift").run();
+    assert_exit(&output, 65);
+    let reason = text(output.last(), "reason");
+    assert!(reason.contains("was restarted or has crashed"), "{reason}");
+    cluster.stop_immediate();
+}
+
 /// What is said of a table is true of the rows that the target has got and the source has now, whoever has written what beside whom.
 #[test]
 fn no_random_work_is_taken_for_less_than_it_was() {

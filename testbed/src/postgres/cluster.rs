@@ -17,7 +17,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::unistd::{Uid, User};
+use nix::sys::signal::{self, Signal};
+use nix::unistd::{Pid, Uid, User};
 
 use crate::postgres::certificates;
 use crate::server::Server;
@@ -351,6 +352,21 @@ impl Cluster {
     /// Starts it on the same port after [`Cluster::stop_immediate`].
     pub fn start_again(&self) {
         self.pg_ctl(&["start", "-w"]);
+    }
+
+    /// Has one of its processes killed, as by the kernel for want of memory; returns when it has recovered, without a restart.
+    pub fn lose_a_process(&self) {
+        let writer = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'";
+        let lost = self.psql("postgres", writer);
+        signal::kill(Pid::from_raw(lost.parse().unwrap()), Signal::SIGKILL).unwrap();
+        let until = Instant::now() + Duration::from_secs(30);
+        while !self
+            .try_psql("postgres", writer)
+            .is_ok_and(|now| now != lost && !now.is_empty())
+        {
+            assert!(Instant::now() < until, "it does not recover: {}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Crashes it and starts it again as a standby that nothing feeds: demoted, read-only. Without `hot` it lets
