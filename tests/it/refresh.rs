@@ -623,23 +623,25 @@ fn rows_that_no_constraint_would_allow_again_come_again_under_any_run_id() {
 #[test]
 fn values_that_name_objects_are_read_again() {
     let rig = Rig::new(
-        "CREATE SCHEMA x; CREATE TABLE x.a (k int); CREATE DOMAIN x.d AS regclass[]; CREATE SCHEMA s;
-         CREATE TABLE s.named AS SELECT 'x.a'::regclass AS r; CREATE TABLE s.deep AS SELECT '{x.a}'::x.d AS r; CREATE TABLE s.other AS SELECT 1 AS k",
+        "CREATE SCHEMA x; CREATE TABLE x.a (k int); CREATE DOMAIN x.d AS regclass[]; CREATE SCHEMA s; CREATE ROLE refresh_named;
+         CREATE TABLE s.granted AS SELECT 'refresh_named=r/postgres'::aclitem AS r; CREATE TABLE s.named AS SELECT 'x.a'::regclass AS r; CREATE TABLE s.deep AS SELECT '{x.a}'::x.d AS r; CREATE TABLE s.other AS SELECT 1 AS k",
     );
-    rig.at_target("CREATE SCHEMA x; CREATE TABLE x.a (k int); CREATE DOMAIN x.d AS regclass[]");
+    rig.at_target(
+        "CREATE SCHEMA x; CREATE TABLE x.a (k int); CREATE DOMAIN x.d AS regclass[]; CREATE ROLE refresh_named",
+    );
     let worker = rig.worker("s");
     assert_exit(&worker.run(), 0);
-    rig.at_source("ALTER TABLE x.a RENAME TO b");
-    rig.at_target("DROP TABLE x.a; CREATE TABLE x.b (k int)");
+    rig.at_source("ALTER TABLE x.a RENAME TO b; ALTER ROLE refresh_named RENAME TO refresh_renamed");
+    rig.at_target("DROP TABLE x.a; CREATE TABLE x.b (k int); CREATE ROLE refresh_renamed");
     let output = worker.arg("refresh").env("REFRESH", "only").run();
     assert_exit(&output, 0);
     assert_eq!(
         actions(&output),
-        [("deep", "loaded again"), ("named", "loaded again")]
+        ["deep", "granted", "named"].map(|table| (table, "loaded again"))
     );
     assert_eq!(
-        rig.at_target("SELECT n.r, d.r FROM s.named n, s.deep d"),
-        "x.b|{x.b}"
+        rig.at_target("SELECT n.r, d.r, g.r FROM s.named n, s.deep d, s.granted g"),
+        "x.b|{x.b}|refresh_renamed=r/postgres"
     );
 }
 

@@ -41,7 +41,8 @@ WITH RECURSIVE col AS MATERIALIZED (
 )
 SELECT c.oid, n.nspname AS schema, c.relname AS name,
        EXISTS (SELECT 1 FROM col a JOIN closure u ON u.root = a.atttypid JOIN pg_catalog.pg_type y ON y.oid = u.oid
-               WHERE a.attrelid = c.oid AND y.oid < 16384 AND pg_catalog.starts_with(y.typname::text, 'reg')) AS by_name,
+               WHERE a.attrelid = c.oid AND y.oid < 16384
+                 AND (pg_catalog.starts_with(y.typname::text, 'reg') OR y.typname = 'aclitem')) AS by_name,
        pg_catalog.md5(pg_catalog.jsonb_build_array(
            n.nspname, c.relname, c.relkind, c.relpersistence, c.relam,
            pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(
