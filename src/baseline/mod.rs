@@ -27,7 +27,6 @@ use crate::snapshot::Mark;
 pub(crate) use moment::Moment;
 pub(crate) use origin::{Origin, Place};
 pub(crate) use piece::{Part, Piece, Told};
-
 pub(crate) use verdict::{Rows, Verdict};
 
 /// How many bytes of a definition's hash are kept.

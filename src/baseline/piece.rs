@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::{Fingerprint, Place, Table};
-use crate::catalogue::{self, Tid, TidRange};
+use crate::catalogue::{self, TidRange};
 
 /// What a transaction of rows says to the ledger of one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,7 @@ use crate::catalogue::{self, Tid, TidRange};
 pub(crate) enum Told {
     /// All that it misses has landed: what it is by now.
     Whole(Table),
+    /// A range has landed, and something is missing.
     Piece(Piece),
 }
 
@@ -111,7 +112,7 @@ impl Part {
 /// Ranges in their order, those that follow on each other as one.
 fn joined(mut ranges: Vec<TidRange>) -> Vec<TidRange> {
     ranges.sort_unstable_by_key(|(from, _)| *from);
-    let mut joined: Vec<(Tid, Option<Tid>)> = Vec::new();
+    let mut joined: Vec<TidRange> = Vec::new();
     for (from, to) in ranges {
         match joined.last_mut() {
             Some((_, end)) if *end == Some(from) => *end = to,
