@@ -74,9 +74,9 @@ impl Table {
         });
     }
 
-    /// Whether any of its rows may have landed.
+    /// Whether any of its rows may have landed, or rows of others where its own belong.
     pub(crate) fn is_begun(&self) -> bool {
-        !self.awaited || !self.parts.is_empty()
+        !self.awaited || !self.parts.is_empty() || self.by_root
     }
 
     /// Whether the source's rows may have other identifiers by now than those that pieces were read by.
@@ -89,7 +89,12 @@ impl Table {
     pub(crate) fn has_row(&self, unit: &Place) -> String {
         let whole = (!self.awaited).then(|| self.place.as_ref().unwrap_or(unit).moment.has_row());
         let parts = self.parts.iter().map(Part::has_row);
-        whole.into_iter().chain(parts).collect::<Vec<_>>().join(" OR ")
+        let any: Vec<String> = whole.into_iter().chain(parts).collect();
+        if any.is_empty() {
+            "false".to_owned()
+        } else {
+            any.join(" OR ")
+        }
     }
 
     /// Where in the source's history it is known, unless that is where all of the unit is.

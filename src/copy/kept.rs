@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::baseline::{Ground, Loaded};
+use crate::catalogue::Table;
 use crate::error::Error;
 
 /// What is known of a unit's tables before any of their rows move, by their OIDs on the source.
@@ -42,6 +43,15 @@ impl Kept {
             added: HashMap::new(),
             moving: BTreeMap::new(),
             waves: HashMap::new(),
+        }
+    }
+
+    /// A table with what is known of where its rows go.
+    pub(crate) fn given(&self, table: &Table) -> Table {
+        let known = self.ground.tables.get(&table.oid);
+        Table {
+            by_root: known.map_or(table.by_root, |known| known.by_root),
+            ..table.clone()
         }
     }
 

@@ -341,6 +341,7 @@ impl Contents {
     pub(crate) fn reduced_to(mut self, kept: &Kept) -> Self {
         self.tables.retain(|table| kept.moving.contains_key(&table.oid));
         for table in &mut self.tables {
+            *table = kept.given(table);
             let moves = kept.moving.get(&table.oid);
             table.size_bytes = moves.map_or(table.size_bytes, |(_, bytes)| *bytes);
         }

@@ -157,7 +157,7 @@ impl Rows<'_> {
         let options = CopyOptions {
             begin: &begin,
             range,
-            into: root.unwrap_or(&table.relation),
+            into: root.unwrap_or(table.destination()),
             freeze: false,
         };
         let rows = self.alone((source, target), index, options).await?;
@@ -212,7 +212,7 @@ impl Rows<'_> {
         let streams = Streams::new((source, target), place);
         let (stream, sink) = tokio::try_join!(reading, writing)?;
         let rows = self.relay(&streams, (stream, sink), &name).await?;
-        let range = range.filter(|_| *into == table.relation);
+        let range = range.filter(|_| into == table.destination());
         self.commit((source, target), once, (&[(index, rows)], range))
             .await?;
         self.progress.end(&name, Some(rows));

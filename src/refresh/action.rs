@@ -65,6 +65,24 @@ impl Action {
     }
 }
 
+/// Has the leaves of one root share what is done: a row need not be in the same leaf on the target, so either all are emptied, or none is
+/// and rows may come to any of them.
+pub(super) fn together(leaves: &mut [(&mut Option<Action>, Rows)]) {
+    let is_any =
+        |test: &dyn Fn(&Action) -> bool| leaves.iter().any(|(action, _)| action.as_ref().is_some_and(test));
+    let (reloads, moves) = (is_any(&Action::is_reload), is_any(&|_| true));
+    for (action, rows) in leaves {
+        if reloads {
+            **action = Some(Action::Reload);
+        } else if moves {
+            action.get_or_insert(Action::Append {
+                new: 0,
+                all: rows.old,
+            });
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

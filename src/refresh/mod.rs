@@ -18,7 +18,7 @@ use crate::baseline::{
     self, Definitions, Fingerprint, Ground, Meaning, Moment, Noted, Place, Rows, Verdict, scan, verdict,
 };
 use crate::catalogue::code::SearchPath;
-use crate::catalogue::{self, Relation, Table};
+use crate::catalogue::{self, Counted, Relation, Table};
 use crate::config::{self, Method, Resume};
 use crate::copy::{Added, Contents, Kept};
 use crate::error::{Error, Refused};
@@ -147,21 +147,24 @@ async fn decided<'a>(asked: &Asked<'a, '_>) -> Result<Refresh<'a>, Hindrance> {
     for (_, added) in kept.added.iter_mut().filter(|(table, _)| within.contains(table)) {
         added.alone = true;
     }
+    let tables: Vec<Table> = tables.iter().map(|table| kept.given(table)).collect();
     let changed = tables.iter().filter_map(|table| {
         let action = moving.get(&table.oid)?;
-        Some((&table.relation, action.is_reload()))
+        Some((table, action.is_reload()))
     });
     let schemas = &unit.config.schemas;
-    let changed: Vec<(&Relation, bool)> = changed.collect();
-    let names = changed.iter().map(|(relation, _)| *relation).collect();
-    open::refuse_internal_triggers(target, schemas, &names).await?;
-    let leaving = open::leaving(target, schemas, changed.into_iter()).await?;
+    let given = changed
+        .clone()
+        .flat_map(|(table, _)| [&table.relation, table.destination()]);
+    open::refuse_internal_triggers(target, schemas, &given.collect()).await?;
+    let changed = changed.map(|(table, is_emptied)| (&table.relation, is_emptied));
+    let leaving = open::leaving(target, schemas, changed).await?;
     Ok(Refresh {
         unit,
         archive: asked.archive,
         parts: asked.parts,
         base,
-        tables: tables.clone(),
+        tables,
         kept: Kept { waves, ..kept },
         moving,
         going,
@@ -262,6 +265,34 @@ impl Found {
         })
     }
 
+    /// What has become of each table, and what is done with it by itself.
+    fn compare<'t>(&self, tables: &'t [Table], base: &'t Base) -> Result<Vec<Compared<'t>>, Hindrance> {
+        let known = base.tables();
+        let compared = tables.iter().map(|table| {
+            let Some(fingerprint) = self.fingerprints.get(&table.oid) else {
+                return Err(Hindrance::Whole(format!(
+                    "{} is no longer there",
+                    table.relation.quoted()
+                )));
+            };
+            let known = known.get(&table.oid).copied().filter(|known| known.is_begun());
+            let rows = self.rows.get(&table.oid).copied().unwrap_or_default();
+            let verdict = known.map_or(Verdict::New, |known| {
+                Verdict::of(known, Some((&fingerprint.hash, rows)))
+            });
+            let is_as_loaded = !self.strange.contains(&table.oid) && !fingerprint.by_name;
+            Ok(Compared {
+                table,
+                known,
+                fingerprint: fingerprint.clone(),
+                rows,
+                action: Action::of(&verdict, rows, is_as_loaded),
+                verdict,
+            })
+        });
+        compared.collect()
+    }
+
     /// What is done with each table that moves, and what is there of all of them, seen from this place.
     fn judge(
         &self,
@@ -274,63 +305,98 @@ impl Found {
             tables: BTreeMap::new(),
         };
         let (mut kept, mut actions) = (Kept::of(ground, !base.is_whole()), BTreeMap::new());
-        let known = base.tables();
-        for table in tables {
-            let Some(fingerprint) = self.fingerprints.get(&table.oid) else {
-                return Err(Hindrance::Whole(format!(
-                    "{} is no longer there",
-                    table.relation.quoted()
-                )));
-            };
-            let known = known.get(&table.oid).copied().filter(|known| known.is_begun());
-            let by_root = known.map_or(table.by_root, |known| known.by_root);
-            let rows = self.rows.get(&table.oid).copied().unwrap_or_default();
-            let verdict = known.map_or(Verdict::New, |known| {
-                Verdict::of(known, Some((&fingerprint.hash, rows)))
-            });
-            let is_as_loaded = !self.strange.contains(&table.oid) && !fingerprint.by_name;
-            let action = Action::of(&verdict, rows, is_as_loaded);
-            record(table, &verdict, rows, action);
+        let mut compared = self.compare(tables, base)?;
+        let by_root = compared.iter().enumerate().filter(|(_, one)| one.is_by_root());
+        let counted = catalogue::units(tables, &by_root.map(|(index, _)| index).collect());
+        let mut roots: BTreeMap<&Counted, Vec<(&mut Option<Action>, Rows)>> = BTreeMap::new();
+        for (counted, one) in counted.iter().zip(&mut compared) {
+            roots
+                .entry(counted)
+                .or_default()
+                .push((&mut one.action, one.rows));
+        }
+        for leaves in roots.values_mut() {
+            action::together(leaves);
+        }
+        for (counted, one) in counted.iter().zip(&compared) {
+            one.record();
             let there = baseline::Table {
-                rows: action.map_or(rows.old, |action| action.leaves(rows)),
-                by_root,
-                target: self.meanings.get(&table.relation).cloned(),
-                ..baseline::Table::of(fingerprint.clone())
+                rows: one.action.map_or(one.rows.old, |action| action.leaves(one.rows)),
+                by_root: matches!(counted, Counted::Root(_)),
+                target: self.meanings.get(&one.table.relation).cloned(),
+                ..baseline::Table::of(one.fingerprint.clone())
             };
-            kept.ground.tables.insert(table.oid, there);
-            let Some(action) = action else { continue };
-            if table.by_root || by_root {
-                return Err(Hindrance::Whole(format!(
-                    "{} has changed, whose rows can only be given to its partitioned root",
-                    table.relation.quoted()
-                )));
+            kept.ground.tables.insert(one.table.oid, there);
+            if let Some(action) = one.action {
+                one.moves(action, base, &mut kept);
+                actions.insert(one.table.oid, action);
             }
-            let moves = match (known, action) {
-                (Some(known), Action::Append { new, .. }) => {
-                    let old = known.has_row(base.place());
-                    let first_block = rows.first_block.unwrap_or(0);
-                    let bytes = verdict.bytes(table.size_bytes, rows);
-                    let added = Added {
-                        sql: format!("{} AND NOT ({old})", catalogue::within(((first_block, 0), None))),
-                        first_block,
-                        index_bytes: if action.rebuilds() {
-                            0
-                        } else {
-                            table.build_bytes.saturating_mul(bytes) / table.size_bytes.max(1)
-                        },
-                        alone: false,
-                    };
-                    kept.added.insert(table.oid, added);
-                    (Some(new), bytes)
-                }
-                (Some(_), Action::Reload) => (Some(rows.old + rows.new), table.size_bytes),
-                // Nobody has counted them.
-                (None, _) => (None, table.size_bytes),
-            };
-            kept.moving.insert(table.oid, moves);
-            actions.insert(table.oid, action);
         }
         Ok((kept, actions))
+    }
+}
+
+/// What has become of a table.
+struct Compared<'a> {
+    table: &'a Table,
+    /// What has landed of it.
+    known: Option<&'a baseline::Table>,
+    fingerprint: Fingerprint,
+    rows: Rows,
+    verdict: Verdict,
+    /// What is done with it; nothing where it stays.
+    action: Option<Action>,
+}
+
+impl Compared<'_> {
+    /// Whether its rows are in any of its root's leaves.
+    fn is_by_root(&self) -> bool {
+        self.known.is_some_and(|known| known.by_root)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.verdict.bytes(self.table.size_bytes, self.rows)
+    }
+
+    /// Says what moves.
+    fn moves(&self, action: Action, base: &Base, kept: &mut Kept) {
+        let (table, rows) = (self.table, self.rows);
+        let moves = match (self.known, action) {
+            (Some(known), Action::Append { new, .. }) => {
+                let old = known.has_row(base.place());
+                // Where none is new, none is looked for.
+                let first_block = rows.first_block.unwrap_or(u32::MAX);
+                let bytes = self.bytes();
+                let added = Added {
+                    sql: format!("{} AND NOT ({old})", catalogue::within(((first_block, 0), None))),
+                    first_block,
+                    index_bytes: if action.rebuilds() {
+                        0
+                    } else {
+                        table.build_bytes.saturating_mul(bytes) / table.size_bytes.max(1)
+                    },
+                    alone: false,
+                };
+                kept.added.insert(table.oid, added);
+                (Some(new), bytes)
+            }
+            (Some(_), Action::Reload) => (Some(rows.old + rows.new), table.size_bytes),
+            // Nobody has counted them.
+            (None, _) => (None, table.size_bytes),
+        };
+        kept.moving.insert(table.oid, moves);
+    }
+
+    fn record(&self) {
+        let (phase, found) = (Phase::Scan.word(), self.verdict.word());
+        let (table, action) = (self.table.relation.plain(), Action::word(self.action));
+        let is_expected = self.action.is_none() || self.verdict == Verdict::New;
+        if is_expected {
+            tracing::debug!(phase, table, found, action, "table compared");
+        } else {
+            let (rows, bytes) = (self.rows.new, self.bytes());
+            tracing::info!(phase, table, found, action, rows, bytes, "table compared");
+        }
     }
 }
 
@@ -386,28 +452,6 @@ async fn keys(source: &Session, unit: &Unit<'_>) -> Result<Vec<Key>, Error> {
             parents: set(row, "parents"),
         })
         .collect())
-}
-
-fn record(table: &Table, verdict: &Verdict, rows: Rows, action: Option<Action>) {
-    let (phase, found, action_word) = (Phase::Scan.word(), verdict.word(), Action::word(action));
-    let (name, bytes) = (table.relation.plain(), verdict.bytes(table.size_bytes, rows));
-    match action {
-        None => tracing::debug!(phase, table = name, found, action = action_word, "table compared"),
-        Some(_) if *verdict == Verdict::New => {
-            tracing::debug!(phase, table = name, found, action = action_word, "table compared");
-        }
-        Some(_) => {
-            tracing::info!(
-                phase,
-                table = name,
-                found,
-                action = action_word,
-                rows = rows.new,
-                bytes,
-                "table compared"
-            );
-        }
-    }
 }
 
 impl Refresh<'_> {

@@ -33,6 +33,8 @@ const HELD_MAX: usize = 1000;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Firing {
     table: Relation,
+    /// What rows are given to when it fires: of a partitioned table, its root.
+    given: Relation,
     /// `TRIGGER` or `RULE`.
     word: String,
     name: String,
@@ -82,6 +84,10 @@ pub(super) async fn firing(session: &Session, schemas: &Schemas) -> Result<Vec<F
             schema: row.get("schema"),
             name: row.get("table"),
         },
+        given: Relation {
+            schema: row.get("given_schema"),
+            name: row.get("given_table"),
+        },
         word: row.get("word"),
         name: row.get("name"),
         letter: row.get("letter"),
@@ -115,7 +121,7 @@ pub(super) async fn refuse_internal_triggers(
     let firing = firing(target, schemas).await?;
     let internal = firing
         .iter()
-        .find(|one| one.internal && moving.contains(&one.table));
+        .find(|one| one.internal && moving.contains(&one.given));
     match internal {
         None => Ok(()),
         Some(one) => Err(Hindrance::Whole(format!(
@@ -242,12 +248,15 @@ impl<'a> Refresh<'a> {
 
     /// Writes the rows of the ledger, unless somebody has changed a schema meanwhile: until then it is protected.
     async fn begin(&self, (target, lock): (&Session, &Lock), config: &Config) -> Result<Vec<Begun>, Error> {
+        let mut count = 0;
         let reloaded = self
-            .tables
-            .iter()
-            .filter(|table| self.moving.get(&table.oid).is_some_and(Action::is_reload));
-        let reloaded: Vec<&Table> = reloaded.take(HELD_MAX).collect();
-        self.hold((target, lock), &reloaded).await?;
+            .moving()
+            .filter_map(|tables| reloaded(&tables))
+            .take_while(|tables| {
+                count += tables.len();
+                count <= HELD_MAX
+            });
+        self.hold((target, lock), reloaded).await?;
         let mut begun = Vec::new();
         for (schema, load) in config.schemas.iter().zip(&self.base.loads) {
             let Some(oid) = load.schema_oid else {
@@ -404,32 +413,49 @@ impl<'a> Refresh<'a> {
         })
     }
 
+    /// Tables that move, those together whose rows are given to one.
+    fn moving(&self) -> impl Iterator<Item = Vec<(&Table, &Action)>> {
+        let mut given: BTreeMap<&Relation, Vec<(&Table, &Action)>> = BTreeMap::new();
+        for table in &self.tables {
+            if let Some(action) = self.moving.get(&table.oid) {
+                given
+                    .entry(table.destination())
+                    .or_default()
+                    .push((table, action));
+            }
+        }
+        given.into_values()
+    }
+
     /// Has nothing fire on the tables that move, and empties those that are loaded again, unless somebody has written to them since they
     /// were looked at.
     async fn empty(&self, target: &Session, lock: &Lock) -> Result<(), Error> {
         let firing = firing(target, &self.unit.config.schemas).await?;
         let mut fired: BTreeMap<&Relation, Vec<&Firing>> = BTreeMap::new();
         for one in &firing {
-            fired.entry(&one.table).or_default().push(one);
+            fired.entry(&one.given).or_default().push(one);
         }
-        let moving: Vec<_> = self
-            .tables
-            .iter()
-            .filter_map(|table| Some((table, self.moving.get(&table.oid)?)))
-            .collect();
-        for chunk in moving.chunks(CHUNK) {
-            let reloaded = chunk.iter().filter(|(_, action)| action.is_reload());
-            let reloaded: Vec<&Table> = reloaded.map(|(table, _)| *table).collect();
+        let mut moving = self.moving().peekable();
+        while moving.peek().is_some() {
+            let mut count = 0;
+            let chunk = std::iter::from_fn(|| {
+                let tables = moving.next_if(|tables| count == 0 || count + tables.len() <= CHUNK)?;
+                count += tables.len();
+                Some(tables)
+            });
+            let chunk: Vec<Vec<(&Table, &Action)>> = chunk.collect();
             target.batch("begin", "BEGIN").await?;
-            self.hold((target, lock), &reloaded).await?;
-            let mut acts = Vec::new();
-            for (table, action) in chunk {
-                let fired = fired.get(&table.relation).into_iter().flatten();
-                acts.extend(fired.map(|one| one.with("DISABLE")));
-                if action.is_reload() {
-                    acts.push(format!("TRUNCATE ONLY {}", table.relation.quoted()));
-                }
-            }
+            self.hold((target, lock), chunk.iter().filter_map(|tables| reloaded(tables)))
+                .await?;
+            let given = chunk
+                .iter()
+                .flatten()
+                .flat_map(|(table, _)| [&table.relation, table.destination()]);
+            let given: BTreeSet<&Relation> = given.collect();
+            let fired = given.into_iter().filter_map(|given| fired.get(given)).flatten();
+            let mut acts: Vec<String> = fired.map(|one| one.with("DISABLE")).collect();
+            let emptied = chunk.iter().flatten().filter(|(_, action)| action.is_reload());
+            acts.extend(emptied.map(|(table, _)| format!("TRUNCATE ONLY {}", table.relation.quoted())));
             acts.push("COMMIT".to_owned());
             target.batch("make tables ready", &acts.join(";\n")).await?;
         }
@@ -437,11 +463,20 @@ impl<'a> Refresh<'a> {
     }
 
     /// Locks tables of a complete load, as far as the user may, and refuses where one of them holds rows of others by now.
-    async fn hold(&self, (target, lock): (&Session, &Lock), tables: &[&Table]) -> Result<(), Error> {
+    async fn hold(
+        &self,
+        (target, lock): (&Session, &Lock),
+        tables: impl Iterator<Item = Vec<&Table>>,
+    ) -> Result<(), Error> {
+        let mut tables: Vec<Vec<&Table>> = tables.collect();
         if tables.is_empty() || !self.base.is_whole() || self.unit.config.on_existing != OnExisting::Own {
             return Ok(());
         }
-        let names: Vec<String> = tables.iter().map(|table| table.relation.quoted()).collect();
+        let names: Vec<String> = tables
+            .iter()
+            .flatten()
+            .map(|table| table.relation.quoted())
+            .collect();
         let sql = "SELECT 'ONLY ' || t.name FROM pg_catalog.unnest($1::text[]) AS t (name) \
                    WHERE pg_catalog.has_table_privilege(t.name, 'UPDATE, DELETE, TRUNCATE')";
         let rows = target.query("list what is loaded again", sql, &[&names]).await?;
@@ -452,11 +487,11 @@ impl<'a> Refresh<'a> {
         }
         let added = self.base.added(lock.session(), target).await?;
         let known = self.base.tables();
-        let tables = tables
-            .iter()
-            .filter(|table| added.get(&table.relation) != Some(&0));
+        tables.retain(|tables| tables.iter().any(|table| added.get(&table.relation) != Some(&0)));
         let both: Vec<(&Table, &baseline::Table)> = tables
-            .filter_map(|table| Some((*table, *known.get(&table.oid)?)))
+            .into_iter()
+            .flatten()
+            .filter_map(|table| Some((table, *known.get(&table.oid)?)))
             .collect();
         let landed = ledger::transactions(target, &self.base.baseline.loads).await?;
         let strange = strangers::seen_by(target, &both, &landed).await?;
@@ -498,6 +533,15 @@ impl<'a> Refresh<'a> {
         }
         Ok(())
     }
+}
+
+/// Tables that are loaded again, where these are.
+fn reloaded<'t>(tables: &[(&'t Table, &Action)]) -> Option<Vec<&'t Table>> {
+    let all: Option<Vec<&Table>> = tables
+        .iter()
+        .map(|(table, action)| action.is_reload().then_some(*table))
+        .collect();
+    all
 }
 
 fn drop_index((schema, name): &(String, String)) -> String {

@@ -286,11 +286,7 @@ fn wherever_a_refresh_is_cut_off_the_next_one_ends_it() {
 }
 
 const TABLE: &str = "CREATE SCHEMA s; CREATE TABLE s.t (k int PRIMARY KEY, v text); INSERT INTO s.t SELECT i, 'v' FROM generate_series(1, 100) i;
-    CREATE TABLE s.still AS SELECT generate_series(1, 9) AS k; CREATE TYPE s.m AS ENUM ('a', 'b');
-    CREATE TABLE s.hashed (m s.m, k int) PARTITION BY HASH (m);
-    CREATE TABLE s.h0 PARTITION OF s.hashed FOR VALUES WITH (MODULUS 2, REMAINDER 0);
-    CREATE TABLE s.h1 PARTITION OF s.hashed FOR VALUES WITH (MODULUS 2, REMAINDER 1);
-    INSERT INTO s.hashed SELECT (ARRAY['a', 'b']::s.m[])[i % 2 + 1], i FROM generate_series(1, 9) i;";
+    CREATE TABLE s.still AS SELECT generate_series(1, 9) AS k;";
 
 /// After which everything is loaded: what is done on the source and on the target since the load, and the reason.
 const WHOLE: &[(&str, &str, &str)] = &[
@@ -310,16 +306,6 @@ const WHOLE: &[(&str, &str, &str)] = &[
         "definition of TABLE s still was dropped",
     ),
     ("COMMENT ON TABLE s.t IS 'seen'", "", "definition of COMMENT"),
-    (
-        "INSERT INTO s.hashed VALUES ('a', 10)",
-        "",
-        "can only be given to its partitioned root",
-    ),
-    (
-        "DELETE FROM s.h0; DELETE FROM s.h1 WHERE k = 1",
-        "",
-        "can only be given to its partitioned root",
-    ),
     (
         "",
         "UPDATE schemaferry.load SET baseline = NULL",
@@ -354,20 +340,98 @@ const WHOLE: &[(&str, &str, &str)] = &[
 ];
 
 fn assert_same_tables(rig: &Rig, when: &str) {
-    let contents = |cluster: &Cluster| {
-        let all = warehouse::contents(cluster, &rig.database, "s");
-        // Those of leaves together: a hash over an enum is another one on each server.
-        let of_tables: Vec<String> = all
-            .lines()
-            .filter(|line| !line.starts_with('h'))
-            .map(str::to_owned)
-            .collect();
-        (
-            of_tables,
-            cluster.psql(&rig.database, "SELECT count(*), sum(k) FROM s.hashed"),
-        )
-    };
+    let contents = |cluster: &Cluster| warehouse::contents(cluster, &rig.database, "s");
     assert_eq!(contents(rig.source), contents(rig.target), "{when}");
+}
+
+/// A tree whose rows can only be given to its root, because a hash over an enum sends them elsewhere on every server; something fires on
+/// each of its levels.
+const TREE: &str = "CREATE SCHEMA s; CREATE TABLE s.still AS SELECT generate_series(1, 9) AS k;
+    CREATE TYPE s.m AS ENUM ('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h');
+    CREATE TABLE s.hashed (m s.m, at int, k int, PRIMARY KEY (m, at, k)) PARTITION BY HASH (m);
+    CREATE TABLE s.h0 PARTITION OF s.hashed FOR VALUES WITH (MODULUS 2, REMAINDER 0) PARTITION BY RANGE (at);
+    CREATE TABLE s.h0_1 PARTITION OF s.h0 FOR VALUES FROM (0) TO (5); CREATE TABLE s.h0_2 PARTITION OF s.h0 FOR VALUES FROM (5) TO (10);
+    CREATE TABLE s.h1 PARTITION OF s.hashed FOR VALUES WITH (MODULUS 2, REMAINDER 1); CREATE INDEX ON s.h1 (k);
+    INSERT INTO s.hashed SELECT (enum_range(NULL::s.m))[1 + i % 8], i % 10, i FROM generate_series(1, 1000) i;
+    CREATE FUNCTION s.fire() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO log.fired VALUES (TG_TABLE_NAME); RETURN NULL; END';
+    CREATE TRIGGER of_rows AFTER INSERT ON s.hashed FOR EACH ROW EXECUTE FUNCTION s.fire();
+    CREATE TRIGGER of_all AFTER INSERT ON s.hashed EXECUTE FUNCTION s.fire(); ALTER TABLE ONLY s.hashed ENABLE ALWAYS TRIGGER of_all;
+    CREATE TRIGGER of_part AFTER INSERT ON s.h0 EXECUTE FUNCTION s.fire(); ALTER TABLE ONLY s.h0 DISABLE TRIGGER of_part;
+    CREATE TRIGGER of_leaf AFTER INSERT ON s.h1 EXECUTE FUNCTION s.fire(); ALTER TABLE ONLY s.h1 ENABLE REPLICA TRIGGER of_leaf;";
+
+#[test]
+fn leaves_whose_rows_are_given_to_their_root_are_refreshed_together() {
+    const LEAVES: [&str; 3] = ["h0_1", "h0_2", "h1"];
+    let all = |action| LEAVES.map(|leaf| (leaf, action)).to_vec();
+    let rig = Rig::to_newest(BESIDE);
+    rig.at_source(TREE);
+    rig.at_target(BESIDE);
+    let worker = rig.worker("s");
+    let refresh = worker.clone().arg("refresh").env("REFRESH", "only");
+    assert_exit(&worker.run(), 0);
+    let fires =
+        "SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2";
+    let holds = |output: &Output, expected: &[(&str, &str)], when: &str| {
+        assert_exit(output, 0);
+        assert_eq!(actions(output), expected, "{when}");
+        assert_same_tables(&rig, when);
+        assert_eq!(rig.at_source(fires), rig.at_target(fires), "{when}");
+        assert_eq!(rig.at_target("SELECT count(*) FROM log.fired"), "0", "{when}");
+    };
+    for (done, expected) in [
+        ("INSERT INTO s.still VALUES (10)", vec![("still", "appended to")]),
+        (
+            "INSERT INTO s.hashed SELECT 'a', 7, i FROM generate_series(2000, 2009) i",
+            all("appended to"),
+        ),
+        ("DELETE FROM s.hashed WHERE k = 2001", all("loaded again")),
+        ("SELECT 1", Vec::new()),
+        ("DELETE FROM s.hashed", all("loaded again")),
+        (
+            "INSERT INTO s.hashed SELECT (enum_range(NULL::s.m))[1 + i % 8], i % 10, i FROM generate_series(1, 1000) i",
+            all("appended to"),
+        ),
+    ] {
+        rig.at_source(done);
+        holds(&refresh.run(), &expected, done);
+    }
+    // Rows of others in one of its leaves.
+    let mine = "INSERT INTO s.hashed VALUES ('b', 1, 5000); SELECT pg_stat_force_next_flush()";
+    rig.at_target(&format!("{mine}; TRUNCATE log.fired"));
+    assert_exit(&refresh.run(), 73);
+    holds(
+        &refresh.clone().env("ON_EXISTING", "replace").run(),
+        &all("loaded again"),
+        mine,
+    );
+    // Cut off when it is empty, and when a leaf's rows have landed.
+    let cut = Cut::of(&rig);
+    for (words, landed) in [
+        (("INSERT INTO schemaferry.landed", "/copy"), 0),
+        (("UPDATE schemaferry.load SET state = 'complete'", "/lock"), 1),
+    ] {
+        rig.at_source("UPDATE s.hashed SET k = -k WHERE k = 500 OR k = -500");
+        cut.off(&refresh, words, landed);
+        let output = refresh.run();
+        let expected = if landed == 0 {
+            all("loaded again")
+        } else {
+            Vec::new()
+        };
+        holds(&output, &expected, "cut off");
+    }
+    // A load is, when other leaves have landed than one.
+    cut.off(
+        &worker.clone().env("JOBS", "2"),
+        (r#"COPY "s"."hashed""#, "/copy"),
+        2,
+    );
+    let output = worker.run();
+    holds(&output, &all("appended to"), "a load cut off");
+    let rows = refreshed(&output)["rows"].as_u64().unwrap();
+    assert!((1..1000).contains(&rows), "{}", output.last());
+    assert_exit(&worker.clone().arg("verify").env("VERIFY", "hash").run(), 0);
+    assert_exit(&worker.clone().arg("drift").run(), 0);
 }
 
 /// What a record says why everything is loaded; empty where it is not.

@@ -1,9 +1,12 @@
--- What fires when rows of tables are written: triggers and rules, each with the letter that says when.
+-- What fires when rows are written, by the tables that they are given to: triggers and rules, each with the letter that says when.
 -- $1 text[]: schemas
--- internal: before 15, what a partition has of its parent's triggers passes for the server's own
-SELECT n.nspname AS schema, c.relname AS table, f.word, f.name, f.letter, f.internal
+-- given_schema, given_table: of a partitioned table, its root; internal: before 15, what a partition has of its parent's triggers passes
+-- for the server's own
+SELECT n.nspname AS schema, c.relname AS table, gn.nspname AS given_schema, g.relname AS given_table, f.word, f.name, f.letter, f.internal
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_class g ON g.oid = CASE WHEN c.relkind = 'p' THEN pg_catalog.pg_partition_root(c.oid)::oid ELSE c.oid END
+JOIN pg_catalog.pg_namespace gn ON gn.oid = g.relnamespace
 CROSS JOIN LATERAL (
     SELECT 'TRIGGER', t.tgname::text, t.tgenabled::text, t.tgisinternal
     FROM pg_catalog.pg_trigger t
@@ -17,4 +20,4 @@ CROSS JOIN LATERAL (
     FROM pg_catalog.pg_rewrite w
     WHERE w.ev_class = c.oid
 ) AS f (word, name, letter, internal)
-WHERE n.nspname = ANY ($1) AND c.relkind = 'r'
+WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p')

@@ -24,15 +24,22 @@ pub fn fill(cluster: &Cluster, database: &str) {
 }
 
 /// A query for every table of the schema: its name, its rows, and a hash over them in any order. Columns are taken
-/// by name, because an inheritance child may have them in another order.
+/// by name, because an inheritance child may have them in another order. Leaves of a hash over an enum are taken with their root, because a
+/// row belongs to another one on every server.
 const CONTENTS: &str = r"
-SELECT format('SELECT %L, count(*), coalesce(sum(hashtextextended(ROW(%s)::text, 0)::numeric), 0) FROM ONLY %I.%I',
+SELECT format('SELECT %L, count(*), coalesce(sum(hashtextextended(ROW(%s)::text, 0)::numeric), 0) FROM %s %I.%I',
               c.relname,
               (SELECT string_agg(format('t.%I', a.attname), ', ' ORDER BY a.attname)
                FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
-              n.nspname, c.relname) || ' t'
+              CASE c.relkind WHEN 'p' THEN '' ELSE 'ONLY' END, n.nspname, c.relname) || ' t'
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = %SCHEMA% AND c.relkind IN ('r', 'm') AND (c.relkind = 'r' OR c.relispopulated)
+CROSS JOIN LATERAL (
+    SELECT EXISTS (SELECT FROM pg_partition_tree(pg_partition_root(c.oid)) l
+                   JOIN pg_partitioned_table p ON p.partrelid = l.relid AND p.partstrat = 'h'
+                   JOIN pg_opclass o ON o.oid = ANY (p.partclass) AND o.opcintype = 'anyenum'::regtype)
+) AS tree (is_hashed)
+WHERE n.nspname = %SCHEMA%
+  AND CASE c.relkind WHEN 'r' THEN NOT is_hashed WHEN 'p' THEN is_hashed AND NOT c.relispartition WHEN 'm' THEN c.relispopulated ELSE false END
 ORDER BY c.relname
 ";
 
