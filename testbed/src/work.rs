@@ -11,7 +11,7 @@ use crate::psql::Psql;
 use crate::warehouse;
 use crate::worker::{Output, Worker};
 
-/// What is done to a table at random. `{t}` is the table, `{o}` another one, `{n}` a number.
+/// What is done to a table at random. `{t}` is the table, `{l}` itself or a leaf of it, `{o}` another one, `{n}` a number.
 const DEEDS: [&str; 22] = [
     "INSERT INTO {t} SELECT {n}, 'x' FROM generate_series(1, {n} % 7)",
     "UPDATE {t} SET v = v || '.' WHERE k % 11 = {n} % 11",
@@ -26,17 +26,33 @@ const DEEDS: [&str; 22] = [
     "VACUUM {t}",
     "VACUUM FULL {t}",
     "VACUUM (FREEZE, DISABLE_PAGE_SKIPPING) {t}",
-    "CLUSTER {t}",
+    "CLUSTER {l}",
     "REINDEX TABLE {t}; ANALYZE {t}",
     "BEGIN; TRUNCATE {t}; ROLLBACK",
     "BEGIN; CREATE TEMP TABLE kept ON COMMIT DROP AS TABLE {t}; TRUNCATE {t}; INSERT INTO {t} TABLE kept; COMMIT",
-    "ALTER TABLE {t} SET (fillfactor = 50); ALTER TABLE {t} RESET (fillfactor)",
+    "ALTER TABLE {l} SET (fillfactor = 50); ALTER TABLE {l} RESET (fillfactor)",
     "BEGIN; ALTER TABLE {t} RENAME TO swapped; ALTER TABLE {o} RENAME TO {name}; ALTER TABLE s.swapped RENAME TO {other};
      ALTER INDEX s.i{name} RENAME TO swapped; ALTER INDEX s.i{other} RENAME TO i{name}; ALTER INDEX s.swapped RENAME TO i{other}; COMMIT",
     "ALTER TABLE {t} DROP v; ALTER TABLE {t} ADD v text",
     "ALTER TABLE {t} DROP v; ALTER TABLE {t} ADD v text DEFAULT 'later'; ALTER TABLE {t} ALTER v DROP DEFAULT",
     "ALTER TABLE {t} ALTER k TYPE bigint; ALTER TABLE {t} ALTER k TYPE int",
 ];
+
+/// Tables apart, of which none changes its name: one that is large enough to travel in ranges, and a tree whose rows are given to its root.
+/// What deeds write is a label too.
+const APART: [(&str, &str); 2] = [("wide", "wide"), ("tree", "tree_1")];
+const APART_TABLES: &str = "
+    CREATE TABLE s.wide (k int, pad text, v text); ALTER TABLE s.wide ALTER pad SET STORAGE PLAIN; CREATE INDEX iwide ON s.wide (k);
+    ALTER TABLE s.wide CLUSTER ON iwide;
+    CREATE TYPE s.label AS ENUM ('a', 'b', 'm', 'n', 's', 'x');
+    CREATE TABLE s.tree (k int, label s.label, v text) PARTITION BY HASH (label);
+    CREATE TABLE s.tree_0 PARTITION OF s.tree FOR VALUES WITH (MODULUS 3, REMAINDER 0);
+    CREATE TABLE s.tree_1 PARTITION OF s.tree FOR VALUES WITH (MODULUS 3, REMAINDER 1);
+    CREATE TABLE s.tree_2 PARTITION OF s.tree FOR VALUES WITH (MODULUS 3, REMAINDER 2);
+    CREATE INDEX itree ON s.tree (k); ALTER TABLE s.tree_1 CLUSTER ON tree_1_k_idx; INSERT INTO s.tree SELECT i, (enum_range(NULL::s.label))[1 + i % 6], 'row' FROM generate_series(1, 40) i;";
+/// Keeps the wide one over 64 MiB, below which no table travels in ranges.
+const WIDENED: &str = "INSERT INTO s.wide (k, v, pad) SELECT i, 'wide', repeat('w', 7000)
+    FROM generate_series(1, 9000 - (SELECT count(*) FROM s.wide WHERE pad LIKE 'w%')) i";
 
 /// Deeds between two moves.
 const DEEDS_EACH: usize = 10;
@@ -86,6 +102,7 @@ impl Random {
 pub struct Work {
     random: Random,
     names: Vec<String>,
+    apart: &'static [(&'static str, &'static str)],
 }
 
 impl Work {
@@ -95,6 +112,16 @@ impl Work {
         Self {
             random: Random::new(seed),
             names: (0..tables).map(|table| format!("t{table}")).collect(),
+            apart: &[],
+        }
+    }
+
+    /// With tables apart.
+    #[must_use]
+    fn and_apart(self) -> Self {
+        Self {
+            apart: &APART,
+            ..self
         }
     }
 
@@ -123,15 +150,19 @@ impl Work {
     pub fn is_done(&mut self, deeds: usize, source: &Cluster, database: &str) {
         for _ in 0..deeds {
             let deed = *self.random.of(&DEEDS);
-            let name = self.random.of(&self.names).clone();
+            let plain = self.names.iter().map(|name| (name.as_str(), name.as_str()));
+            let apart = self.apart.iter().copied().filter(|_| !deed.contains("{o}"));
+            let all: Vec<(&str, &str)> = plain.chain(apart).collect();
+            let (name, leaf) = *self.random.of(&all);
             let others: Vec<&String> = self.names.iter().filter(|other| **other != name).collect();
-            let other = (*self.random.of(&others)).clone();
+            let other = self.random.of(&others).as_str();
             let number = (self.random.number() % 1000).to_string();
             let sql = [
                 ("{t}", format!("s.{name}")),
+                ("{l}", format!("s.{leaf}")),
                 ("{o}", format!("s.{other}")),
-                ("{name}", name),
-                ("{other}", other),
+                ("{name}", name.to_owned()),
+                ("{other}", other.to_owned()),
                 ("{n}", number),
             ];
             let sql = sql.iter().fold(deed.to_owned(), |sql, (placeholder, value)| {
@@ -211,13 +242,13 @@ pub fn follow(
     seed: u64,
     (rounds, has_time): (usize, &dyn Fn() -> bool),
 ) -> Followed {
-    let mut work = Work::new(seed, TABLES);
+    let mut work = Work::new(seed, TABLES).and_apart();
     sides.write(&format!(
-        "CREATE TABLE IF NOT EXISTS public.other (a int); {}",
+        "CREATE TABLE IF NOT EXISTS public.other (a int); {} {APART_TABLES} {WIDENED}",
         work.tables()
     ));
     sides.settle();
-    let load = worker.clone().env("LOG_LEVEL", "debug");
+    let load = worker.clone().env("LOG_LEVEL", "debug").env("SPLIT", "always");
     let refresh = load.clone().arg("refresh").env("REFRESH", "only");
     let contents = |cluster: &Cluster| warehouse::contents(cluster, sides.database, "s");
     let ends_well = |worker: &Worker, round: usize| {
@@ -240,6 +271,7 @@ pub fn follow(
             beside.run(BESIDE);
         }
         work.is_done(DEEDS_EACH, sides.written, sides.database);
+        sides.write(WIDENED);
         sides.write(PREPARED);
         sides.settle();
         if sides.is_behind() {
@@ -299,7 +331,8 @@ impl Followed {
                 Some("appended to") => self.appended_to += 1,
                 _ => {
                     self.loaded_again += 1;
-                    self.in_vain += usize::from(held(before) == held(after));
+                    self.in_vain +=
+                        usize::from(held(before).is_some_and(|held_before| Some(held_before) == held(after)));
                 }
             }
         }
