@@ -113,7 +113,7 @@ async fn compare(
     let target_side = (unit, &sessions.target);
     let (fingerprints, rows, archive, ()) = tokio::try_join!(
         baseline::fingerprints(source, &oids),
-        scan::rows(&scanning, &scanned, progress),
+        scan::rows(&scanning, &scanned, 0, progress),
         dump.finish(),
         warn_of_strangers(target_side, (&tables, &known), &baseline.loads, progress)
     )?;
@@ -124,7 +124,7 @@ async fn compare(
     let found = Found {
         tables: &tables,
         fingerprints: fingerprints.iter().map(|one| (one.oid, one)).collect(),
-        rows,
+        rows: rows.into_iter().map(|(oid, found)| (oid, found.rows)).collect(),
     };
     let mut differences = found.judge(&known);
     differences.extend(verdict::sequences(&before.sequences, &sequences));

@@ -27,6 +27,7 @@ use crate::snapshot::Mark;
 pub(crate) use moment::Moment;
 pub(crate) use origin::{Origin, Place};
 pub(crate) use piece::{Part, Piece, Told};
+pub(crate) use scan::{Scanned, Whereabouts};
 pub(crate) use verdict::{Rows, Verdict};
 
 /// How many bytes of a definition's hash are kept.

@@ -12,18 +12,14 @@ pub(crate) struct Rows {
     pub(crate) old: u64,
     /// After it, or by a transaction that ran beside one that it has not seen the end of.
     pub(crate) new: u64,
-    /// The first block that holds one of these; where rows are only ever added, those before it need not be read again.
-    pub(crate) first_block: Option<u32>,
 }
 
 impl Rows {
     /// Those of two parts of a table.
     pub(crate) fn and(self, other: Self) -> Self {
-        let blocks = [self.first_block, other.first_block];
         Self {
             old: self.old + other.old,
             new: self.new + other.new,
-            first_block: blocks.into_iter().flatten().min(),
         }
     }
 }
@@ -161,11 +157,7 @@ mod tests {
     }
 
     fn rows(old: u64, new: u64) -> Rows {
-        Rows {
-            old,
-            new,
-            first_block: None,
-        }
+        Rows { old, new }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::baseline::{Ground, Loaded};
+use crate::baseline::{Ground, Loaded, Whereabouts};
 use crate::catalogue::Table;
 use crate::error::Error;
 
@@ -26,8 +26,8 @@ pub(crate) struct Kept {
 pub(crate) struct Added {
     /// SQL that tells of a row whether it is one of them.
     pub(crate) sql: String,
-    /// The block of the source's heap that holds the first of them.
-    pub(crate) first_block: u32,
+    /// Where they are in the source's heap.
+    pub(crate) at: Whereabouts,
     /// By about how many bytes the table's indexes grow meanwhile, which stay; 0 where they are built again.
     pub(crate) index_bytes: u64,
     /// One of them may reference another: they have to come together.

@@ -15,7 +15,7 @@ use crate::build::guard;
 use crate::catalogue::code::Code;
 use crate::catalogue::{Format, Relation, Table, TidRange};
 use crate::config::{Schemas, ToastCompression};
-use crate::copy::kept::Kept;
+use crate::copy::kept::{Added, Kept};
 use crate::copy::pump::{End, Pump};
 use crate::copy::statements;
 use crate::copy::tasks::{TableIndex, Task};
@@ -343,9 +343,8 @@ impl Rows<'_> {
     }
 
     /// Which rows of a table have to be added to those that are there; `None` for all of one that holds none.
-    fn added(&self, table: &Table) -> Option<&str> {
-        let kept = self.kept?;
-        kept.added.get(&table.oid).map(|added| added.sql.as_str())
+    fn added(&self, table: &Table) -> Option<&Added> {
+        self.kept?.added.get(&table.oid)
     }
 
     /// Commits, and tells the ledger what has landed, of a table in one range alone where that can be told; unless something else was read

@@ -1,30 +1,61 @@
 //! The statements by which rows are read and written, and in which form they travel: pure.
 
-use crate::catalogue::{self, Format, Relation, Table, TidRange};
+use crate::catalogue::{self, Format, Relation, Table, Tid, TidRange};
 use crate::config::ToastCompression;
+use crate::copy::kept::Added;
 use crate::server::quoting::quote_ident;
 use crate::server::settings;
 
-/// The statement that reads rows: of the table alone, its children left out. `only`: SQL that picks some of them.
+/// The statement that reads rows: of the table alone, its children left out.
 pub(crate) fn copy_out(
     table: &Table,
     format: &Format,
-    (range, only): (Option<TidRange>, Option<&str>),
+    (range, added): (Option<TidRange>, Option<&Added>),
 ) -> String {
     let name = table.relation.quoted();
     let columns = column_list(&format.columns);
     let options = form(format);
-    let range = range.map(catalogue::within);
-    let conditions: Vec<String> = range
-        .into_iter()
-        .chain(only.map(|only| format!("({only})")))
+    let conditions = match (range, added) {
+        (None, None) => {
+            let list = parenthesized(&columns);
+            return format!("COPY {name}{list} TO STDOUT{options}");
+        }
+        (Some(range), None) => vec![catalogue::within(range)],
+        (range, Some(added)) => of_added(range.unwrap_or(((0, 0), None)), added),
+    };
+    let selects = conditions
+        .iter()
+        .map(|condition| format!("SELECT {columns} FROM ONLY {name} WHERE {condition}"));
+    let selects: Vec<String> = selects.collect();
+    format!("COPY ({}) TO STDOUT{options}", selects.join(" UNION ALL "))
+}
+
+/// Conditions of which one holds for each added row of a range: a server that is told identifiers, or from where on, reads nothing else.
+fn of_added((from, to): TidRange, Added { sql, at, .. }: &Added) -> Vec<String> {
+    let first = at.first_block.map(|block| (block, 0));
+    let is_here = |tid: &&Tid| {
+        **tid >= from && to.is_none_or(|to| **tid < to) && first.is_none_or(|first| **tid < first)
+    };
+    let listed: Vec<String> = at
+        .listed
+        .iter()
+        .filter(is_here)
+        .map(|(block, row)| format!("\"({block},{row})\""))
         .collect();
-    if conditions.is_empty() {
-        let list = parenthesized(&columns);
-        return format!("COPY {name}{list} TO STDOUT{options}");
+    let mut conditions = Vec::new();
+    if !listed.is_empty() {
+        conditions.push(format!(
+            "ctid = ANY ('{{{}}}'::pg_catalog.tid[])",
+            listed.join(",")
+        ));
     }
-    let conditions = conditions.join(" AND ");
-    format!("COPY (SELECT {columns} FROM ONLY {name} WHERE {conditions}) TO STDOUT{options}")
+    if let Some(first) = first {
+        conditions.push(format!("{} AND {sql}", catalogue::within((from.max(first), to))));
+    }
+    if conditions.is_empty() {
+        conditions.push("false".to_owned());
+    }
+    conditions
 }
 
 /// The statement that writes rows into `into`.
@@ -83,6 +114,7 @@ pub(crate) fn compression(wanted: ToastCompression, has_lz4: bool, format: &Form
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::baseline::Whereabouts;
 
     #[test]
     fn statements_name_tables_and_columns_as_sql_does() {
@@ -109,10 +141,6 @@ mod tests {
             copy_out(table, format, (Some(((3, 0), Some((9, 17)))), None)),
             r#"COPY (SELECT "a", "B""" FROM ONLY "s"."t0" WHERE ctid >= '(3,0)'::pg_catalog.tid AND ctid < '(9,17)'::pg_catalog.tid) TO STDOUT (FORMAT binary)"#
         );
-        assert_eq!(
-            copy_out(table, format, (Some(((3, 0), None)), Some("a OR b"))),
-            r#"COPY (SELECT "a", "B""" FROM ONLY "s"."t0" WHERE ctid >= '(3,0)'::pg_catalog.tid AND (a OR b)) TO STDOUT (FORMAT binary)"#
-        );
         let text = Format {
             unsafe_type: Some("regclass".to_owned()),
             columns: Vec::new(),
@@ -126,6 +154,35 @@ mod tests {
         assert_eq!(
             copy_in(&table.relation, format, true),
             r#"COPY "s"."t0" ("a", "B""") FROM STDIN (FORMAT binary, FREEZE)"#
+        );
+    }
+
+    #[test]
+    fn added_rows_are_read_where_they_are() {
+        let read = |listed: &[Tid], first_block, range| {
+            let added = Added {
+                sql: "NOT (a OR b)".to_owned(),
+                at: Whereabouts {
+                    listed: listed.to_vec(),
+                    first_block,
+                },
+                index_bytes: 0,
+                alone: false,
+            };
+            of_added(range, &added)
+        };
+        let all = ((0, 0), None);
+        assert_eq!(read(&[], None, all), ["false"]);
+        assert_eq!(
+            read(&[(1, 2), (8, 1), (9, 3)], Some(9), all),
+            [
+                r#"ctid = ANY ('{"(1,2)","(8,1)"}'::pg_catalog.tid[])"#,
+                "ctid >= '(9,0)'::pg_catalog.tid AND NOT (a OR b)"
+            ]
+        );
+        assert_eq!(
+            read(&[(1, 2), (8, 1)], Some(9), ((10, 0), Some((12, 0)))),
+            ["ctid >= '(10,0)'::pg_catalog.tid AND ctid < '(12,0)'::pg_catalog.tid AND NOT (a OR b)"]
         );
     }
 }

@@ -102,7 +102,8 @@ pub(crate) fn divide(
             continue;
         }
         let added = known.added.get(&table.oid);
-        let blocks = (added.map_or(0, |added| added.first_block), format.pages);
+        let first_block = added.map_or(0, |added| added.at.first_block.unwrap_or(format.pages));
+        let blocks = (first_block, format.pages);
         let weights = (known.weight(table), total);
         let is_alone = added.is_some_and(|added| added.alone);
         match pieces(weights, format, blocks, terms) {
@@ -159,7 +160,7 @@ fn pieces((weight, total): (u64, u64), format: &Format, (first, end): (u32, u32)
 }
 
 /// Bounds lie between blocks, or within them where rows are few and long: the rows of a block are only guessed, and
-/// what lies behind the guess belongs to the last range of the block.
+/// what lies behind the guess belongs to the last range of the block. What lies before the first block is the first range's.
 fn ranges(
     table: TableIndex,
     format: &Format,
@@ -171,6 +172,9 @@ fn ranges(
         u64::from(format.rows_per_page),
     );
     let bound = move |piece: u32| -> Tid {
+        if piece == 0 {
+            return (0, 0);
+        }
         let row = blocks * each * u64::from(piece) / u64::from(pieces);
         let (block, offset) = (u64::from(first) + row / each, row % each);
         (
@@ -214,6 +218,7 @@ mod tests {
     use std::sync::LazyLock;
 
     use super::*;
+    use crate::baseline::Whereabouts;
     use crate::catalogue::Relation;
 
     const TERMS: Terms = Terms {
@@ -373,7 +378,10 @@ mod tests {
         formats.get_mut(&0).unwrap().pages = end;
         let added = |index_bytes, alone| Added {
             sql: String::new(),
-            first_block: 90_000,
+            at: Whereabouts {
+                listed: Vec::new(),
+                first_block: Some(90_000),
+            },
             index_bytes,
             alone,
         };
@@ -390,7 +398,7 @@ mod tests {
         else {
             panic!("{tasks:?}");
         };
-        assert_eq!(first, ((90_000, 0), Some((90_000 + 10_000 / 6, 66))));
+        assert_eq!(first, ((0, 0), Some((90_000 + 10_000 / 6, 66))));
         for whole in [added(0, false), added(8 << 20, true)] {
             assert_eq!(divided(whole).len(), 2);
         }

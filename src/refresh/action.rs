@@ -89,11 +89,7 @@ mod tests {
 
     #[test]
     fn only_what_is_as_loaded_on_both_sides_stays() {
-        let rows = Rows {
-            old: 90,
-            new: 10,
-            first_block: None,
-        };
+        let rows = Rows { old: 90, new: 10 };
         let append = Some(Action::Append { new: 10, all: 100 });
         for (verdict, is_as_loaded, expected) in [
             (Verdict::Unchanged, true, None),

@@ -15,7 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::archive::dump::Archive;
 use crate::archive::parts::Division;
 use crate::baseline::{
-    self, Definitions, Fingerprint, Ground, Meaning, Moment, Noted, Place, Rows, Verdict, scan, verdict,
+    self, Definitions, Fingerprint, Ground, Meaning, Moment, Noted, Place, Rows, Scanned, Verdict,
+    Whereabouts, scan, verdict,
 };
 use crate::catalogue::code::SearchPath;
 use crate::catalogue::{self, Counted, Relation, Table};
@@ -35,6 +36,8 @@ use crate::unit::Unit;
 use crate::word::{self, Word as _};
 use crate::written::landed;
 
+/// New rows that are read one by one where they lie scattered: each is some twelve bytes of a statement.
+const LISTED_MAX: usize = 1 << 17;
 /// Reasons named in a record.
 const NAMED_MAX: usize = 3;
 
@@ -141,7 +144,7 @@ async fn decided<'a>(asked: &Asked<'a, '_>) -> Result<Refresh<'a>, Hindrance> {
     asked.progress.enter(Phase::Scan);
     base.recount(target).await?;
     let tables = &asked.contents.tables;
-    let found = Found::read(asked, &base).await?;
+    let mut found = Found::read(asked, &base).await?;
     let (mut kept, moving) = found.judge(tables, &base, place)?;
     let Keys { going, waves, within } = Keys::of(&found.keys, &moving);
     for (_, added) in kept.added.iter_mut().filter(|(table, _)| within.contains(table)) {
@@ -203,7 +206,7 @@ impl Asked<'_, '_> {
 /// What was found of a unit's tables on both sides, by their OIDs on the source.
 struct Found {
     fingerprints: BTreeMap<u32, Fingerprint>,
-    rows: BTreeMap<u32, Rows>,
+    rows: BTreeMap<u32, Scanned>,
     /// Those whose rows on the target are not the ones that were loaded.
     strange: BTreeSet<u32>,
     /// What they are on the target.
@@ -242,7 +245,7 @@ impl Found {
         let (meanings, others) = meanings(asked, base, &both).await?;
         let (fingerprints, rows, mut strange, keys, firing, built) = tokio::try_join!(
             baseline::fingerprints(source, &oids),
-            scan::rows(&sessions, &scanned, asked.progress),
+            scan::rows(&sessions, &scanned, LISTED_MAX, asked.progress),
             landed::strangers(unit, &both, &landed, asked.progress),
             keys(source, unit),
             open::firing(source, &unit.config.schemas),
@@ -266,7 +269,7 @@ impl Found {
     }
 
     /// What has become of each table, and what is done with it by itself.
-    fn compare<'t>(&self, tables: &'t [Table], base: &'t Base) -> Result<Vec<Compared<'t>>, Hindrance> {
+    fn compare<'t>(&mut self, tables: &'t [Table], base: &'t Base) -> Result<Vec<Compared<'t>>, Hindrance> {
         let known = base.tables();
         let compared = tables.iter().map(|table| {
             let Some(fingerprint) = self.fingerprints.get(&table.oid) else {
@@ -276,7 +279,7 @@ impl Found {
                 )));
             };
             let known = known.get(&table.oid).copied().filter(|known| known.is_begun());
-            let rows = self.rows.get(&table.oid).copied().unwrap_or_default();
+            let Scanned { rows, new } = self.rows.remove(&table.oid).unwrap_or_default();
             let verdict = known.map_or(Verdict::New, |known| {
                 Verdict::of(known, Some((&fingerprint.hash, rows)))
             });
@@ -286,6 +289,7 @@ impl Found {
                 known,
                 fingerprint: fingerprint.clone(),
                 rows,
+                new,
                 action: Action::of(&verdict, rows, is_as_loaded),
                 verdict,
             })
@@ -295,7 +299,7 @@ impl Found {
 
     /// What is done with each table that moves, and what is there of all of them, seen from this place.
     fn judge(
-        &self,
+        &mut self,
         tables: &[Table],
         base: &Base,
         place: Place,
@@ -318,7 +322,7 @@ impl Found {
         for leaves in roots.values_mut() {
             action::together(leaves);
         }
-        for (counted, one) in counted.iter().zip(&compared) {
+        for (counted, one) in counted.iter().zip(compared) {
             one.record();
             let there = baseline::Table {
                 rows: one.action.map_or(one.rows.old, |action| action.leaves(one.rows)),
@@ -328,8 +332,8 @@ impl Found {
             };
             kept.ground.tables.insert(one.table.oid, there);
             if let Some(action) = one.action {
-                one.moves(action, base, &mut kept);
                 actions.insert(one.table.oid, action);
+                one.moves(action, base, &mut kept);
             }
         }
         Ok((kept, actions))
@@ -343,6 +347,7 @@ struct Compared<'a> {
     known: Option<&'a baseline::Table>,
     fingerprint: Fingerprint,
     rows: Rows,
+    new: Whereabouts,
     verdict: Verdict,
     /// What is done with it; nothing where it stays.
     action: Option<Action>,
@@ -359,17 +364,14 @@ impl Compared<'_> {
     }
 
     /// Says what moves.
-    fn moves(&self, action: Action, base: &Base, kept: &mut Kept) {
+    fn moves(self, action: Action, base: &Base, kept: &mut Kept) {
         let (table, rows) = (self.table, self.rows);
         let moves = match (self.known, action) {
             (Some(known), Action::Append { new, .. }) => {
-                let old = known.has_row(base.place());
-                // Where none is new, none is looked for.
-                let first_block = rows.first_block.unwrap_or(u32::MAX);
                 let bytes = self.bytes();
                 let added = Added {
-                    sql: format!("{} AND NOT ({old})", catalogue::within(((first_block, 0), None))),
-                    first_block,
+                    sql: format!("NOT ({})", known.has_row(base.place())),
+                    at: self.new,
                     index_bytes: if action.rebuilds() {
                         0
                     } else {

@@ -32,6 +32,8 @@ const OWN: &[Setting] = &[
     ("client_encoding", "UTF8", 0),
     ("row_security", "off", 0),
     ("client_min_messages", "error", 0),
+    // Rows come in their order, and the first that a scan finds is the first that there is.
+    ("synchronize_seqscans", "off", 0),
     // Compiling a query over the catalogue takes longer than running it.
     ("jit", "off", 0),
     // What pg_dump's statements count on.

@@ -1,6 +1,8 @@
 //! Only what has changed travels, and afterwards the target holds what the source held: whatever hangs on the tables, whoever has
 //! written, wherever a run was cut off.
 
+use std::time::Instant;
+
 use serde_json::Value;
 use testbed::cluster::{PASSWORD, SUPERUSER};
 use testbed::proxy::Line;
@@ -432,6 +434,37 @@ fn leaves_whose_rows_are_given_to_their_root_are_refreshed_together() {
     assert!((1..1000).contains(&rows), "{}", output.last());
     assert_exit(&worker.clone().arg("verify").env("VERIFY", "hash").run(), 0);
     assert_exit(&worker.clone().arg("drift").run(), 0);
+}
+
+/// Rows that fill the gaps of others, and follow behind them: each comes once, and the first are not looked for a second time.
+#[test]
+fn rows_that_are_added_between_others_are_added_once() {
+    let rig = Rig::new(
+        "CREATE SCHEMA s; CREATE TABLE s.wide (k int, pad text); ALTER TABLE s.wide ALTER pad SET STORAGE PLAIN, SET (autovacuum_enabled = off);
+         INSERT INTO s.wide SELECT i, repeat('w', 7000) FROM generate_series(1, 20000) i; DELETE FROM s.wide WHERE k % 50 = 0; VACUUM s.wide",
+    );
+    let worker = rig.worker("s").env("SPLIT", "always");
+    assert_exit(&worker.run(), 0);
+    let refresh = worker.arg("refresh").env("REFRESH", "only");
+    let looked_at =
+        "SELECT (heap_blks_read + heap_blks_hit) / 20000 FROM pg_statio_user_tables WHERE relname = 'wide'";
+    // Into 100 gaps of 400; and into all others, and behind, where several streams read them.
+    for (rows, passes) in [(100, 1), (10_000, 2)] {
+        rig.at_source(&format!(
+            "INSERT INTO s.wide SELECT -i, repeat('n', 7000) FROM generate_series(1, {rows}) i"
+        ));
+        rig.at_source("SELECT pg_stat_reset()");
+        let output = refresh.run();
+        assert_exit(&output, 0);
+        assert_eq!(actions(&output), [("wide", "appended to")]);
+        let until = Instant::now() + PATIENCE;
+        let mut looked = 0;
+        while looked < passes && Instant::now() < until {
+            looked = rig.at_source(looked_at).parse().unwrap();
+        }
+        assert_eq!(looked, passes, "{rows}");
+        assert_same_tables(&rig, "added");
+    }
 }
 
 /// What a record says why everything is loaded; empty where it is not.
