@@ -111,4 +111,23 @@ mod tests {
             [false, true]
         );
     }
+
+    #[test]
+    fn leaves_of_one_root_are_emptied_together_or_added_to_together() {
+        let (add, none) = (
+            Some(Action::Append { new: 1, all: 9 }),
+            Some(Action::Append { new: 0, all: 8 }),
+        );
+        let (reload, rows) = (Some(Action::Reload), Rows { old: 8, new: 0 });
+        for (mut alone, expected) in [
+            ([None, None], [None, None]),
+            ([add, None], [add, none]),
+            ([add, reload], [reload, reload]),
+            ([None, reload], [reload, reload]),
+        ] {
+            let mut leaves: Vec<_> = alone.iter_mut().map(|action| (action, rows)).collect();
+            together(&mut leaves);
+            assert_eq!(alone, expected);
+        }
+    }
 }
