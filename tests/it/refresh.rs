@@ -406,10 +406,10 @@ fn leaves_whose_rows_are_given_to_their_root_are_refreshed_together() {
         &all("loaded again"),
         mine,
     );
-    // Cut off when it is empty, and when a leaf's rows have landed.
+    // Cut off before the rows of one leaf have come, and when those of all have landed.
     let cut = Cut::of(&rig);
     for (words, landed) in [
-        (("INSERT INTO schemaferry.landed", "/copy"), 0),
+        ((r#"COPY "s"."hashed""#, "/copy"), 0),
         (("UPDATE schemaferry.load SET state = 'complete'", "/lock"), 1),
     ] {
         rig.at_source("UPDATE s.hashed SET k = -k WHERE k = 500 OR k = -500");
