@@ -537,11 +537,10 @@ impl<'a> Refresh<'a> {
 
 /// Tables that are loaded again, where these are.
 fn reloaded<'t>(tables: &[(&'t Table, &Action)]) -> Option<Vec<&'t Table>> {
-    let all: Option<Vec<&Table>> = tables
-        .iter()
+    let tables = tables.iter();
+    tables
         .map(|(table, action)| action.is_reload().then_some(*table))
-        .collect();
-    all
+        .collect()
 }
 
 fn drop_index((schema, name): &(String, String)) -> String {
